@@ -1,0 +1,182 @@
+/**
+ * A snapshot: what the kernel says at one moment. A plain value that survives JSON, saved with every trace.
+ * Which hops there are, what a plan must do, what `inspect` and a verdict say, are functions of it.
+ *
+ * `observe/` makes snapshots; nothing here reads the machine.
+ */
+import type { NftTable } from "./nft.js";
+import type { ConntrackFlow } from "./conntrack.js";
+
+export interface Snapshot {
+  readonly version: 1;
+  /** Wall clock when the reading began, ISO 8601 with milliseconds, UTC. */
+  readonly takenAt: string;
+  /** Name of the lab, absent when the snapshot is of a machine without one. */
+  readonly lab?: string;
+  readonly nodes: readonly NodeSnapshot[];
+}
+
+/** One network namespace. */
+export interface NodeSnapshot {
+  /** Unique in the snapshot: the node's name in a lab, the container's name on a machine with Docker. */
+  readonly name: string;
+  /** `machine` stands for the computer itself, `container` runs one, `namespace` is a bare network namespace. */
+  readonly role: "machine" | "container" | "namespace";
+  /** Inode of the network namespace (`stat /proc/PID/ns/net`), as a decimal string. */
+  readonly netns: string;
+  readonly interfaces: readonly InterfaceSnapshot[];
+  readonly routes: readonly RouteSnapshot[];
+  readonly rules: readonly PolicyRuleSnapshot[];
+  readonly neighbours: readonly NeighbourSnapshot[];
+  readonly fdb: readonly FdbEntrySnapshot[];
+  readonly nftables: readonly NftTable[];
+  readonly conntrack: readonly ConntrackFlow[];
+  readonly listeners: readonly ListenerSnapshot[];
+  /** Sysctls that decide about packets, by dotted name: `net.ipv4.ip_forward` -> `1`. */
+  readonly sysctls: Readonly<Record<string, string>>;
+}
+
+export interface InterfaceSnapshot {
+  readonly name: string;
+  readonly index: number;
+  /** rtnetlink kind: `veth`, `bridge`, `macvlan`, `vxlan`, …; `loopback` and `physical` where the kernel names none. */
+  readonly kind: string;
+  /** Lower-case, colon-separated; absent for devices without a link-layer address. */
+  readonly mac?: string;
+  readonly mtu: number;
+  /** IFF_UP: set by the administrator. */
+  readonly up: boolean;
+  /** IFF_LOWER_UP: carrier. */
+  readonly carrier: boolean;
+  /** RFC 2863 operational state in lower case: `up`, `down`, `lowerlayerdown`, `unknown`, … */
+  readonly operstate: string;
+  readonly alias?: string;
+  readonly altnames: readonly string[];
+  readonly group: number;
+  /** Name of the bridge (or other master) in the same node. */
+  readonly master?: string;
+  /** The other end of a veth pair, where it lies in a node of the snapshot. */
+  readonly peer?: InterfaceRef;
+  readonly addresses: readonly AddressSnapshot[];
+  readonly bridge?: BridgeSnapshot;
+  readonly port?: BridgePortSnapshot;
+  readonly statistics: InterfaceStatistics;
+  /** Root qdisc and what it does, where it is not the default (`noqueue`, `fq_codel`, `pfifo_fast`). */
+  readonly qdiscs: readonly QdiscSnapshot[];
+}
+
+export interface InterfaceRef {
+  readonly node: string;
+  readonly interface: string;
+}
+
+export interface AddressSnapshot {
+  readonly family: 4 | 6;
+  readonly address: string;
+  readonly prefixLength: number;
+  readonly broadcast?: string;
+  readonly scope: "global" | "site" | "link" | "host" | "nowhere";
+  /** IFA_F_TENTATIVE or IFA_F_DADFAILED: not usable (yet). */
+  readonly tentative: boolean;
+}
+
+export interface BridgeSnapshot {
+  readonly stp: boolean;
+  /** Seconds. */
+  readonly ageingTime: number;
+  /** Seconds. */
+  readonly forwardDelay: number;
+  readonly vlanFiltering: boolean;
+}
+
+export interface BridgePortSnapshot {
+  readonly state: "disabled" | "listening" | "learning" | "forwarding" | "blocking";
+  readonly hairpin: boolean;
+  readonly isolated: boolean;
+  readonly learning: boolean;
+  readonly unicastFlood: boolean;
+}
+
+/** Packets and bytes since the interface was made (`rtnl_link_stats64`). */
+export interface InterfaceStatistics {
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  readonly rxErrors: number;
+  readonly rxDropped: number;
+  readonly txPackets: number;
+  readonly txBytes: number;
+  readonly txErrors: number;
+  readonly txDropped: number;
+}
+
+export interface QdiscSnapshot {
+  readonly kind: string;
+  /** `1:` as `10000` hexadecimal is written by tc: major:minor. */
+  readonly handle: string;
+  readonly parent: string;
+  readonly drops: number;
+  readonly backlog: number;
+  /** Bytes a second, for tbf. */
+  readonly rate?: number;
+}
+
+export interface RouteSnapshot {
+  readonly family: 4 | 6;
+  /** `0.0.0.0/0` and `::/0` stand for the default route. */
+  readonly destination: string;
+  readonly type: "unicast" | "local" | "broadcast" | "multicast" | "blackhole" | "unreachable" | "prohibit" | "throw";
+  readonly table: number;
+  readonly protocol: number;
+  readonly scope: number;
+  readonly metric: number;
+  readonly preferredSource?: string;
+  /** One for an ordinary route, several for multipath, none for a blackhole. */
+  readonly nexthops: readonly NexthopSnapshot[];
+}
+
+export interface NexthopSnapshot {
+  readonly gateway?: string;
+  /** Interface name. */
+  readonly interface?: string;
+  readonly weight: number;
+  /** RTNH_F_DEAD or RTNH_F_LINKDOWN. */
+  readonly dead: boolean;
+}
+
+export interface PolicyRuleSnapshot {
+  readonly family: 4 | 6;
+  readonly priority: number;
+  readonly source?: string;
+  readonly destination?: string;
+  readonly inputInterface?: string;
+  readonly outputInterface?: string;
+  readonly mark?: number;
+  readonly action: "lookup" | "blackhole" | "unreachable" | "prohibit" | "goto" | "nop";
+  readonly table?: number;
+}
+
+export interface NeighbourSnapshot {
+  readonly family: 4 | 6;
+  readonly address: string;
+  readonly mac?: string;
+  readonly interface: string;
+  readonly state: "incomplete" | "reachable" | "stale" | "delay" | "probe" | "failed" | "noarp" | "permanent" | "none";
+}
+
+export interface FdbEntrySnapshot {
+  readonly mac: string;
+  /** The port (or vxlan) the address lies behind. */
+  readonly interface: string;
+  readonly bridge?: string;
+  /** The address of the port or bridge itself. */
+  readonly local: boolean;
+  readonly remote?: string;
+}
+
+export interface ListenerSnapshot {
+  readonly protocol: "tcp" | "udp";
+  readonly family: 4 | 6;
+  /** `0.0.0.0` or `::` for any. */
+  readonly address: string;
+  readonly port: number;
+}

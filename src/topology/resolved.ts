@@ -1,0 +1,173 @@
+/**
+ * The resolved topology: every name, address, MAC, route and default written out, the same from run to run.
+ * Second of three stages: file form (`file.ts`) -> resolved -> plan. Everything here is JSON: it is kept in the lab's
+ * state folder, so that a second `up` can tell what a container was started with.
+ */
+import type { NftTable } from "../model/nft.js";
+
+export interface ResolvedTopology {
+  readonly name: string;
+  /** Node that stands for the computer. */
+  readonly machine?: string;
+  readonly nodes: readonly ResolvedNode[];
+  readonly links: readonly ResolvedLink[];
+  readonly expectations: readonly ResolvedExpectation[];
+}
+
+export interface ResolvedNode {
+  readonly name: string;
+  /** Dotted sysctl names, in the order in which they are written, before any link comes up. */
+  readonly sysctls: readonly (readonly [string, string])[];
+  readonly bridges: readonly ResolvedBridge[];
+  /** All interfaces of the node that carry addresses or settings, bridges among them; `lo` is always there. */
+  readonly interfaces: readonly ResolvedInterface[];
+  readonly routes: readonly ResolvedRoute[];
+  readonly rules: readonly ResolvedPolicyRule[];
+  readonly neighbours: readonly ResolvedNeighbour[];
+  /** Lowered NAT and firewall: the tables `yapc_nat` and `yapc_filter` as they shall stand in the kernel. */
+  readonly nftables: readonly NftTable[];
+  readonly container?: ResolvedContainer;
+  /** Lines of /etc/hosts: address, names. */
+  readonly hosts: readonly (readonly [string, readonly string[]])[];
+  /** `up` returns when these listen. */
+  readonly ready: readonly { readonly protocol: "tcp" | "udp"; readonly port: number }[];
+  readonly uplink: boolean;
+}
+
+export interface ResolvedBridge {
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly stp: boolean;
+  /** Seconds. */
+  readonly ageingTime: number;
+  /** Seconds. */
+  readonly forwardDelay: number;
+  readonly vlanFiltering: boolean;
+}
+
+export interface ResolvedInterface {
+  /** At most 15 bytes: the name on the wire. */
+  readonly name: string;
+  /** The name of the file where that was longer; becomes altname and alias. */
+  readonly longName?: string;
+  readonly addresses: readonly ResolvedAddress[];
+  readonly up: boolean;
+}
+
+export interface ResolvedAddress {
+  readonly family: 4 | 6;
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** A way between two interfaces. */
+export interface ResolvedLink {
+  readonly kind: "veth";
+  readonly ends: readonly [ResolvedEnd, ResolvedEnd];
+}
+
+export interface ResolvedEnd {
+  readonly node: string;
+  readonly interface: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  /** Bridge of the same node that this end is a port of. */
+  readonly master?: string;
+  readonly port?: ResolvedPortSettings;
+  readonly shaping?: ResolvedShaping;
+  /** Absent where the kernel's default stands. */
+  readonly offload?: { readonly tso?: boolean; readonly gso?: boolean; readonly gro?: boolean; readonly tx?: boolean };
+}
+
+export interface ResolvedPortSettings {
+  readonly hairpin: boolean;
+  readonly isolated: boolean;
+  readonly learning: boolean;
+}
+
+/** Acts on the egress of one end. */
+export interface ResolvedShaping {
+  /** Bits a second. */
+  readonly rate?: number;
+  /** Bytes; tbf bucket. */
+  readonly burst?: number;
+  /** Nanoseconds. */
+  readonly delay?: number;
+  readonly jitter?: number;
+  /** Probabilities, 0 to 1. */
+  readonly loss?: number;
+  readonly duplicate?: number;
+  readonly reorder?: number;
+  readonly corrupt?: number;
+}
+
+export interface ResolvedRoute {
+  readonly family: 4 | 6;
+  /** `0.0.0.0/0` for the default route. */
+  readonly destination: string;
+  readonly type: "unicast" | "blackhole" | "unreachable" | "prohibit";
+  readonly gateway?: string;
+  readonly interface?: string;
+  readonly metric?: number;
+  readonly table?: number;
+  readonly preferredSource?: string;
+}
+
+export interface ResolvedPolicyRule {
+  readonly family: 4 | 6;
+  readonly priority: number;
+  readonly from?: string;
+  readonly to?: string;
+  readonly inputInterface?: string;
+  readonly mark?: number;
+  readonly table: number;
+}
+
+export interface ResolvedNeighbour {
+  readonly interface: string;
+  readonly address: string;
+  readonly mac: string;
+}
+
+export interface ResolvedContainer {
+  readonly command: readonly string[];
+  /** Directory or tar archive that is the lower layer; `/` for the machine's own root. */
+  readonly root: string;
+  readonly environment: readonly (readonly [string, string])[];
+  readonly workingDirectory: string;
+  /** `root`, `1000`, `1000:1000`: digits, or names of the container's own passwd file. */
+  readonly user: string;
+  readonly hostname: string;
+  readonly files: readonly (readonly [path: string, content: string])[];
+  readonly limits: ResolvedLimits;
+  /** Complete bounding set, `net_raw` style, sorted. */
+  readonly capabilities: readonly string[];
+  readonly seccomp: boolean;
+  readonly restart: "no";
+}
+
+export interface ResolvedLimits {
+  /** CPUs: 0.5 is half of one. */
+  readonly cpu?: number;
+  /** Bytes. */
+  readonly memory?: number;
+  readonly pids?: number;
+}
+
+export interface ResolvedExpectation {
+  readonly from: string;
+  /** `tcp://203.0.113.1:8080`, `icmp://10.0.0.1`; names already resolved. */
+  readonly to: string;
+  readonly verdict: "answered" | "refused" | "unanswered" | "dropped";
+  readonly reaches?: string;
+  readonly via: readonly string[];
+  readonly notVia: readonly string[];
+  readonly between?: readonly [string, string];
+  readonly cause?: string;
+  /** Address under which the last hop saw the client. */
+  readonly seenAs?: string;
+  /** Nanoseconds. */
+  readonly within?: number;
+}

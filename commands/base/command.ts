@@ -1,0 +1,55 @@
+/** What every command shares: `--json`, one place where failures are printed, and their exit codes. */
+import { Command, Flags, type Interfaces } from "@oclif/core";
+import { exitCodes, Failure } from "../../src/model/failure.js";
+import { failureJson, failureText } from "../../src/view/failure.js";
+
+export const labFlag = Flags.string({
+  summary: "lab to act on",
+  description: "Default: $YAPC_NET_LAB, else the lab whose file lies in this folder, else the only one that runs.",
+  env: "YAPC_NET_LAB",
+  helpValue: "LAB",
+});
+
+export abstract class BaseCommand extends Command {
+  static override enableJsonFlag = true;
+
+  /** Exit code of failures of our own: 125 for commands that give the status of what they ran. */
+  protected ownFailure: number | undefined;
+
+  /** Ends the process with this status once everything is written. */
+  protected status(code: number): void {
+    process.exitCode = code;
+  }
+
+  /** Writes data to stdout as it is (never wrapped, never coloured). Silent with --json. */
+  protected print(text: string): void {
+    if (!this.jsonEnabled() && text !== "") process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  }
+
+  protected override catch(error: Interfaces.CommandError): Promise<void> {
+    const failure = asFailure(error);
+    if (failure === undefined) return Promise.reject(error);
+    if (this.jsonEnabled()) process.stdout.write(`${JSON.stringify(failureJson(failure))}\n`);
+    else process.stderr.write(failureText(failure));
+    process.exitCode = this.exitCode(failure);
+    return Promise.resolve();
+  }
+
+  private exitCode(failure: Failure): number {
+    if (failure.kind === "interrupted") return exitCodes.interrupted;
+    if (this.ownFailure !== undefined && failure.kind !== "usage") return this.ownFailure;
+    return exitCodes[failure.kind];
+  }
+}
+
+/** oclif's own usage errors (exit code 2) become ours; what nobody foresaw stays what it is. */
+function asFailure(error: Interfaces.CommandError): Failure | undefined {
+  if (error instanceof Failure) return error;
+  if (error.oclif?.exit === 2) {
+    const [message = "", ...rest] = error.message.split("\n");
+    return new Failure("usage", message, {
+      hint: rest.filter((line) => line.trim() !== "" && !line.includes("See more help")).join("\n") || "see --help",
+    });
+  }
+  return undefined;
+}

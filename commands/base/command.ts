@@ -26,12 +26,26 @@ export abstract class BaseCommand extends Command {
     if (!this.jsonEnabled() && text !== "") process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
+  /** A warning: to stderr, one line, never mixed with data. */
+  protected warning(text: string): void {
+    process.stderr.write(`warning: ${text}\n`);
+  }
+
   protected override catch(error: Interfaces.CommandError): Promise<void> {
     const failure = asFailure(error);
-    if (failure === undefined) return Promise.reject(error);
+    if (failure === undefined) return this.unforeseen(error);
     if (this.jsonEnabled()) process.stdout.write(`${JSON.stringify(failureJson(failure))}\n`);
     else process.stderr.write(failureText(failure));
     process.exitCode = this.exitCode(failure);
+    return Promise.resolve();
+  }
+
+  /** What nobody foresaw is a bug: say so in one line; the stack only with DEBUG. */
+  private unforeseen(error: Interfaces.CommandError): Promise<void> {
+    if (error.oclif?.exit === 0) return Promise.resolve();
+    process.stderr.write(`error: ${error.message} (this is a bug in yapc-net; DEBUG=1 shows where)\n`);
+    if (process.env["DEBUG"] !== undefined) process.stderr.write(`${error.stack ?? ""}\n`);
+    process.exitCode = this.ownFailure ?? 70;
     return Promise.resolve();
   }
 

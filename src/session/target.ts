@@ -49,7 +49,10 @@ export function findLab(name: string | undefined): FoundLab {
   }
   const [first] = labs;
   if (first === undefined)
-    throw new Failure("usage", "no lab runs", { hint: "start one: yapc-net up topologies/docker-bridge.json", code: "NO_LAB" });
+    throw new Failure("usage", "no lab runs", {
+      hint: "start one: yapc-net up topologies/docker-bridge.json",
+      code: "NO_LAB",
+    });
   if (labs.length === 1) return first;
   const here = labs.filter((lab) => lab.record.file !== undefined && path.dirname(lab.record.file) === process.cwd());
   if (here.length === 1 && here[0] !== undefined) return here[0];

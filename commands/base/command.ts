@@ -1,7 +1,10 @@
 /** What every command shares: `--json`, one place where failures are printed, and their exit codes. */
-import { Command, Flags, type Interfaces } from "@oclif/core";
+import { Command, Flags } from "@oclif/core";
 import { exitCodes, Failure } from "../../src/model/failure.js";
 import { failureJson, failureText } from "../../src/view/failure.js";
+
+/** What oclif throws: its own errors carry the exit code they ask for (@oclif/core lib/errors). */
+type CommandError = Error & { readonly oclif?: { readonly exit?: number } };
 
 export const labFlag = Flags.string({
   summary: "lab to act on",
@@ -26,12 +29,19 @@ export abstract class BaseCommand extends Command {
     if (!this.jsonEnabled() && text !== "") process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
+  /** A signal that Ctrl-C (or SIGTERM, SIGHUP) aborts; a second one ends the program at once. */
+  protected interruptible(): AbortSignal {
+    const controller = new AbortController();
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => controller.abort(name));
+    return controller.signal;
+  }
+
   /** A warning: to stderr, one line, never mixed with data. */
   protected warning(text: string): void {
     process.stderr.write(`warning: ${text}\n`);
   }
 
-  protected override catch(error: Interfaces.CommandError): Promise<void> {
+  protected override catch(error: CommandError): Promise<void> {
     const failure = asFailure(error);
     if (failure === undefined) return this.unforeseen(error);
     if (this.jsonEnabled()) process.stdout.write(`${JSON.stringify(failureJson(failure))}\n`);
@@ -41,7 +51,7 @@ export abstract class BaseCommand extends Command {
   }
 
   /** What nobody foresaw is a bug: say so in one line; the stack only with DEBUG. */
-  private unforeseen(error: Interfaces.CommandError): Promise<void> {
+  private unforeseen(error: CommandError): Promise<void> {
     if (error.oclif?.exit === 0) return Promise.resolve();
     process.stderr.write(`error: ${error.message} (this is a bug in yapc-net; DEBUG=1 shows where)\n`);
     if (process.env["DEBUG"] !== undefined) process.stderr.write(`${error.stack ?? ""}\n`);
@@ -57,7 +67,7 @@ export abstract class BaseCommand extends Command {
 }
 
 /** oclif's own usage errors (exit code 2) become ours; what nobody foresaw stays what it is. */
-function asFailure(error: Interfaces.CommandError): Failure | undefined {
+function asFailure(error: CommandError): Failure | undefined {
   if (error instanceof Failure) return error;
   if (error.oclif?.exit === 2) {
     const [message = "", ...rest] = error.message.split("\n");

@@ -1,7 +1,7 @@
 /** What every command shares: `--json`, one place where failures are printed, and their exit codes. */
 import { Command, Flags } from "@oclif/core";
 import { exitCodes, Failure } from "../../src/model/failure.js";
-import { failureJson, failureText } from "../../src/view/failure.js";
+import { failureJson, printFailure } from "../../src/view/failure.js";
 
 /** What oclif throws: its own errors carry the exit code they ask for (@oclif/core lib/errors). */
 type CommandError = Error & { readonly oclif?: { readonly exit?: number } };
@@ -42,24 +42,16 @@ export abstract class BaseCommand extends Command {
   }
 
   protected override catch(error: CommandError): Promise<void> {
+    if (error.oclif?.exit === 0) return Promise.resolve(); // --help
     const failure = asFailure(error);
-    if (failure === undefined) return this.unforeseen(error);
-    if (this.jsonEnabled()) process.stdout.write(`${JSON.stringify(failureJson(failure))}\n`);
-    else process.stderr.write(failureText(failure));
+    if (this.jsonEnabled()) process.stdout.write(failureJson(failure));
+    else process.stderr.write(printFailure(failure, { stack: process.env["DEBUG"] !== undefined }));
     process.exitCode = this.exitCode(failure);
     return Promise.resolve();
   }
 
-  /** What nobody foresaw is a bug: say so in one line; the stack only with DEBUG. */
-  private unforeseen(error: CommandError): Promise<void> {
-    if (error.oclif?.exit === 0) return Promise.resolve();
-    process.stderr.write(`error: ${error.message} (this is a bug in yapc-net; DEBUG=1 shows where)\n`);
-    if (process.env["DEBUG"] !== undefined) process.stderr.write(`${error.stack ?? ""}\n`);
-    process.exitCode = this.ownFailure ?? 70;
-    return Promise.resolve();
-  }
-
-  private exitCode(failure: Failure): number {
+  private exitCode(failure: Error): number {
+    if (!(failure instanceof Failure)) return this.ownFailure ?? exitCodes.bug;
     if (failure.kind === "interrupted") return exitCodes.interrupted;
     if (this.ownFailure !== undefined && failure.kind !== "usage") return this.ownFailure;
     return exitCodes[failure.kind];
@@ -67,7 +59,7 @@ export abstract class BaseCommand extends Command {
 }
 
 /** oclif's own usage errors (exit code 2) become ours; what nobody foresaw stays what it is. */
-function asFailure(error: CommandError): Failure | undefined {
+function asFailure(error: CommandError): Error {
   if (error instanceof Failure) return error;
   if (error.oclif?.exit === 2) {
     const [message = "", ...rest] = error.message.split("\n");
@@ -75,5 +67,5 @@ function asFailure(error: CommandError): Failure | undefined {
       hint: rest.filter((line) => line.trim() !== "" && !line.includes("See more help")).join("\n") || "see --help",
     });
   }
-  return undefined;
+  return error;
 }

@@ -153,10 +153,13 @@ const c = {
     "long",
     "...",
   ]),
+  flock: declare<(fd: Fd, operation: number) => number>("flock", ["int", "int"]),
   unshare: declare<(flags: number) => number>("unshare", ["int"]),
   setns: declare<(fd: Fd, kind: number) => number>("setns", ["int", "int"]),
 };
 
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 const EINTR = 4;
 const EAGAIN = 11;
 
@@ -339,6 +342,11 @@ export function ioctl(fd: Fd, request: number, argument: Uint8Array | bigint): n
 export function memfdCreate(name: string, flags = 0): Fd {
   const all = flags | constants.MFD_CLOEXEC | constants.MFD_ALLOW_SEALING;
   return checked("memfd_create", () => c.memfd_create(name, all));
+}
+
+/** Takes the exclusive flock(2) of a file. @returns false where somebody else holds it */
+export function tryLockFile(fd: Fd): boolean {
+  return ready("flock", () => c.flock(fd, LOCK_EX | LOCK_NB)) !== undefined;
 }
 
 export function ftruncate(fd: Fd, length: number): void {

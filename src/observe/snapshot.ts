@@ -1,0 +1,111 @@
+/** Reads live namespaces into a snapshot: dumps of rtnetlink, nf_tables and conntrack, and a few files of /proc. */
+import type { InitLine, NodeStatus } from "../init/api.js";
+import { addresses, links, neighbours, routes, rules, type Link } from "../kernel/rtnetlink/index.js";
+import type {
+  FdbEntrySnapshot,
+  ListenerSnapshot,
+  NeighbourSnapshot,
+  NodeSnapshot,
+  PolicyRuleSnapshot,
+  RouteSnapshot,
+  Snapshot,
+} from "../model/snapshot.js";
+import { toInterfaces } from "./interfaces.js";
+import { parseListeners } from "./listeners.js";
+import { findPeers, peerKey, type NodeLinks } from "./peers.js";
+import type { NodeSockets } from "./sockets.js";
+import { sysctlNames } from "./sysctls.js";
+
+export interface ObserveOptions {
+  readonly lab?: string;
+  /** Node that stands for the computer. */
+  readonly machine?: string;
+  /** Wall clock, milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** Reads every node of a lab. Nodes that vanish meanwhile are an error: the caller holds the lab's lock, or retries. */
+export async function observe(line: InitLine, sockets: NodeSockets, options: ObserveOptions): Promise<Snapshot> {
+  const statuses = await line.nodes();
+  const read = statuses.map((status) => ({ status, links: sockets.route(status.name).execute(links.list()) }));
+  const peers = findPeers(read.map(({ status, links: list }) => nodeLinks(status.name, list, sockets)));
+  const nodes: NodeSnapshot[] = [];
+  for (const { status, links: list } of read)
+    nodes.push(await observeNode(line, sockets, status, list, peers, options.machine));
+  return {
+    version: 1,
+    takenAt: new Date(options.now).toISOString(),
+    ...(options.lab === undefined ? {} : { lab: options.lab }),
+    nodes,
+  };
+}
+
+function nodeLinks(node: string, list: readonly Link[], sockets: NodeSockets): NodeLinks {
+  const ids = new Map<string, number | undefined>();
+  return {
+    node,
+    links: list,
+    namespaceId(other) {
+      if (!ids.has(other)) ids.set(other, sockets.route(node).execute(namespaceIds.get(sockets.namespace(other))));
+      return ids.get(other);
+    },
+  };
+}
+
+async function observeNode(
+  line: InitLine,
+  sockets: NodeSockets,
+  status: NodeStatus,
+  list: readonly Link[],
+  peers: ReadonlyMap<string, { readonly node: string; readonly interface: string }>,
+  machine: string | undefined,
+): Promise<NodeSnapshot> {
+  const { name } = status;
+  const route = sockets.route(name);
+  const netfilter = sockets.netfilter(name);
+  const nameOf = new Map(list.map((link) => [link.index, link.name]));
+  const linkName = (index: number | undefined): string | undefined => (index === undefined ? undefined : nameOf.get(index));
+  return {
+    name,
+    role: name === machine ? "machine" : status.container ? "container" : "namespace",
+    netns: status.netns,
+    interfaces: toInterfaces(list, route.execute(addresses.list()), qdiscsByLink(route.execute(qdiscs.list()))).map(
+      (each) => {
+        const peer = peers.get(peerKey(name, each.index));
+        return peer === undefined ? each : { ...each, peer };
+      },
+    ),
+    routes: route.execute(routes.list()).map((each) => toRoute(each, linkName)),
+    rules: route.execute(rules.list()).map(toRule),
+    neighbours: route.execute(neighbours.list()).flatMap((each) => toNeighbour(each, linkName)),
+    fdb: list.some((link) => link.kind === "bridge")
+      ? route.execute(neighbours.listFdb()).flatMap((each) => toFdbEntry(each, linkName))
+      : [],
+    nftables: netfilter.execute(nftables.ruleset()),
+    conntrack: netfilter.execute(conntrack.list()),
+    listeners: await listenersOf(line, name),
+    sysctls: await sysctlsOf(line, name, list.map((link) => link.name)),
+  };
+}
+
+function toRoute(route: Route, linkName: (index: number | undefined) => string | undefined): RouteSnapshot {
+  return {
+    family: route.family,
+    destination: route.destination,
+    type: isRouteType(route.type) ? route.type : "unicast",
+    table: route.table,
+    protocol: route.protocol,
+    scope: route.scope,
+    metric: route.metric,
+    ...(route.preferredSource === undefined ? {} : { preferredSource: route.preferredSource }),
+    nexthops: route.nexthops.map((hop) => {
+      const name = linkName(hop.index);
+      return {
+        ...(hop.gateway === undefined ? {} : { gateway: hop.gateway }),
+        ...(name === undefined ? {} : { interface: name }),
+        weight: hop.weight ?? 1,
+        dead: ((hop.flags ?? 0) & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) !== 0,
+      };
+    }),
+  };
+}

@@ -169,6 +169,7 @@ int open_sysctl(const char *dotted, int flags) {
     return fail_with(EINVAL, "accept a sysctl that is not of the network namespace", dotted);
   int length = snprintf(path, sizeof path, "sys/%s", dotted);
   for (char *c = path + 4; c < path + length; c++) *c = *c == '.' ? '/' : *c == '/' ? '.' : *c;
+  if (strstr(path, "..")) return fail_with(EINVAL, "accept a sysctl that is not of the network namespace", dotted);
   int fd = open_beneath(lab_proc, path, flags);
   return fd < 0 ? fail("open the sysctl", dotted) : fd;
 }

@@ -74,9 +74,13 @@ const libc = koffi.load(null);
 const intptr = "intptr_t";
 const pointer = "void *";
 
+/** Functions that return ssize_t or long. The others return int, whose upper half in the register is undefined: read as
+ * a wide number, the -1 of a failed connect(2) is 4294967295. */
+const wide = new Set(["send", "recv", "sendmsg", "recvmsg", "read", "write", "syscall"]);
+
 /** Declares a C function. koffi knows no types of ours, so the cast is the declaration: it has to agree with `types`. */
 function declare<F extends (...values: never[]) => number>(name: string, types: string[]): F {
-  return libc.func(name, intptr, types) as unknown as F;
+  return libc.func(name, wide.has(name) ? intptr : "int", types) as unknown as F;
 }
 
 type Fd = number;

@@ -81,6 +81,7 @@ export class LabFolder {
   readonly containers: string;
   readonly logs: string;
   readonly hosts: string;
+  readonly resolv: string;
 
   constructor(readonly name: string) {
     this.path = path.join(stateRoot(), name);
@@ -88,6 +89,7 @@ export class LabFolder {
     this.containers = path.join(this.path, "containers");
     this.logs = path.join(this.path, "logs");
     this.hosts = path.join(this.path, "hosts");
+    this.resolv = path.join(this.path, "resolv");
   }
 
   /** Log of a node's container: one line a line of output, stamped by init. */
@@ -96,7 +98,8 @@ export class LabFolder {
   }
 
   make(): void {
-    for (const folder of [this.path, this.containers, this.logs, this.hosts])
+    mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    for (const folder of [this.containers, this.logs, this.hosts, this.resolv])
       mkdirSync(folder, { recursive: true, mode: 0o755 });
   }
 

@@ -1,15 +1,8 @@
 /** Reads live namespaces into a snapshot: dumps of rtnetlink, nf_tables and conntrack, and a few files of /proc. */
 import type { InitLine, NodeStatus } from "../init/api.js";
 import { addresses, links, neighbours, routes, rules, type Link } from "../kernel/rtnetlink/index.js";
-import type {
-  FdbEntrySnapshot,
-  ListenerSnapshot,
-  NeighbourSnapshot,
-  NodeSnapshot,
-  PolicyRuleSnapshot,
-  RouteSnapshot,
-  Snapshot,
-} from "../model/snapshot.js";
+import type { InterfaceRef, ListenerSnapshot, NodeSnapshot, Snapshot } from "../model/snapshot.js";
+import { type LinkName, toFdbEntry, toNeighbour, toRoute, toRule } from "./forwarding.js";
 import { toInterfaces } from "./interfaces.js";
 import { parseListeners } from "./listeners.js";
 import { findPeers, peerKey, type NodeLinks } from "./peers.js";
@@ -57,14 +50,14 @@ async function observeNode(
   sockets: NodeSockets,
   status: NodeStatus,
   list: readonly Link[],
-  peers: ReadonlyMap<string, { readonly node: string; readonly interface: string }>,
+  peers: ReadonlyMap<string, InterfaceRef>,
   machine: string | undefined,
 ): Promise<NodeSnapshot> {
   const { name } = status;
   const route = sockets.route(name);
   const netfilter = sockets.netfilter(name);
   const nameOf = new Map(list.map((link) => [link.index, link.name]));
-  const linkName = (index: number | undefined): string | undefined => (index === undefined ? undefined : nameOf.get(index));
+  const linkName: LinkName = (index) => (index === undefined ? undefined : nameOf.get(index));
   return {
     name,
     role: name === machine ? "machine" : status.container ? "container" : "namespace",
@@ -75,11 +68,11 @@ async function observeNode(
         return peer === undefined ? each : { ...each, peer };
       },
     ),
-    routes: route.execute(routes.list()).map((each) => toRoute(each, linkName)),
+    routes: route.execute(routes.list()).map((each) => toRoute(each, linkName)).filter(known),
     rules: route.execute(rules.list()).map(toRule),
-    neighbours: route.execute(neighbours.list()).flatMap((each) => toNeighbour(each, linkName)),
+    neighbours: route.execute(neighbours.list()).map((each) => toNeighbour(each, linkName)).filter(known),
     fdb: list.some((link) => link.kind === "bridge")
-      ? route.execute(neighbours.listFdb()).flatMap((each) => toFdbEntry(each, linkName))
+      ? route.execute(neighbours.listFdb()).map((each) => toFdbEntry(each, linkName)).filter(known)
       : [],
     nftables: netfilter.execute(nftables.ruleset()),
     conntrack: netfilter.execute(conntrack.list()),
@@ -88,24 +81,28 @@ async function observeNode(
   };
 }
 
-function toRoute(route: Route, linkName: (index: number | undefined) => string | undefined): RouteSnapshot {
-  return {
-    family: route.family,
-    destination: route.destination,
-    type: isRouteType(route.type) ? route.type : "unicast",
-    table: route.table,
-    protocol: route.protocol,
-    scope: route.scope,
-    metric: route.metric,
-    ...(route.preferredSource === undefined ? {} : { preferredSource: route.preferredSource }),
-    nexthops: route.nexthops.map((hop) => {
-      const name = linkName(hop.index);
-      return {
-        ...(hop.gateway === undefined ? {} : { gateway: hop.gateway }),
-        ...(name === undefined ? {} : { interface: name }),
-        weight: hop.weight ?? 1,
-        dead: ((hop.flags ?? 0) & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) !== 0,
-      };
+function known<T>(value: T | undefined): value is T {
+  return value !== undefined;
+}
+
+async function listenersOf(line: InitLine, node: string): Promise<ListenerSnapshot[]> {
+  const files = [
+    ["tcp", "tcp", 4],
+    ["tcp6", "tcp", 6],
+    ["udp", "udp", 4],
+    ["udp6", "udp", 6],
+  ] as const;
+  const texts = await Promise.all(files.map(([file]) => line.readProcNet(node, file)));
+  return files.flatMap(([, protocol, family], index) => parseListeners(texts[index] ?? "", protocol, family));
+}
+
+async function sysctlsOf(line: InitLine, node: string, interfaces: readonly string[]): Promise<Record<string, string>> {
+  const names = sysctlNames(interfaces);
+  const values = await line.readSysctls(node, names);
+  return Object.fromEntries(
+    names.flatMap((name, index) => {
+      const value = values[index];
+      return value === undefined ? [] : [[name, value.replaceAll("\t", " ")]];
     }),
-  };
+  );
 }

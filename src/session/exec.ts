@@ -1,7 +1,7 @@
 /** `exec` and `shell`: a command in a node, with the caller's terminal. */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { openLab } from "../lab/line.js";
+import { connectInit } from "../init/client.js";
 import { Failure } from "../model/failure.js";
 import { runOnTerminal, shellStatus } from "./terminal.js";
 import { checkNode, findLab, parseTarget } from "./target.js";
@@ -40,7 +40,7 @@ async function runIn(
     throw new Failure("usage", `'${options.node}' names an interface; a command runs in a node`);
   const found = findLab(target.lab ?? options.lab);
   const node = checkNode(found.record, target.node);
-  using line = openLab(found.folder, found.record);
+  using line = await connectInit({ stateFolder: found.folder.path });
   const status = (await line.nodes()).find((each) => each.name === node);
   const contained = !options.outside && status?.container === true;
   if (contained && status.pid === undefined)
@@ -53,7 +53,7 @@ async function runIn(
       place: contained ? "container" : "namespace",
       argv: command(contained),
       environment: contained ? containerEnvironment(found.record.topology.nodes, node) : bareEnvironment(),
-      ...(contained ? {} : { workingDirectory: process.cwd() }),
+      ...(contained ? {} : { workingDirectory: process.cwd(), ownView: true }),
     }),
   );
 }

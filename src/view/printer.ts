@@ -7,7 +7,7 @@ import type { TraceEvent } from "../model/trace.js";
 import type { PacketSource } from "./packet-source.js";
 
 /** pcapng is bytes, not text: `packet/` writes it. */
-export const traceFormats = ["text", "table", "jsonl"] as const;
+export const traceFormats = ["text", "table", "ladder", "jsonl"] as const;
 export type TraceFormat = (typeof traceFormats)[number];
 
 export interface PrinterOptions {
@@ -29,6 +29,8 @@ export async function openPrinter(format: TraceFormat, options: PrinterOptions):
       return (await import("./text.js")).textPrinter(options);
     case "table":
       return (await import("./table.js")).tablePrinter(options);
+    case "ladder":
+      return (await import("./ladder.js")).ladderPrinter(options);
     case "jsonl":
       return (await import("./jsonl.js")).jsonlPrinter();
   }

@@ -2,20 +2,20 @@
  * What a trace has told so far: the one model behind every view that looks back. Packets stand in the order of their
  * numbers; a packet that closes takes the place of its provisional form.
  */
+import { hopName } from "../model/hop.js";
 import type { ExchangeEvent, HopEvent, PacketEvent, TraceEnded, TraceEvent, TraceStarted } from "../model/trace.js";
+import { PacketRing } from "./packet-ring.js";
 
 export class TraceLog {
-  readonly #limit: number;
-  readonly #packets: PacketEvent[] = [];
+  readonly #ring: PacketRing;
   readonly #exchanges = new Map<number, ExchangeEvent>();
   readonly #hops: HopEvent[] = [];
   #started: TraceStarted | undefined;
   #ended: TraceEnded | undefined;
-  #forgotten = 0;
 
-  /** @param limit packets kept; beyond it the oldest go, a tenth at a time */
+  /** @param limit packets kept; beyond it the oldest go */
   constructor(limit = Infinity) {
-    this.#limit = limit;
+    this.#ring = new PacketRing(limit);
   }
 
   get started(): TraceStarted | undefined {
@@ -28,7 +28,7 @@ export class TraceLog {
 
   /** Sorted by id. */
   get packets(): readonly PacketEvent[] {
-    return this.#packets;
+    return this.#ring.packets;
   }
 
   /** Sorted by id. */
@@ -42,16 +42,16 @@ export class TraceLog {
 
   /** Packets that the limit pushed out. */
   get forgotten(): number {
-    return this.#forgotten;
+    return this.#ring.forgotten;
   }
 
-  exchange(id: number): ExchangeEvent | undefined {
-    return this.#exchanges.get(id);
+  packet(id: number): PacketEvent | undefined {
+    return this.#ring.get(id);
   }
 
   /** Hops in the order of the trace: its columns. */
   hopNames(): string[] {
-    return (this.#started?.hops ?? []).map(({ node, interface: name }) => `${node}:${name}`);
+    return (this.#started?.hops ?? []).map(hopName);
   }
 
   push(event: TraceEvent): void {
@@ -60,7 +60,7 @@ export class TraceLog {
         this.#started = event;
         break;
       case "packet":
-        this.#keep(event);
+        this.#ring.put(event);
         break;
       case "exchange":
         this.#exchanges.set(event.id, event);
@@ -71,29 +71,5 @@ export class TraceLog {
       case "end":
         this.#ended = event;
     }
-  }
-
-  /** Index in `packets` of the packet with this id, or of the first one after it. */
-  indexOf(id: number): number {
-    let low = 0;
-    let high = this.#packets.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#packets[middle]?.id ?? Infinity) < id) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  #keep(packet: PacketEvent): void {
-    const index = this.indexOf(packet.id);
-    const known = this.#packets[index]?.id === packet.id;
-    // A number below the oldest one kept was forgotten before it closed.
-    if (!known && index === 0 && this.#forgotten > 0 && this.#packets.length > 0) return;
-    this.#packets.splice(index, known ? 1 : 0, packet);
-    if (this.#packets.length <= this.#limit) return;
-    const excess = Math.max(1, Math.floor(this.#limit / 10));
-    this.#packets.splice(0, excess);
-    this.#forgotten += excess;
   }
 }

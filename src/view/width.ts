@@ -104,3 +104,32 @@ function deep(value: unknown): unknown {
   }
   return value;
 }
+
+/**
+ * The cells `from` to `from + width` of a line that may hold SGR sequences, padded to exactly that width. Sequences
+ * outside the window stay, so that colours are as they would be; a wide character on an edge becomes a blank.
+ */
+export function sliceCells(text: string, from: number, width: number): string {
+  let result = "";
+  let position = 0;
+  for (const part of text.split(sgrParts)) {
+    if (part.startsWith("\u001b")) {
+      result += part;
+      continue;
+    }
+    for (const character of part) {
+      const size = cells(character);
+      if (position >= from && position + size <= from + width) result += character;
+      else if (position < from + width && position + size > from) result += " ";
+      position += size;
+    }
+  }
+  return result + " ".repeat(Math.max(0, Math.min(width, from + width - position)));
+}
+
+// eslint-disable-next-line no-control-regex -- SGR sequences begin with ESC
+const sgrParts = /(\u001b\[[0-9;]*m)/;
+
+export function withoutInk(text: string): string {
+  return text.replace(sgrSequence, "");
+}

@@ -4,6 +4,7 @@
  */
 import type { NftTable } from "../model/nft.js";
 import type {
+  HostsLine,
   ResolvedAddress,
   ResolvedBridge,
   ResolvedContainer,
@@ -13,6 +14,7 @@ import type {
   ResolvedPortSettings,
   ResolvedRoute,
   ResolvedShaping,
+  ResolvedSysctl,
 } from "../topology/resolved.js";
 
 export interface Plan {
@@ -31,7 +33,8 @@ export type OperationBody =
   | {
       readonly kind: "sysctl.write";
       readonly node: string;
-      readonly entries: readonly { readonly name: string; readonly value: string; readonly previous?: string }[];
+      /** An optional entry is passed over where the kernel has no such file. */
+      readonly entries: readonly (ResolvedSysctl & { readonly previous?: string })[];
     }
   | { readonly kind: "bridge.create"; readonly node: string; readonly bridge: ResolvedBridge }
   | {
@@ -86,11 +89,8 @@ export type OperationBody =
       readonly shaping?: ResolvedShaping;
       readonly previous?: ResolvedShaping;
     }
-  | {
-      readonly kind: "hosts.write";
-      readonly node: string;
-      readonly hosts: readonly (readonly [string, readonly string[]])[];
-    }
+  /** All lines of the node; nodes with equal lines share one array, so that a lab of 1,000 need not hold a million. */
+  | { readonly kind: "hosts.write"; readonly node: string; readonly hosts: readonly HostsLine[] }
   | { readonly kind: "container.start"; readonly node: string; readonly container: ResolvedContainer }
   | { readonly kind: "container.stop"; readonly node: string; readonly container: ResolvedContainer };
 

@@ -50,7 +50,7 @@ export class RecordingWriter {
   bytes(hop: number, bytes: Uint8Array): void {
     const descriptor = this.#captures[hop];
     if (descriptor === undefined) throw new RangeError(`no hop ${hop} in this recording`);
-    for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
+    for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at);
   }
 
   log(line: unknown): void {
@@ -85,7 +85,10 @@ export function readRecording(folder: string): Recording {
   // The casts hold for files that RecordingWriter wrote; `version` tells them from those of a later form.
   const header = readJson(folder, "trace.json") as RecordingHeader;
   if (header.version !== 1)
-    throw new Failure("usage", `${folder} is a saved trace of version ${String(header.version)}; this program reads version 1`);
+    throw new Failure(
+      "usage",
+      `${folder} is a saved trace of version ${String(header.version)}; this program reads version 1`,
+    );
   return {
     folder,
     header,

@@ -38,12 +38,7 @@ export async function withLabLock<T>(
   }
 }
 
-async function acquire(
-  file: string,
-  lab: string,
-  onWait: LockOptions["onWait"],
-  patience: number,
-): Promise<number> {
+async function acquire(file: string, lab: string, onWait: LockOptions["onWait"], patience: number): Promise<number> {
   const deadline = Date.now() + patience;
   let told = false;
   for (;;) {

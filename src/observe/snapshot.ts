@@ -1,10 +1,12 @@
 /** Reads live namespaces into a snapshot: dumps of rtnetlink, nf_tables and conntrack, and a few files of /proc. */
 import type { InitLine, NodeStatus } from "../init/api.js";
-import { addresses, links, neighbours, routes, rules, type Link } from "../kernel/rtnetlink/index.js";
+import { addresses, conntrack, links, neighbours, nftables, routes, rules, type Link } from "../kernel/index.js";
 import type { InterfaceRef, ListenerSnapshot, NodeSnapshot, Snapshot } from "../model/snapshot.js";
+import { toFlow } from "./flows.js";
 import { type LinkName, toFdbEntry, toNeighbour, toRoute, toRule } from "./forwarding.js";
 import { toInterfaces } from "./interfaces.js";
 import { parseListeners } from "./listeners.js";
+import { namespaceId } from "./namespace-id.js";
 import { findPeers, peerKey, type NodeLinks } from "./peers.js";
 import type { NodeSockets } from "./sockets.js";
 import { sysctlNames } from "./sysctls.js";
@@ -39,7 +41,7 @@ function nodeLinks(node: string, list: readonly Link[], sockets: NodeSockets): N
     node,
     links: list,
     namespaceId(other) {
-      if (!ids.has(other)) ids.set(other, sockets.route(node).execute(namespaceIds.get(sockets.namespace(other))));
+      if (!ids.has(other)) ids.set(other, sockets.route(node).execute(namespaceId(sockets.namespace(other))));
       return ids.get(other);
     },
   };
@@ -62,22 +64,33 @@ async function observeNode(
     name,
     role: name === machine ? "machine" : status.container ? "container" : "namespace",
     netns: status.netns,
-    interfaces: toInterfaces(list, route.execute(addresses.list()), qdiscsByLink(route.execute(qdiscs.list()))).map(
-      (each) => {
-        const peer = peers.get(peerKey(name, each.index));
-        return peer === undefined ? each : { ...each, peer };
-      },
-    ),
-    routes: route.execute(routes.list()).map((each) => toRoute(each, linkName)).filter(known),
+    interfaces: toInterfaces(list, route.execute(addresses.list()), new Map()).map((each) => {
+      const peer = peers.get(peerKey(name, each.index));
+      return peer === undefined ? each : { ...each, peer };
+    }),
+    routes: route
+      .execute(routes.list())
+      .map((each) => toRoute(each, linkName))
+      .filter(known),
     rules: route.execute(rules.list()).map(toRule),
-    neighbours: route.execute(neighbours.list()).map((each) => toNeighbour(each, linkName)).filter(known),
+    neighbours: route
+      .execute(neighbours.list())
+      .map((each) => toNeighbour(each, linkName))
+      .filter(known),
     fdb: list.some((link) => link.kind === "bridge")
-      ? route.execute(neighbours.listFdb()).map((each) => toFdbEntry(each, linkName)).filter(known)
+      ? route
+          .execute(neighbours.listFdb())
+          .map((each) => toFdbEntry(each, linkName))
+          .filter(known)
       : [],
-    nftables: netfilter.execute(nftables.ruleset()),
-    conntrack: netfilter.execute(conntrack.list()),
+    nftables: nftables.readTables(netfilter),
+    conntrack: netfilter.execute(conntrack.flows.list()).map(toFlow),
     listeners: await listenersOf(line, name),
-    sysctls: await sysctlsOf(line, name, list.map((link) => link.name)),
+    sysctls: await sysctlsOf(
+      line,
+      name,
+      list.map((link) => link.name),
+    ),
   };
 }
 

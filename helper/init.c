@@ -22,6 +22,7 @@
 const char *state_folder;
 int own_net, lab_proc, machine_proc;
 bool rootless;
+struct rlimit machine_files;
 struct writer out;
 
 static int loop;
@@ -430,9 +431,8 @@ static int listen_for_clients(void) {
 }
 
 static void raise_file_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit)) return;
-  limit.rlim_cur = limit.rlim_max;
+  if (getrlimit(RLIMIT_NOFILE, &machine_files)) abort();
+  struct rlimit limit = {machine_files.rlim_max, machine_files.rlim_max};
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 

@@ -3,6 +3,8 @@
 #ifndef YAPC_INIT_H
 #define YAPC_INIT_H
 
+#include <sys/resource.h>
+
 #include "wire.h"
 
 /* init.c: the loop */
@@ -24,6 +26,7 @@ extern int own_net;       /* init's network namespace: where it is between two c
 extern int lab_proc;      /* /proc of the lab */
 extern int machine_proc;  /* /proc as the machine sees it: tells pids that a client can use */
 extern bool rootless;
+extern struct rlimit machine_files; /* RLIMIT_NOFILE as it was: init's own is higher */
 void close_files(const int *files, unsigned count);
 int open_beneath(int folder, const char *path, int flags); /* no links, no way out, no other mount */
 int write_file(int folder, const char *path, const char *text); /* one write(2), through open_beneath */

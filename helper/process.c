@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -129,6 +130,10 @@ static bool take_report(struct process *p) {
   return true;
 }
 
+static void hear(struct process *p) {
+  while (take_report(p)) continue;
+}
+
 static void status_ready(struct source *s) {
   struct process *p = (struct process *)((char *)s - offsetof(struct process, status));
   take_report(p);
@@ -174,6 +179,8 @@ void child_defaults(void) {
   sigemptyset(&none);
   for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
   sigprocmask(SIG_SETMASK, &none, NULL);
+  setrlimit(RLIMIT_NOFILE, &machine_files);
+  umask(022);
   prctl(PR_SET_DUMPABLE, 0); /* until exec: what it still holds of init is nobody else's */
   setsid();
 }
@@ -215,16 +222,7 @@ void run_command(int status, char **argv, char **environment) {
   report_fault(3);
 }
 
-struct command {
-  const struct node *node;
-  uint32_t flags;
-  const char *folder;
-  char **argv, **environment;
-  const int *files;
-  int slave;
-};
-
-static void become_command(const struct command *c, int status) {
+static void __attribute__((noreturn)) become_command(const struct command *c, int status) {
   child_defaults();
   if (c->slave >= 0 ? take_terminal(c->slave) : take_files(c->files)) report_fault(status);
   if (c->node && enter_node(c->node)) report_fault(status);
@@ -247,6 +245,7 @@ static int start_command(struct client *client, uint32_t serial, const struct co
   if (!p) return -1;
   pid_t pid = fork();
   if (pid == 0) {
+    if (c->flags & SPAWN_CONTAINER) become_guest(c, status);
     become_command(c, status);
   }
   if (pid < 0) {
@@ -288,7 +287,6 @@ int signal_process(const struct process *p, int signal) {
 /* ---- the end ---- */
 
 static void process_ended(struct process *p, int wait_status) {
-  while (take_report(p)) continue; /* what it said before it died */
   if (p->state == STARTING) { /* it neither ran nor said why: killed while it was set up */
     fail_with(WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL ? ENOMEM : ECHILD, "set up the process, which was killed", "");
     tell_failed(p);
@@ -321,11 +319,14 @@ void reap(void) {
   int status;
   pid_t pid;
   while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
-    /* A child that is being set up may have handed over to another, and its word for that may still lie unread. */
-    for (struct process *p = processes; p; p = p->next)
-      if (p->state == STARTING) take_report(p);
+    /* What starts in a container hands over to a child of init's, and its word for that may still lie unread: then one
+     * pid is not known yet, and the other is still taken for the process. */
     struct process *p = of_pid(pid);
-    if (p) process_ended(p, status); /* else an orphan that fell to PID 1 */
+    if (p) hear(p);
+    else
+      for (p = processes; p; p = p->next) hear(p);
+    p = of_pid(pid);
+    if (p) process_ended(p, status); /* else the one that handed over, or an orphan that fell to PID 1 */
   }
 }
 

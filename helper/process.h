@@ -57,8 +57,20 @@ void report_fault(int status) __attribute__((noreturn));
 void run_command(int status, char **argv, char **environment) __attribute__((noreturn));
 
 /* container.c */
-struct command; /* process.c: what SPAWN asks for */
+struct command { /* what SPAWN asks for */
+  const struct node *node; /* NULL: the lab's own namespace */
+  uint32_t flags;
+  const char *folder;
+  char **argv, **environment;
+  const int *files; /* three, or none with a pty */
+  int slave;        /* of a pty of the lab; -1 */
+};
+void become_guest(const struct command *, int status) __attribute__((noreturn)); /* in the child: joins the node's container */
 void free_container(struct container *); /* NULL is fine */
 bool container_ended(struct container *); /* flushes its log; true: the kernel ended something in it for want of memory */
+
+/* log.c */
+struct log *start_log(const char *path, int ends[2]); /* ends: what stdout and stderr are written to; NULL: a fault */
+void end_log(struct log *);                           /* NULL is fine */
 
 #endif

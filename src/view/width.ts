@@ -90,10 +90,17 @@ export function visible(text: string): string {
   });
 }
 
-/** `visible` for every string in a plain JSON value. */
+/** `visible` for every string in a plain JSON value; the value itself where there is nothing to do. */
 export function visibleDeep<T>(value: T): T {
   // The shape is kept: strings become strings, arrays arrays, objects objects with the same keys.
-  return deep(value) as T;
+  return holdsControls(value) ? (deep(value) as T) : value;
+}
+
+function holdsControls(value: unknown): boolean {
+  if (typeof value === "string") return value.search(controls) >= 0;
+  if (typeof value !== "object" || value === null) return false;
+  for (const key in value) if (holdsControls(value[key as keyof typeof value])) return true;
+  return false;
 }
 
 function deep(value: unknown): unknown {

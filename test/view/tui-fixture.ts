@@ -4,7 +4,9 @@
  *   node tui-fixture.js saved            all events at once, as `view` does
  *   node tui-fixture.js live             the first half, the rest when SIGUSR2 comes
  *   node tui-fixture.js flood NUMBER     that many packets
+ *   node tui-fixture.js crash            throws when SIGUSR2 comes
  */
+import { writeFileSync } from "node:fs";
 import type { TraceEvent } from "../../src/model/trace.js";
 import type { PacketSource } from "../../src/view/index.js";
 import { canRunTui, openTui } from "../../src/view/tui/index.js";
@@ -84,8 +86,13 @@ const tui = openTui({
 });
 const push = (list: readonly TraceEvent[]): void => list.forEach((event) => tui.push(event));
 
+if (process.env.PID_FILE !== undefined) writeFileSync(process.env.PID_FILE, `${process.pid}`);
 if (mode === "saved") push(events);
-else if (mode === "live") {
+else if (mode === "crash") {
+  process.on("SIGUSR2", () => {
+    throw new Error("a bug, on purpose");
+  });
+} else if (mode === "live") {
   push(events.slice(0, 3));
   tui.output("stdout", "hello from ");
   process.on("SIGUSR2", () => {

@@ -53,7 +53,7 @@ export function detailPane(
     const top = Math.min(options.line, Math.max(0, lines.length - height));
     return { lines: lines.slice(top, top + height).map((text) => ` ${text}`), length: lines.length, hex: true };
   }
-  const perLine = width >= 50 + hexWidth(16) ? 16 : 8;
+  const perLine = width >= 46 + hexWidth(16) ? 16 : 8;
   const fieldWidth = withHex ? width - hexWidth(perLine) - 2 : width;
   const top = Math.max(0, Math.min(line - (height >> 1), fields.length - height));
   const left = fields.slice(top, top + height).map((field, index) => {

@@ -3,7 +3,7 @@ import type { Ink } from "../ink.js";
 import { ladderHead, ladderLayout, ladderRow, ladderWidth } from "../ladder.js";
 import { count, milliseconds } from "../quantity.js";
 import { directionArrow } from "../verdict.js";
-import { cut, displayWidth, padEnd, padStart, sliceCells, withoutInk } from "../width.js";
+import { cut, displayWidth, padEnd, padStart, sliceCells, withoutInk, wrap } from "../width.js";
 import { detailPane } from "./detail-pane.js";
 import { keywords } from "./filter.js";
 import { bindings } from "./keys.js";
@@ -18,7 +18,7 @@ export const smallest = { columns: 60, rows: 15 } as const;
 export function frame(state: TuiState, columns: number, rows: number, ink: Ink): string[] {
   if (columns < smallest.columns || rows < smallest.rows) {
     const text = `The terminal has ${columns}x${rows} cells; ${smallest.columns}x${smallest.rows} are needed. q quits.`;
-    return fill([text], columns, rows);
+    return fill(wrap(text.split(" "), columns), columns, rows);
   }
   const body = state.help ? helpLines(state, rows - 2, ink) : panes(state, columns, rows - 2, ink);
   return [titleLine(state, columns, ink), ...fill(body, columns, rows - 2), bottomLine(state, columns, ink)];
@@ -86,7 +86,7 @@ function panes(state: TuiState, columns: number, rows: number, ink: Ink): string
   const output = outputPane(state, columns, rows, ink);
   const rest = rows - output.length;
   if (state.mode === "ladder") return [...ladderPane(state, columns, rest, ink), ...output];
-  const path = rest >= 26 ? 9 : rest >= 18 ? 7 : 5;
+  const path = pathHeight(state, columns, rest);
   const detail = Math.max(3, Math.floor((rest - path) * (state.pane === "detail" ? 0.65 : 0.4)));
   const list = rest - path - detail;
   const { packets } = state.shown;
@@ -104,6 +104,15 @@ function panes(state: TuiState, columns: number, rows: number, ink: Ink): string
     ...detailLines(state, columns, detail, ink),
     ...output,
   ];
+}
+
+/** The same for every packet, so that moving through the list moves no edge: room for all hops as boxes, else for lines. */
+function pathHeight(state: TuiState, columns: number, rest: number): number {
+  const cells = state.log.hopNames().reduce((sum, hop) => sum + displayWidth(hop) + 4 + 10, 0);
+  const boxes = 3 * Math.max(1, Math.ceil(cells / columns));
+  // Its edge, the boxes, a rewrite, a verdict that may take two lines.
+  const wanted = 1 + boxes + 3;
+  return wanted <= rest * 0.4 ? wanted : rest >= 18 ? 6 : 5;
 }
 
 function pathPane(state: TuiState, columns: number, rows: number, ink: Ink): string[] {

@@ -1,9 +1,8 @@
 /** The TUI: packet list, path, fields; live or on a saved trace. `openTui` alone takes the terminal, and gives it back. */
 import type { PacketEvent, TraceEvent } from "../../model/trace.js";
-import { closingLines, DeathCount, exchangeLines, hopLines } from "../closing.js";
+import { closingLines, exchangeLines, hopLines } from "../closing.js";
 import { inkFor, wantsColours } from "../ink.js";
 import type { PacketSource } from "../packet-source.js";
-import { visibleDeep } from "../width.js";
 import { frame } from "./frame.js";
 import { actionFor } from "./keys.js";
 import { TuiState, type Request } from "./state.js";
@@ -62,7 +61,7 @@ const packetsKept = 20_000;
 /** Milliseconds between two drawings that new packets ask for, and that keys ask for. */
 const frameInterval = 85;
 const keyInterval = 25;
-/** Exchanges told in the summary. */
+
 const signals = { SIGINT: "interrupt", SIGQUIT: "interrupt", SIGTERM: "terminate", SIGHUP: "terminate" } as const;
 
 export function openTui(options: TuiOptions): Tui {
@@ -73,7 +72,6 @@ export function openTui(options: TuiOptions): Tui {
 class TerminalUi implements Tui {
   readonly closed: Promise<TuiEnd>;
   readonly #state: TuiState;
-  readonly #deaths = new DeathCount();
   readonly #colours: boolean;
   readonly #terminal: Terminal;
   readonly #onExport: TuiOptions["onExport"];
@@ -98,10 +96,11 @@ class TerminalUi implements Tui {
     const { promise, resolve } = withResolver<TuiEnd>();
     this.closed = promise;
     this.#settle = resolve;
-    // Before the screen is made: blessed's own handlers would end the process with status 0.
+    // Before the screen is made, and not given back within the signal: blessed's own handlers end the process with
+    // status 0 wherever they are the only ones.
     this.#handlers = Object.entries(signals).map(([signal, end]) => [
       signal as keyof typeof signals,
-      () => this.#end(end),
+      () => setImmediate(() => this.#end(end)),
     ]);
     for (const [signal, handler] of this.#handlers) process.on(signal, handler);
     this.#terminal = openTerminal(options.title, {
@@ -114,7 +113,6 @@ class TerminalUi implements Tui {
 
   push(event: TraceEvent): void {
     this.#state.push(event);
-    if (event.type === "packet") this.#deaths.push(visibleDeep(event));
     this.#drawWithin(frameInterval);
   }
 
@@ -138,7 +136,8 @@ class TerminalUi implements Tui {
     const parts: string[][] = [];
     if (exchanges.length > 0) parts.push(exchangeLines(exchanges, ink));
     if (hops.length > 0) parts.push(hopLines(hops, ink));
-    if (ended !== undefined) parts.push(closingLines(ended, hops, this.#deaths.list(), ink, process.stdout.columns));
+    if (ended !== undefined)
+      parts.push(closingLines(ended, hops, this.#state.deaths.list(), ink, process.stdout.columns));
     return parts.length === 0 ? "" : `${parts.map((lines) => lines.join("\n")).join("\n\n")}\n`;
   }
 

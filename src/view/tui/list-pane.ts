@@ -1,8 +1,7 @@
 /** The packets, one a row; a dot for each hop that saw it. Only the rows in sight are made. */
 import type { PacketEvent } from "../../model/trace.js";
 import type { Ink } from "../ink.js";
-import { pathOf } from "../path.js";
-import { addressesOf } from "../path.js";
+import { addressesOf, pathOf } from "../path.js";
 import { duration, milliseconds } from "../quantity.js";
 import { directionArrow, doubt, endMark, reasonOf, verdictTone } from "../verdict.js";
 import { cut, padEnd, padStart, sliceCells, withoutInk } from "../width.js";
@@ -62,7 +61,7 @@ function layoutFor(state: TuiState, width: number): Layout {
   const dots = hops.length <= mostDots ? hops : [];
   // Marker, gaps of two blanks, verdict.
   let rest = width - 2 - id - time - dots.length - 9 - 2 * 4;
-  const packet = Math.max(10, Math.min(22, rest));
+  const packet = Math.max(10, Math.min(width >= 110 ? 28 : 22, rest));
   rest -= packet;
   const total = rest >= 12 ? 9 : 0;
   if (total > 0) rest -= total + 2;
@@ -84,11 +83,7 @@ function line(layout: Layout, cells: readonly [string, string, string, string, s
 
 function heading(layout: Layout, width: number): string {
   const title = cut("hops", layout.hops.length);
-  return sliceCells(
-    `  ${line(layout, ["#", "time ms", "packet", title, "in all", "verdict", "from -> to"])}`,
-    0,
-    width,
-  );
+  return sliceCells(`  ${line(layout, ["#", "time ms", "packet", title, "total", "verdict", "from -> to"])}`, 0, width);
 }
 
 function rowOf(packet: PacketEvent, layout: Layout, state: TuiState, ink: Ink): string {

@@ -18,18 +18,16 @@ export interface PathPaneOptions {
 export function pathLines(packet: PacketEvent, options: PathPaneOptions): string[] {
   const { width, height, ink } = options;
   const path = pathOf(packet);
-  const notes = [...rewriteLines(path, ink), ...verdictLines(packet, path, width, ink)];
+  const notes = [...verdictLines(packet, path, width, ink), ...rewriteLines(path, ink)];
   const verdictHeight = 1;
   const drawn = boxRows(packet, path, options);
   // Boxes need three lines a row; where the pane is too low for them and the verdict, the path becomes one line.
   const picture = drawn.length + verdictHeight <= height ? drawn : inline(packet, path, options);
-  return fit(picture, notes, height).map((line) => sliceCells(line, 0, width));
-}
-
-/** The verdict is the last of the notes to go. */
-function fit(picture: readonly string[], notes: readonly string[], height: number): string[] {
-  const room = Math.max(1, height - picture.length);
-  return [...picture.slice(0, height - 1), ...(notes.length > room ? notes.slice(-room) : notes)];
+  const lines = [...picture.slice(0, height - 1), ...notes];
+  return lines.slice(0, height).map((line, index) => {
+    const more = index === height - 1 && lines.length > height;
+    return more ? `${sliceCells(line.trimEnd(), 0, width - 2)} …` : sliceCells(line, 0, width);
+  });
 }
 
 interface Piece {

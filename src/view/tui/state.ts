@@ -3,6 +3,7 @@
  * the whole behaviour can be tested as values.
  */
 import type { PacketEvent, TraceEvent } from "../../model/trace.js";
+import { DeathCount } from "../closing.js";
 import { ladderLayout, ladderWidth } from "../ladder.js";
 import { PacketRing } from "../packet-ring.js";
 import { noPackets, type PacketSource } from "../packet-source.js";
@@ -52,6 +53,7 @@ export class TuiState {
   readonly log: TraceLog;
   /** Packets that pass the filter, in the order of the list. */
   readonly shown: PacketRing;
+  readonly deaths = new DeathCount();
   readonly marks = new Set<number>();
   readonly output: string[] = [];
 
@@ -114,6 +116,7 @@ export class TuiState {
     const event = visibleDeep(raw);
     this.log.push(event);
     if (event.type !== "packet") return;
+    this.deaths.push(event);
     if (this.paused && this.shown.get(event.id) === undefined) {
       if (event.provisional !== true) this.#arrivedWhilePaused += 1;
       return;

@@ -83,7 +83,9 @@ async function applyBatch(
   const [first] = batch;
   if (first === undefined) return;
   if (first.kind === "node.create") {
-    const nodes = batch.flatMap((each) => (each.kind === "node.create" ? [{ name: each.node, container: each.container }] : []));
+    const nodes = batch.flatMap((each) =>
+      each.kind === "node.create" ? [{ name: each.node, container: each.container }] : [],
+    );
     await context.line.createNodes(nodes);
     for (const { name } of nodes) links.fresh(name);
     done.push(...batch);
@@ -151,7 +153,11 @@ async function applyOne(operation: OperationBody, context: ApplyContext, links: 
         replaceTables(sockets.netfilter(operation.node), operation.tables, operation.previous);
         return;
       case "shaping.set":
-        applyShaping(sockets.route(operation.node), links.index(operation.node, operation.interface), operation.shaping);
+        applyShaping(
+          sockets.route(operation.node),
+          links.index(operation.node, operation.interface),
+          operation.shaping,
+        );
         return;
       case "hosts.write":
         writeHosts(folder, operation.node, operation.hosts);

@@ -1,8 +1,9 @@
 /** `exec` and `shell`: a command in a node, with the caller's terminal. */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { connectInit } from "../init/client.js";
+import type { SpawnRequest } from "../init/api.js";
 import { Failure } from "../model/failure.js";
+import { OpenLab } from "./open-lab.js";
 import { runOnTerminal, shellStatus } from "./terminal.js";
 import { checkNode, findLab, parseTarget } from "./target.js";
 
@@ -39,23 +40,31 @@ async function runIn(
   if (target.interface !== undefined)
     throw new Failure("usage", `'${options.node}' names an interface; a command runs in a node`);
   const found = findLab(target.lab ?? options.lab);
-  const node = checkNode(found.record, target.node);
-  using line = await connectInit({ stateFolder: found.folder.path });
-  const status = (await line.nodes()).find((each) => each.name === node);
-  const contained = !options.outside && status?.container === true;
-  if (contained && status.pid === undefined)
+  using lab = await OpenLab.connect(found);
+  const place = await placeOf(lab, checkNode(found.record, target.node), options.outside);
+  return shellStatus(await runOnTerminal(lab.line, { ...place, argv: command(place.place === "container") }));
+}
+
+/** Where a command for a node runs, and with what around it: in its container where it runs one, else beside it. */
+export async function placeOf(
+  lab: OpenLab,
+  node: string,
+  outside: boolean,
+): Promise<Omit<SpawnRequest, "argv" | "stdio" | "tied">> {
+  const status = (await lab.line.nodes()).find((each) => each.name === node);
+  if (outside || status?.container !== true)
+    return {
+      node,
+      place: "namespace",
+      environment: bareEnvironment(),
+      workingDirectory: process.cwd(),
+      ownView: true,
+    };
+  if (status.pid === undefined)
     throw new Failure("usage", `the container of node '${node}' does not run`, {
       hint: `see why: yapc-net logs ${node}; run in its network namespace alone: --outside`,
     });
-  return shellStatus(
-    await runOnTerminal(line, {
-      node,
-      place: contained ? "container" : "namespace",
-      argv: command(contained),
-      environment: contained ? containerEnvironment(found.record.topology.nodes, node) : bareEnvironment(),
-      ...(contained ? {} : { workingDirectory: process.cwd(), ownView: true }),
-    }),
-  );
+  return { node, place: "container", environment: containerEnvironment(lab.found.record.topology.nodes, node) };
 }
 
 function bareEnvironment(): [string, string][] {

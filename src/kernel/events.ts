@@ -2,11 +2,10 @@
  * Events: multicast messages of the kernel, read in Node's event loop. A socket that listens makes no requests. It joins
  * first, and the state is read afterwards, on another socket, so that nothing is missed between.
  */
-import { ProtocolError } from "./errors.js";
-import { OverrunError } from "./errors.js";
+import { OverrunError, ProtocolError } from "./errors.js";
 import { type Message, eachMessage } from "./framing.js";
 import { Watch } from "./poll.js";
-import type { NetlinkSocket } from "./transport.js";
+import type { NetlinkSocket, TaggedDatagram } from "./transport.js";
 
 export interface Listener<E> {
   onEvent(event: E): void;
@@ -31,7 +30,7 @@ const FAIR_SHARE = 64;
 export function listen<E>(
   socket: NetlinkSocket,
   groups: readonly number[],
-  read: (message: Message) => E | undefined,
+  read: (message: Message, nsid: number | undefined) => E | undefined,
   listener: Listener<E>,
   options: ListenOptions = {},
 ): Disposable {
@@ -45,10 +44,10 @@ export function listen<E>(
     listener.onError(wrapped);
   };
 
-  const take = (message: Message) => {
+  const take = (message: Message, nsid: number | undefined) => {
     let event: E | undefined;
     try {
-      event = read(message);
+      event = read(message, nsid);
     } catch (error) {
       fail(error);
       return;
@@ -59,16 +58,17 @@ export function listen<E>(
 
   const drain = () => {
     for (let count = 0; count < FAIR_SHARE && !isDisposed(); count++) {
-      let datagram: Uint8Array | undefined;
+      let datagram: TaggedDatagram | undefined;
       try {
-        datagram = socket.receive();
+        datagram = socket.receiveTagged();
       } catch (error) {
         if (!(error instanceof OverrunError)) throw error;
         listener.onResync();
         continue;
       }
       if (datagram === undefined) return;
-      eachMessage(datagram, take);
+      const { bytes, nsid } = datagram;
+      eachMessage(bytes, (message) => take(message, nsid));
     }
   };
 

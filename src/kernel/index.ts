@@ -12,3 +12,6 @@ export type { ListenOptions, Listener } from "./events.js";
 export * from "./rtnetlink/index.js";
 export * as nftables from "./nftables/index.js";
 export * as conntrack from "./conntrack/index.js";
+export * as sockets from "./sockdiag.js";
+export { readOffloads, writeOffloads, type Offload } from "./offload.js";
+export { FakeTransport, RecordingTransport, ReplayTransport, type RecordedExchange } from "./stand-ins.js";

@@ -1,12 +1,11 @@
 /** Reads live namespaces into a snapshot: dumps of rtnetlink, nf_tables and conntrack, and a few files of /proc. */
 import type { InitLine, NodeStatus } from "../init/api.js";
-import { addresses, conntrack, links, neighbours, nftables, routes, rules, type Link } from "../kernel/index.js";
-import type { InterfaceRef, ListenerSnapshot, NodeSnapshot, Snapshot } from "../model/snapshot.js";
+import { addresses, conntrack, links, neighbours, nftables, nsids, qdiscs, routes, rules, type Link } from "../kernel/index.js";
+import type { InterfaceRef, ListenerSnapshot, NodeSnapshot, QdiscSnapshot, Snapshot } from "../model/snapshot.js";
 import { toFlow } from "./flows.js";
 import { type LinkName, toFdbEntry, toNeighbour, toRoute, toRule } from "./forwarding.js";
 import { toInterfaces } from "./interfaces.js";
 import { parseListeners } from "./listeners.js";
-import { namespaceId } from "./namespace-id.js";
 import { findPeers, peerKey, type NodeLinks } from "./peers.js";
 import type { NodeSockets } from "./sockets.js";
 import { sysctlNames } from "./sysctls.js";
@@ -41,7 +40,7 @@ function nodeLinks(node: string, list: readonly Link[], sockets: NodeSockets): N
     node,
     links: list,
     namespaceId(other) {
-      if (!ids.has(other)) ids.set(other, sockets.route(node).execute(namespaceId(sockets.namespace(other))));
+      if (!ids.has(other)) ids.set(other, sockets.route(node).execute(nsids.get(sockets.namespace(other))));
       return ids.get(other);
     },
   };
@@ -64,7 +63,7 @@ async function observeNode(
     name,
     role: name === machine ? "machine" : status.container ? "container" : "namespace",
     netns: status.netns,
-    interfaces: toInterfaces(list, route.execute(addresses.list()), new Map()).map((each) => {
+    interfaces: toInterfaces(list, route.execute(addresses.list()), qdiscsByLink(route.execute(qdiscs.list()))).map((each) => {
       const peer = peers.get(peerKey(name, each.index));
       return peer === undefined ? each : { ...each, peer };
     }),
@@ -92,6 +91,20 @@ async function observeNode(
       list.map((link) => link.name),
     ),
   };
+}
+
+/** The kernel's own choices say nothing about what happens to a packet. */
+const defaultQdiscs = new Set(["noqueue", "fq_codel", "pfifo_fast", "mq"]);
+
+function qdiscsByLink(list: readonly qdiscs.Qdisc[]): Map<number, QdiscSnapshot[]> {
+  const byLink = new Map<number, QdiscSnapshot[]>();
+  for (const { index, kind, handle, parent, drops, backlog, settings } of list) {
+    if (defaultQdiscs.has(kind)) continue;
+    const rate = settings?.kind === "tbf" ? settings.rate : undefined;
+    const entry = { kind, handle, parent, drops, backlog, ...(rate === undefined ? {} : { rate }) };
+    byLink.set(index, [...(byLink.get(index) ?? []), entry]);
+  }
+  return byLink;
 }
 
 function known<T>(value: T | undefined): value is T {

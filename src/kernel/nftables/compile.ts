@@ -171,7 +171,7 @@ class RuleCompiler {
     } else if (typeof value === "object") {
       this.#emit(load(type.size), ...rangeTest(type, op, value as NftRange));
     } else {
-      this.#emit(...valueTest(type, load, op, value as string | number));
+      this.#emit(...valueTest(type, load, op, value));
     }
   }
 

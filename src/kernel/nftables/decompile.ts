@@ -5,7 +5,7 @@ import * as k from "./constants.js";
 import { DEFAULT_BURST, limitUnits, rejections } from "./compile.js";
 import type { Expression, ExpressionData } from "./expressions.js";
 import { type DataType, fieldOf, fields } from "./fields.js";
-import { fromElements, intervalPrefix, prefixLength } from "./intervals.js";
+import { compareBytes, fromElements, intervalPrefix, prefixLength } from "./intervals.js";
 import type { SetElement } from "./messages.js";
 
 type Match = Extract<NftStatement, { kind: "match" }>;
@@ -163,7 +163,9 @@ function bitNames(bits: Readonly<Record<string, number>>, mask: number): string[
 
 function readSet(type: DataType, { flags, elements }: SetContents): (string | number | NftRange)[] {
   if ((flags & k.NFT_SET_INTERVAL) === 0) {
-    return elements.flatMap(({ key }) => (key?.value === undefined ? [] : [readElement(type, key.value)]));
+    // A hash gives them in any order.
+    const keys = elements.flatMap(({ key }) => (key?.value === undefined ? [] : [key.value]));
+    return keys.sort(compareBytes).map((key) => readElement(type, key));
   }
   return fromElements(elements).map((interval) => {
     const from = type.decode(interval.from);
@@ -289,7 +291,7 @@ function portAt<N extends string>(
   const value = register === undefined ? undefined : registers.get(register);
   if (value === undefined) return {};
   const found: Partial<Record<string, number>> = { [name]: ((value[0] ?? 0) << 8) | (value[1] ?? 0) };
-  return found as Partial<Record<N, number>>; // the one key is `name`
+  return found; // the one key is `name`
 }
 
 function readMasquerade({ flags = 0, portMinimum }: NonNullable<ExpressionData["masq"]>): Step | undefined {

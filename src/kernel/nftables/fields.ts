@@ -30,7 +30,7 @@ export interface Dependency {
 export interface Field {
   readonly type: DataType;
   /** Loads it into register 1. @param length bytes, where a prefix makes fewer do */
-  load(length: number): Expression;
+  readonly load: (length: number) => Expression;
   readonly needs?: readonly Dependency[];
 }
 

@@ -4,3 +4,5 @@ export { addChain, addTable, appendRule, removeRule, removeTable, replaceRequest
 export { batch } from "./batch.js";
 export { compileRule } from "./compile.js";
 export { decompileRule } from "./decompile.js";
+export { listenTrace, type TraceEvent, type TraceVerdict } from "./trace.js";
+export { listenRuleset, type RulesetEvent } from "./ruleset-events.js";

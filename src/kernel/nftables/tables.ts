@@ -225,7 +225,7 @@ function readOnce(client: NetlinkClient): NftTable[] {
   return names.flatMap(({ header, attributes: { name = "" } }) => {
     const family = familyName(header.family);
     if (family === undefined) return [];
-    const inside = <M extends { header: { family: number }; attributes: { table?: string | undefined } }>(message: M) =>
+    const inside = (message: { header: { family: number }; attributes: { table?: string | undefined } }) =>
       message.header.family === header.family && message.attributes.table === name;
     const contents = new Map<string, SetContents>();
     for (const { attributes: set } of sets.filter(inside)) {

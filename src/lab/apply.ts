@@ -205,7 +205,7 @@ function replaceTables(
 function operationFailure(operation: OperationBody, error: unknown): Failure {
   if (error instanceof Failure) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return new Failure("kernel", `${describe(operation)}: ${reason}`, {
+  return new Failure("kernel", `${describe({ ...operation, reason: "" })}: ${reason}`, {
     ...(error instanceof NetlinkError ? { code: error.code } : {}),
     cause: error,
   });

@@ -127,7 +127,7 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
  */
 function vethRequests(
   ends: readonly [ResolvedEnd, ResolvedEnd],
-  longNames: readonly [string?, string?],
+  longNames: readonly [string | undefined, string | undefined],
   { links: table, sockets }: RequestContext,
 ): NodeRequest[] {
   const swapped = ends[0].master === undefined && ends[1].master !== undefined;

@@ -1,6 +1,17 @@
 /** Reads live namespaces into a snapshot: dumps of rtnetlink, nf_tables and conntrack, and a few files of /proc. */
 import type { InitLine, NodeStatus } from "../init/api.js";
-import { addresses, conntrack, links, neighbours, nftables, nsids, qdiscs, routes, rules, type Link } from "../kernel/index.js";
+import {
+  addresses,
+  conntrack,
+  links,
+  neighbours,
+  nftables,
+  nsids,
+  qdiscs,
+  routes,
+  rules,
+  type Link,
+} from "../kernel/index.js";
 import type { InterfaceRef, ListenerSnapshot, NodeSnapshot, QdiscSnapshot, Snapshot } from "../model/snapshot.js";
 import { toFlow } from "./flows.js";
 import { type LinkName, toFdbEntry, toNeighbour, toRoute, toRule } from "./forwarding.js";
@@ -63,10 +74,12 @@ async function observeNode(
     name,
     role: name === machine ? "machine" : status.container ? "container" : "namespace",
     netns: status.netns,
-    interfaces: toInterfaces(list, route.execute(addresses.list()), qdiscsByLink(route.execute(qdiscs.list()))).map((each) => {
-      const peer = peers.get(peerKey(name, each.index));
-      return peer === undefined ? each : { ...each, peer };
-    }),
+    interfaces: toInterfaces(list, route.execute(addresses.list()), qdiscsByLink(route.execute(qdiscs.list()))).map(
+      (each) => {
+        const peer = peers.get(peerKey(name, each.index));
+        return peer === undefined ? each : { ...each, peer };
+      },
+    ),
     routes: route
       .execute(routes.list())
       .map((each) => toRoute(each, linkName))

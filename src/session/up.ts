@@ -1,5 +1,5 @@
 /** `up`: a lab from a topology file, or a running lab changed to match it. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { connectInit, startInit } from "../init/client.js";
 import { apply } from "../lab/apply.js";
@@ -60,9 +60,10 @@ export async function up(options: UpOptions): Promise<UpResult> {
 }
 
 /** Reads and checks a topology file. @throws Failure (usage) with every problem of the file */
-export function loadTopology(
-  options: Pick<UpOptions, "file" | "name" | "strict" | "assignments" | "onWarning">,
-): { readonly file: string; readonly topology: ResolvedTopology } {
+export function loadTopology(options: Pick<UpOptions, "file" | "name" | "strict" | "assignments" | "onWarning">): {
+  readonly file: string;
+  readonly topology: ResolvedTopology;
+} {
   const file = findTopology(options.file);
   let text: string;
   try {
@@ -83,11 +84,22 @@ export function loadTopology(
     strict: options.strict,
     files: {
       rootExists: (root) => statSync(path.resolve(path.dirname(file), root), { throwIfNoEntry: false }) !== undefined,
+      commandExists: (root, command) => commandExists(path.resolve(path.dirname(file), root), command),
     },
   });
   if (!read.ok) throw new Failure("usage", formatProblems(read.problems), { code: "TOPOLOGY" });
   if (read.problems.length > 0) options.onWarning(formatProblems(read.problems));
   return { file, topology: read.topology };
+}
+
+/** Folders that a container's PATH names. An archive is not looked into: what is in it shows when it starts. */
+const searched = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
+
+function commandExists(root: string, command: string): boolean {
+  if (statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true) return true;
+  const places = command.includes("/") ? [command] : searched.map((folder) => path.join(folder, command));
+  // A link may be absolute and mean a file of the root, so its being there is enough.
+  return places.some((place) => lstatSync(path.join(root, place), { throwIfNoEntry: false }) !== undefined);
 }
 
 function parseAssignment(text: string): [string, string] {

@@ -1,6 +1,7 @@
 /** The count that `down` ends with: what on this machine still belongs to a lab. */
 import { existsSync } from "node:fs";
-import { findHierarchies, labCgroups } from "../init/cgroup.js";
+import path from "node:path";
+import { findHierarchies } from "../init/cgroup.js";
 import { listNames } from "./names.js";
 import { isAlive, LabFolder, type LabRecord } from "./state.js";
 
@@ -10,7 +11,14 @@ export function countOwned(name: string, record: LabRecord | undefined): string[
   return [
     ...(record !== undefined && isAlive(record) ? [`process ${record.pid} (its init)`] : []),
     ...(record === undefined ? [] : listNames(record.pid).map((each) => `/run/netns/${each}`)),
-    ...labCgroups(findHierarchies(), name),
+    ...labCgroups(name),
     ...(existsSync(folder.path) ? [folder.path] : []),
   ];
+}
+
+/** Cgroup folders of a lab that are there. */
+export function labCgroups(name: string): string[] {
+  return findHierarchies()
+    .map((hierarchy) => path.join(hierarchy.base, `yapc-net-${name}`))
+    .filter((folder) => existsSync(folder));
 }

@@ -2,9 +2,10 @@
  * What a lab leaves behind by nature when its init dies: names in /run/netns, empty cgroups, its state folder. Removed
  * by `down`, by `gc`, and by the next `up` of that name. Nothing that is not the lab's own is touched.
  */
-import { findHierarchies, labCgroups, removeLabCgroups } from "../init/cgroup.js";
+import { findHierarchies, removeLabCgroups } from "../init/cgroup.js";
 import { isAlive, labNames, LabFolder, type LabRecord } from "./state.js";
 import { listNames, removeNames } from "./names.js";
+import { labCgroups } from "./owned.js";
 
 export interface Leftovers {
   readonly lab: string;
@@ -27,7 +28,7 @@ function leftovers(folder: LabFolder, record: LabRecord | undefined): Leftovers 
   return {
     lab: folder.name,
     names: record === undefined ? [] : listNames(record.pid),
-    cgroups: labCgroups(findHierarchies(), folder.name),
+    cgroups: labCgroups(folder.name),
     folder: folder.path,
   };
 }

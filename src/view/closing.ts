@@ -19,7 +19,7 @@ export function exchangeLines(exchanges: readonly ExchangeEvent[], ink: Ink): st
       exchange.server,
       translation(exchange),
       String(exchange.packets),
-      exchange.end > exchange.start ? duration(exchange.end - exchange.start) : "",
+      lasted(exchange),
       ink(exchangeTone[exchange.verdict], exchange.verdict),
     ]);
   const lines = columns(
@@ -42,6 +42,11 @@ export function exchangeLines(exchanges: readonly ExchangeEvent[], ink: Ink): st
   });
   const more = exchanges.length - rows.length;
   return more > 0 ? [...lines, ink("dim", `… and ${more} more`)] : lines;
+}
+
+/** Empty for an exchange of one sighting: it has no length. */
+export function lasted({ start, end }: ExchangeEvent): string {
+  return end > start ? duration(end - start) : "";
 }
 
 /** Only the sides that NAT changed: `web 10.0.0.10:80`. */

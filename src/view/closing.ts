@@ -2,7 +2,8 @@
 import type { ExchangeEvent, HopEvent, PacketEvent, TraceEnded } from "../model/trace.js";
 import { columns } from "./columns.js";
 import type { Ink } from "./ink.js";
-import { count, duration } from "./quantity.js";
+import type { GapTimes } from "./gap-times.js";
+import { count, duration, microseconds } from "./quantity.js";
 import { endMark, exchangeTone, verdictSentence, verdictTone } from "./verdict.js";
 import { wrap } from "./width.js";
 
@@ -63,6 +64,29 @@ export function hopLines(hops: readonly HopEvent[], ink: Ink): string[] {
   return columns(
     [{ title: "hop" }, { title: "seen", align: "right" }, { title: "lost by tap", align: "right" }],
     hops.map(({ hop, seen, dropped }) => [hop, String(seen), dropped > 0 ? ink("bad", String(dropped)) : "0"]),
+    { heading: (line) => ink("dim", line) },
+  );
+}
+
+/** How long the packets took from hop to hop, in microseconds, in both directions. @param hops in the order of the trace */
+export function gapLines(times: GapTimes, hops: readonly string[], ink: Ink): string[] {
+  const right = { align: "right" } as const;
+  return columns(
+    [
+      { title: "gap, µs" },
+      { title: "timed", ...right },
+      { title: "least", ...right },
+      { title: "median", ...right },
+      { title: "p99", ...right },
+      { title: "most", ...right },
+    ],
+    times
+      .list(hops)
+      .map(({ from, to, packets, least, median, p99, most }) => [
+        `${from} -> ${to}`,
+        String(packets),
+        ...[least, median, p99, most].map(microseconds),
+      ]),
     { heading: (line) => ink("dim", line) },
   );
 }

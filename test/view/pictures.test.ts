@@ -11,6 +11,7 @@ import {
   type GraphData,
   type PacketSource,
 } from "../../src/view/index.js";
+import { GapTimes } from "../../src/view/gap-times.js";
 import { noInk } from "../../src/view/ink.js";
 import { ladderLayout, ladderRow } from "../../src/view/ladder.js";
 import { bridged, events, exchangeOne, started } from "./fixture.js";
@@ -155,4 +156,23 @@ test("the ping matrix", (t) => {
   const many = Array.from({ length: 20 }, (_, index) => `n${index}`);
   const wide = pingLines({ nodes: many, cells: many.map(() => many.map(() => answered)) });
   t.deepEqual(wide, ["All 380 pairs answered."]);
+});
+
+test("time on a gap: quantiles to a per cent, equal stamps are no duration", (t) => {
+  const times = new GapTimes();
+  const template = exchangeOne[0]!;
+  const [a, b] = template.sightings;
+  const push = (nanoseconds: number, provisional = false): void =>
+    times.push({
+      ...template,
+      sightings: [a!, { ...b!, time: a!.time + nanoseconds }],
+      ...(provisional && { provisional: true }),
+    });
+  for (let index = 1; index <= 1000; index += 1) push(index * 1_000);
+  push(0);
+  push(5, true);
+  const [gap] = times.list(["client:eth0", "host:eth0"]);
+  t.like(gap, { from: "client:eth0", to: "host:eth0", packets: 1000, least: 1_000, most: 1_000_000 });
+  t.true(Math.abs(gap!.median / 500_000 - 1) < 0.011, String(gap!.median));
+  t.true(Math.abs(gap!.p99 / 990_000 - 1) < 0.011, String(gap!.p99));
 });

@@ -53,7 +53,7 @@ export function svgGraph(graph: GraphData): string {
     "<style>text{font:13px ui-monospace,monospace;fill:#1f2933}.title{font-weight:bold}.address,.label{fill:#52606d}",
     ".node{fill:#f5f7fa;stroke:#7b8794}.link{fill:none;stroke:#2470c8;stroke-width:1.5}",
     "@media(prefers-color-scheme:dark){text{fill:#e4e7eb}.address,.label{fill:#9aa5b1}.node{fill:#1f2933}.link{stroke:#6db3f2}}</style>",
-    ...shapes,
+    ...shapes.filter((shape) => shape !== ""),
     "</svg>",
     "",
   ].join("\n");

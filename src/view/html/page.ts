@@ -6,10 +6,11 @@ import { createHash } from "node:crypto";
 import type { ExchangeEvent, HopEvent, PacketEvent, TraceEnded } from "../../model/trace.js";
 import { closingLines, DeathCount, lasted } from "../closing.js";
 import { markup } from "../html-text.js";
+import { GapTimes, type GapTime } from "../gap-times.js";
 import { noInk } from "../ink.js";
 import { noPackets, type PacketSource } from "../packet-source.js";
 import type { PrinterOptions, TracePrinter } from "../printer.js";
-import { count } from "../quantity.js";
+import { count, microseconds } from "../quantity.js";
 import { TraceLog } from "../trace-log.js";
 import { visibleDeep } from "../width.js";
 import { packetRow } from "./packet-row.js";
@@ -23,19 +24,28 @@ const packetsDecoded = 500;
 export function htmlPrinter(options: Pick<PrinterOptions, "title" | "source">): TracePrinter {
   const log = new TraceLog();
   const deaths = new DeathCount();
+  const times = new GapTimes();
   return (raw) => {
     const event = visibleDeep(raw);
     if (event.type === "packet" && event.provisional === true) return "";
     log.push(event);
-    if (event.type === "packet") deaths.push(event);
-    return event.type === "end" ? page(log, event, deaths, options) : "";
+    if (event.type === "packet") {
+      deaths.push(event);
+      times.push(event);
+    }
+    return event.type === "end" ? page({ log, ended: event, deaths, times }, options) : "";
   };
 }
 
+interface Story {
+  readonly log: TraceLog;
+  readonly ended: TraceEnded;
+  readonly deaths: DeathCount;
+  readonly times: GapTimes;
+}
+
 function page(
-  log: TraceLog,
-  ended: TraceEnded,
-  deaths: DeathCount,
+  { log, ended, deaths, times }: Story,
   { title, source = noPackets }: Pick<PrinterOptions, "title" | "source">,
 ): string {
   const name = title ?? (log.started?.lab === undefined ? "trace" : `trace of ${log.started.lab}`);
@@ -58,6 +68,7 @@ ${closingLines(ended, log.hops, deaths.list(), noInk)
   .join("\n")}
 </header>
 ${exchangeTable(log.exchanges)}
+${gapTable(times.list(log.hopNames()))}
 ${hopTable(log.hops)}
 ${packetList(log.packets, source)}
 <script>${filterScript}</script>
@@ -88,6 +99,17 @@ function exchangeTable(exchanges: readonly ExchangeEvent[]): string {
   );
   return `<h2>Exchanges</h2>
 <table><thead><tr><th>#</th><th>proto</th><th>client</th><th>server</th><th>behind NAT</th><th>packets</th><th>lasted</th><th>verdict</th></tr></thead>
+<tbody>${rows.join("\n")}</tbody></table>`;
+}
+
+function gapTable(gaps: readonly GapTime[]): string {
+  if (gaps.length === 0) return "";
+  const rows = gaps.map(({ from, to, packets, least, median, p99, most }) => {
+    const numbers = [String(packets), ...[least, median, p99, most].map(microseconds)];
+    return `<tr><td>${markup(`${from} → ${to}`)}</td>${numbers.map((number) => `<td class="number">${number}</td>`).join("")}</tr>`;
+  });
+  return `<h2>Time on each gap, µs</h2>
+<table><thead><tr><th>gap</th><th>timed</th><th>least</th><th>median</th><th>p99</th><th>most</th></tr></thead>
 <tbody>${rows.join("\n")}</tbody></table>`;
 }
 

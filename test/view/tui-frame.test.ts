@@ -1,8 +1,10 @@
 /** The TUI without a terminal: the filter language, and frames as values. */
+import { readFileSync } from "node:fs";
 import test from "ava";
 import fc from "fast-check";
 import { noInk } from "../../src/view/ink.js";
-import { parseFilter } from "../../src/view/tui/filter.js";
+import { traceFormats } from "../../src/view/index.js";
+import { keywords, parseFilter } from "../../src/view/tui/filter.js";
 import { frame, smallest } from "../../src/view/tui/frame.js";
 import { actionFor, bindings } from "../../src/view/tui/keys.js";
 import { TuiState } from "../../src/view/tui/state.js";
@@ -129,4 +131,11 @@ test("a window of a line keeps its colours and its width", (t) => {
   t.is(sliceCells(`ab${red}cd${off}ef`, 1, 3), `b${red}cd${off}`);
   t.is(sliceCells(`${red}abc${off}`, 5, 2), `${red}${off}  `);
   t.is(sliceCells("日本", 1, 2), "  ", "half a wide character is a blank");
+});
+
+test("the guide lists every key and every keyword", (t) => {
+  const guide = readFileSync(new URL("../../../docs/viewer.md", import.meta.url), "utf8").replace(/ +/g, " ");
+  for (const { shown, help } of bindings) t.true(guide.includes(`| \`${shown}\` | ${help} |`), shown);
+  for (const { name } of keywords) t.true(guide.includes(`\`${name} `), name);
+  for (const format of traceFormats) t.true(guide.includes(`| \`${format}\` |`), format);
 });

@@ -2,7 +2,8 @@
 import type { ExchangeEvent, HopEvent, PacketEvent, TraceEnded } from "../model/trace.js";
 import { columns } from "./columns.js";
 import type { Ink } from "./ink.js";
-import { count, duration } from "./quantity.js";
+import type { GapTimes } from "./gap-times.js";
+import { count, duration, microseconds } from "./quantity.js";
 import { endMark, exchangeTone, verdictSentence, verdictTone } from "./verdict.js";
 import { wrap } from "./width.js";
 
@@ -19,7 +20,7 @@ export function exchangeLines(exchanges: readonly ExchangeEvent[], ink: Ink): st
       exchange.server,
       translation(exchange),
       String(exchange.packets),
-      exchange.end > exchange.start ? duration(exchange.end - exchange.start) : "",
+      lasted(exchange),
       ink(exchangeTone[exchange.verdict], exchange.verdict),
     ]);
   const lines = columns(
@@ -44,6 +45,11 @@ export function exchangeLines(exchanges: readonly ExchangeEvent[], ink: Ink): st
   return more > 0 ? [...lines, ink("dim", `… and ${more} more`)] : lines;
 }
 
+/** Empty for an exchange of one sighting: it has no length. */
+export function lasted({ start, end }: ExchangeEvent): string {
+  return end > start ? duration(end - start) : "";
+}
+
 /** Only the sides that NAT changed: `web 10.0.0.10:80`. */
 function translation(exchange: ExchangeEvent): string {
   const { translated } = exchange;
@@ -58,6 +64,29 @@ export function hopLines(hops: readonly HopEvent[], ink: Ink): string[] {
   return columns(
     [{ title: "hop" }, { title: "seen", align: "right" }, { title: "lost by tap", align: "right" }],
     hops.map(({ hop, seen, dropped }) => [hop, String(seen), dropped > 0 ? ink("bad", String(dropped)) : "0"]),
+    { heading: (line) => ink("dim", line) },
+  );
+}
+
+/** How long the packets took from hop to hop, in microseconds, in both directions. @param hops in the order of the trace */
+export function gapLines(times: GapTimes, hops: readonly string[], ink: Ink): string[] {
+  const right = { align: "right" } as const;
+  return columns(
+    [
+      { title: "gap, µs" },
+      { title: "timed", ...right },
+      { title: "least", ...right },
+      { title: "median", ...right },
+      { title: "p99", ...right },
+      { title: "most", ...right },
+    ],
+    times
+      .list(hops)
+      .map(({ from, to, packets, least, median, p99, most }) => [
+        `${from} -> ${to}`,
+        String(packets),
+        ...[least, median, p99, most].map(microseconds),
+      ]),
     { heading: (line) => ink("dim", line) },
   );
 }

@@ -89,14 +89,16 @@ class LadderCanvas {
     const low = Math.min(start, end);
     const high = Math.max(start, end);
     if (high - low < 2) return;
-    if (low < this.#taken[1] && high > this.#taken[0]) this.#newLine();
+    if (low < this.#taken[1] && high > this.#taken[0]) {
+      this.#newLine();
+      this.#put(start, "●", "plain");
+    }
     this.#taken = [Math.min(low, this.#taken[0]), Math.max(high, this.#taken[1])];
     const room = high - low - 2;
     const text = cut(label, room);
     const line = "─".repeat((room - displayWidth(text)) >> 1);
     const body = line + text + "─".repeat(room - displayWidth(text) - line.length);
     const drawn = end > start ? `${body}▶` : `◀${body}`;
-    this.#put(start, "●", "plain");
     // One code unit is one cell: labels are ASCII, the strokes lie in the basic plane.
     for (let index = 0; index < drawn.length; index += 1) {
       const character = drawn.charAt(index);

@@ -7,7 +7,7 @@ import type { TraceEvent } from "../model/trace.js";
 import type { PacketSource } from "./packet-source.js";
 
 /** pcapng is bytes, not text: `packet/` writes it. */
-export const traceFormats = ["text", "table", "ladder", "jsonl"] as const;
+export const traceFormats = ["text", "table", "ladder", "jsonl", "mermaid", "html"] as const;
 export type TraceFormat = (typeof traceFormats)[number];
 
 export interface PrinterOptions {
@@ -31,6 +31,10 @@ export async function openPrinter(format: TraceFormat, options: PrinterOptions):
       return (await import("./table.js")).tablePrinter(options);
     case "ladder":
       return (await import("./ladder.js")).ladderPrinter(options);
+    case "mermaid":
+      return (await import("./mermaid.js")).mermaidPrinter();
+    case "html":
+      return (await import("./html/page.js")).htmlPrinter(options);
     case "jsonl":
       return (await import("./jsonl.js")).jsonlPrinter();
   }

@@ -5,7 +5,8 @@
  */
 import Table from "cli-table3";
 import type { PacketEvent, TraceEvent } from "../model/trace.js";
-import { closingLines, DeathCount, exchangeLines, hopLines } from "./closing.js";
+import { closingLines, DeathCount, exchangeLines, gapLines, hopLines } from "./closing.js";
+import { GapTimes } from "./gap-times.js";
 import { inkFor, type Ink } from "./ink.js";
 import { pathPieces } from "./path-line.js";
 import { pathOf, rewritesOf } from "./path.js";
@@ -32,6 +33,7 @@ export function tablePrinter(options: Pick<PrinterOptions, "colours" | "columns"
 class TraceTable {
   readonly #log = new TraceLog();
   readonly #deaths = new DeathCount();
+  readonly #gapTimes = new GapTimes();
   readonly #told = new Told();
   readonly #columns: number;
   readonly #ink: Ink;
@@ -53,6 +55,7 @@ class TraceTable {
 
   #packet(packet: PacketEvent): string {
     this.#deaths.push(packet);
+    this.#gapTimes.push(packet);
     if (this.#widths !== undefined) return handMadeRow(this.#cells(packet, this.#widths), this.#widths);
     this.#waiting.push(packet);
     return this.#waiting.length < rowsLaidOut ? "" : `${this.#layOut(true)}\n`;
@@ -136,6 +139,8 @@ class TraceTable {
     if (this.#widths !== undefined) parts.push(border("└", "┴", "┘", this.#widths));
     else if (this.#waiting.length > 0) parts.push(this.#layOut(false));
     if (exchanges.length > 0) parts.push(exchangeLines(exchanges, this.#ink).join("\n"));
+    const gaps = gapLines(this.#gapTimes, this.#log.hopNames(), this.#ink);
+    if (gaps.length > 0) parts.push(gaps.join("\n"));
     if (hops.length > 0) parts.push(hopLines(hops, this.#ink).join("\n"));
     if (ended !== undefined)
       parts.push(closingLines(ended, hops, this.#deaths.list(), this.#ink, this.#columns).join("\n"));

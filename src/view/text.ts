@@ -1,12 +1,12 @@
 /** Live text: a line for each packet as it closes, the summary at the end. */
 import type { HopEvent, PacketEvent, TraceStarted } from "../model/trace.js";
-import { closingLines, DeathCount, hopLines } from "./closing.js";
+import { closingLines, DeathCount, hopLines, lasted } from "./closing.js";
 import { inkFor, type Ink } from "./ink.js";
 import { hopName } from "../model/hop.js";
 import { pathPieces } from "./path-line.js";
 import { pathOf, rewritesOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
-import { duration, milliseconds } from "./quantity.js";
+import { milliseconds } from "./quantity.js";
 import { directionArrow, doubt, exchangeTone, reasonOf, verdictTone } from "./verdict.js";
 import { padEnd, padStart, visibleDeep } from "./width.js";
 
@@ -26,9 +26,10 @@ export function textPrinter(options: Pick<PrinterOptions, "colours">): TracePrin
         return lines([packetLine(event, ink)]);
       case "exchange": {
         const verdict = ink(exchangeTone[event.verdict], event.verdict);
+        const time = lasted(event);
         const reason = event.reason === undefined ? "" : ` (${event.reason})`;
         return lines([
-          `exchange ${event.id}  ${event.protocol} ${event.client} -> ${event.server}: ${verdict}${reason}${event.end > event.start ? ` in ${duration(event.end - event.start)}` : ""}`,
+          `exchange ${event.id}  ${event.protocol} ${event.client} -> ${event.server}: ${verdict}${reason}${time === "" ? "" : ` in ${time}`}`,
         ]);
       }
       case "hop":

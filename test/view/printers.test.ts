@@ -12,6 +12,7 @@ import {
   openPrinter,
   planLines,
   printFailure,
+  traceFormats,
   TraceLog,
   wantsColours,
   type TraceFormat,
@@ -34,7 +35,7 @@ async function print(
 /* eslint-disable no-control-regex -- escape sequences are what these tests look for */
 const stripInk = (text: string): string => text.replace(/\u001b\[\d+m/g, "");
 
-for (const format of ["text", "table", "jsonl"] as const) {
+for (const format of traceFormats) {
   test(`${format} of the docker-bridge trace`, async (t) => {
     golden(t, format, await print(format, events));
   });

@@ -1,4 +1,5 @@
 /** The whole screen as lines of text, from the state and a size. Pure: the terminal only shows what comes out. */
+import { closingLines, exchangeLines, gapLines, hopLines } from "../closing.js";
 import type { Ink } from "../ink.js";
 import { ladderHead, ladderLayout, ladderRow, ladderWidth } from "../ladder.js";
 import { count, milliseconds } from "../quantity.js";
@@ -20,7 +21,8 @@ export function frame(state: TuiState, columns: number, rows: number, ink: Ink):
     const text = `The terminal has ${columns}x${rows} cells; ${smallest.columns}x${smallest.rows} are needed. q quits.`;
     return fill(wrap(text.split(" "), columns), columns, rows);
   }
-  const body = state.help ? helpLines(state, rows - 2, ink) : panes(state, columns, rows - 2, ink);
+  const body =
+    state.overlay === undefined ? panes(state, columns, rows - 2, ink) : overlayLines(state, rows - 2, columns, ink);
   return [titleLine(state, columns, ink), ...fill(body, columns, rows - 2), bottomLine(state, columns, ink)];
 }
 
@@ -53,7 +55,7 @@ function bottomLine(state: TuiState, columns: number, ink: Ink): string {
       prompt.error ?? (prompt.kind === "filter" ? `${state.shown.packets.length} shown` : "Enter writes, Esc leaves");
     return sliceCells(`${typed} ${ink(prompt.error === undefined ? "dim" : "bad", note)}`, 0, columns);
   }
-  if (state.help) return sliceCells(ink("dim", " j k scroll, any other key goes back"), 0, columns);
+  if (state.overlay !== undefined) return sliceCells(ink("dim", " j k scroll, any other key goes back"), 0, columns);
   const note = state.message !== "" ? state.message : (state.finished ?? "");
   const keys = hints.filter(({ action }) => action !== "export" || state.canExport);
   let text = note === "" ? "" : `${ink("accent", note)}  `;
@@ -78,6 +80,7 @@ const hints = (
     ["pause", "pause"],
     ["mark", "mark"],
     ["hex", "hex"],
+    ["summary", "summary"],
     ["export", "export"],
   ] as const
 ).map(([action, hint]) => ({ action, hint, shown: bindings.find((one) => one.action === action)?.shown ?? "" }));
@@ -197,17 +200,32 @@ function ladderPane(state: TuiState, columns: number, rows: number, ink: Ink): s
   ];
 }
 
-function helpLines(state: TuiState, rows: number, ink: Ink): string[] {
+function overlayLines(state: TuiState, rows: number, columns: number, ink: Ink): string[] {
+  const all = state.overlay === "help" ? helpLines(ink) : summaryLines(state, columns, ink);
+  state.overlayTop = Math.max(0, Math.min(state.overlayTop, all.length - rows));
+  state.page = rows;
+  return all.slice(state.overlayTop);
+}
+
+function helpLines(ink: Ink): string[] {
   const width = Math.max(...bindings.map(({ shown }) => displayWidth(shown)));
-  const lines = bindings.map(({ shown, help }) => `  ${ink("strong", padEnd(shown, width))}  ${help}`);
-  const filter = keywords.map(({ name, argument }) => `  ${ink("strong", padEnd(name, 8))}  ${argument}`);
-  const all = [
+  return [
     ink("accent", "══ keys"),
-    ...lines,
+    ...bindings.map(({ shown, help }) => `  ${ink("strong", padEnd(shown, width))}  ${help}`),
     "",
     ink("accent", "══ filter: words side by side must all fit; also: not, or, plain text"),
-    ...filter,
+    ...keywords.map(({ name, argument }) => `  ${ink("strong", padEnd(name, 8))}  ${argument}`),
   ];
-  state.helpTop = Math.max(0, Math.min(state.helpTop, all.length - rows));
-  return all.slice(state.helpTop);
+}
+
+function summaryLines(state: TuiState, columns: number, ink: Ink): string[] {
+  const { exchanges, hops, ended } = state.log;
+  const section = (title: string, lines: readonly string[]): string[] =>
+    lines.length === 0 ? [] : [ink("accent", `══ ${title}`), ...lines, ""];
+  return [
+    ...(ended === undefined ? [] : section("trace", closingLines(ended, hops, state.deaths.list(), ink, columns))),
+    ...section("time on each gap", gapLines(state.gapTimes, state.log.hopNames(), ink)),
+    ...section("exchanges", exchangeLines(exchanges, ink)),
+    ...section("hops", hopLines(hops, ink)),
+  ];
 }

@@ -22,6 +22,7 @@ export type Action =
   | "only-marked"
   | "ladder"
   | "hex"
+  | "summary"
   | "export"
   | "help"
   | "quit"
@@ -63,6 +64,7 @@ export const bindings: readonly Binding[] = [
   { keys: ["M"], action: "only-marked", shown: "M", help: "show only marked packets" },
   { keys: ["l"], action: "ladder", shown: "l", help: "ladder: a column for each hop" },
   { keys: ["x"], action: "hex", shown: "x", help: "bytes in hexadecimal" },
+  { keys: ["s"], action: "summary", shown: "s", help: "summary: exchanges, time on each gap, hops" },
   { keys: ["e"], action: "export", shown: "e", help: "export the packets shown" },
   { keys: ["?", "f1"], action: "help", shown: "?", help: "this help" },
   { keys: ["q"], action: "quit", shown: "q", help: "quit" },

@@ -65,7 +65,8 @@ function layoutFor(state: TuiState, width: number): Layout {
   rest -= packet;
   const total = rest >= 12 ? 9 : 0;
   if (total > 0) rest -= total + 2;
-  return { id, time, packet, total, hops: dots, rest: rest >= 20 ? rest - 2 : 0 };
+  // What is left, a gap of two blanks before it.
+  return { id, time, packet, total, hops: dots, rest: rest >= 22 ? rest - 2 : 0 };
 }
 
 function line(layout: Layout, cells: readonly [string, string, string, string, string, string, string]): string {
@@ -93,9 +94,9 @@ function rowOf(packet: PacketEvent, layout: Layout, state: TuiState, ink: Ink): 
   const title = `${directionArrow[packet.direction]} ${packet.protocol} ${packet.summary}`;
   const pointer = packet.id === state.selected ? "▶" : " ";
   const mark = state.marks.has(packet.id) ? ink("accent", "*") : " ";
-  const addresses = first === undefined ? "" : addressesOf(first);
+  const addresses = first === undefined ? "" : cut(addressesOf(first), layout.rest);
   const reason = [doubt(packet.match), reasonOf(verdict)].filter((text) => text !== "").join(", ");
-  const note = reason === "" || provisional === true ? ink("dim", addresses) : reason;
+  const note = reason === "" || provisional === true ? ink("dim", addresses) : cut(reason, layout.rest);
   return `${pointer}${mark}${line(layout, [
     String(packet.id),
     milliseconds(packet.time),

@@ -4,6 +4,7 @@
  */
 import type { PacketEvent, TraceEvent } from "../../model/trace.js";
 import { DeathCount } from "../closing.js";
+import { GapTimes } from "../gap-times.js";
 import { ladderLayout, ladderWidth } from "../ladder.js";
 import { PacketRing } from "../packet-ring.js";
 import { noPackets, type PacketSource } from "../packet-source.js";
@@ -54,6 +55,7 @@ export class TuiState {
   /** Packets that pass the filter, in the order of the list. */
   readonly shown: PacketRing;
   readonly deaths = new DeathCount();
+  readonly gapTimes = new GapTimes();
   readonly marks = new Set<number>();
   readonly output: string[] = [];
 
@@ -64,8 +66,9 @@ export class TuiState {
   onlyMarked = false;
   /** Undefined until asked for: bytes then stand beside the fields where there is room. */
   hex: boolean | undefined;
-  help = false;
-  helpTop = 0;
+  /** Stands over the panes until a key closes it. */
+  overlay: "help" | "summary" | undefined;
+  overlayTop = 0;
   filterText = "";
   prompt: Prompt | undefined;
   /** Said at the bottom until the next key. */
@@ -117,6 +120,7 @@ export class TuiState {
     this.log.push(event);
     if (event.type !== "packet") return;
     this.deaths.push(event);
+    this.gapTimes.push(event);
     if (this.paused && this.shown.get(event.id) === undefined) {
       if (event.provisional !== true) this.#arrivedWhilePaused += 1;
       return;
@@ -160,7 +164,7 @@ export class TuiState {
   act(action: Action): Request | undefined {
     this.message = "";
     if (action === "quit" || action === "interrupt") return { kind: action };
-    if (this.help) this.#helpKey(action);
+    if (this.overlay !== undefined) this.#overlayKey(action);
     else this.#actions[action]();
     return undefined;
   }
@@ -205,17 +209,21 @@ export class TuiState {
       if (this.canExport) this.prompt = { kind: "export", text: "trace.pcapng" };
       else this.message = "nothing to export from here";
     },
-    help: () => {
-      this.help = true;
-      this.helpTop = 0;
-    },
+    summary: () => this.#open("summary"),
+    help: () => this.#open("help"),
   };
 
-  /** In the help, the keys that move scroll it; every other one closes it. */
-  #helpKey(action: Action): void {
-    if (action === "down") this.helpTop += 1;
-    else if (action === "up") this.helpTop = Math.max(0, this.helpTop - 1);
-    else this.help = false;
+  #open(overlay: "help" | "summary"): void {
+    this.overlay = overlay;
+    this.overlayTop = 0;
+  }
+
+  /** The keys that move scroll it; every other one closes it. */
+  #overlayKey(action: Action): void {
+    const steps: Partial<Record<Action, number>> = { down: 1, up: -1, "page-down": this.page, "page-up": -this.page };
+    const step = steps[action];
+    if (step === undefined) this.overlay = undefined;
+    else this.overlayTop = Math.max(0, this.overlayTop + step);
   }
 
   #show(packet: PacketEvent): void {

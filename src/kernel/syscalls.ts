@@ -108,9 +108,7 @@ function declareVariadic<const T extends readonly (keyof Parameter)[]>(
   name: string,
   ...types: T
 ): (...values: [...Parameters<T>, ...Typed]) => number {
-  return libc.func(name, "intptr_t", [...types, "..."]) as unknown as (
-    ...values: [...Parameters<T>, ...Typed]
-  ) => number;
+  return libc.func(name, "intptr_t", [...types, "..."]);
 }
 
 const c = {

@@ -1,6 +1,6 @@
 /**
  * A process that makes network namespaces and opens sockets in them for a test, and passes the descriptors: what
- * yapc-init does for the product. As an ordinary user it runs under `unshare -Ur`, so that the test, outside, drives
+ * yapc-init does for the product. As an ordinary user it runs under `unshare -Urn`, so that the test, outside, drives
  * sockets of a user namespace that its user owns.
  *
  * Requests come as JSON in packets on descriptor 3; an answer is JSON, with a descriptor where one was asked for.

@@ -27,7 +27,7 @@ export class NamespaceHost implements Disposable {
     const [ours, theirs] = sys.socketpair(constants.AF_UNIX, constants.SOCK_SEQPACKET);
     this.#line = ours;
     const script = fileURLToPath(new URL("namespace-host.js", import.meta.url));
-    const argv = this.rootless ? ["unshare", "-Ur", process.execPath, script] : [process.execPath, script];
+    const argv = this.rootless ? ["unshare", "-Urn", process.execPath, script] : [process.execPath, script];
     // It ends when its line does, with this process at the latest.
     const child = spawn(argv[0]!, argv.slice(1), { stdio: ["ignore", "inherit", "inherit", theirs] });
     child.unref();

@@ -173,7 +173,7 @@ const cases: Case[] = [
     expected: { kind: "macvlan", mode: "bridge", parent: "v0" },
     theirs(ns) {
       const { link: parent, linkinfo } = first(ns, "ip -d -j link show m0");
-      return { kind: linkinfo.info_kind, mode: linkinfo.info_data["mode"], parent };
+      return { kind: linkinfo.info_kind, mode: linkinfo.info_data.mode, parent };
     },
     ours(client) {
       const { kind, link, settings } = client.execute(links.get("m0"));
@@ -226,7 +226,7 @@ const cases: Case[] = [
       ["fd00::1", 64, undefined, "global"],
     ],
     theirs: (ns) =>
-      (first(ns, "ip -j address show v0")["addr_info"] as Json[])
+      (first(ns, "ip -j address show v0").addr_info as Json[])
         .filter(({ scope }) => scope === "global")
         .map(({ local, prefixlen, broadcast, scope }) => [local, prefixlen, broadcast, scope]),
     ours: (client, index) =>
@@ -281,17 +281,17 @@ const cases: Case[] = [
         .filter(({ protocol }) => protocol === "boot")
         .map((route) => {
           const { dst, type, metric, table, metrics, prefsrc, nexthops } = route;
-          const hops = (nexthops as Json[] | undefined) ?? (route["dev"] === undefined ? [] : [route]);
+          const hops = (nexthops as Json[] | undefined) ?? (route.dev === undefined ? [] : [route]);
           return [
             dst === "default" ? "0.0.0.0/0" : dst,
             type,
             hops
               .map((hop) =>
                 [
-                  hop["gateway"] ?? "-",
-                  hop["dev"],
-                  hop["weight"] ?? 1,
-                  ...((hop["flags"] as string[]).includes("onlink") ? ["onlink"] : []),
+                  hop.gateway ?? "-",
+                  hop.dev,
+                  hop.weight ?? 1,
+                  ...((hop.flags as string[]).includes("onlink") ? ["onlink"] : []),
                 ].join(" "),
               )
               .join(", "),
@@ -380,10 +380,10 @@ const cases: Case[] = [
     theirs(ns) {
       const rule = (ns.json("ip -j rule") as Json[]).find(({ priority }) => priority === 100)!;
       return {
-        source: `${String(rule["src"])}/${String(rule["srclen"])}`,
-        input: rule["iif"],
-        mark: Number(rule["fwmark"]),
-        table: rule["table"],
+        source: `${String(rule.src)}/${String(rule.srclen)}`,
+        input: rule.iif,
+        mark: Number(rule.fwmark),
+        table: rule.table,
       };
     },
     ours(client) {
@@ -424,8 +424,8 @@ const cases: Case[] = [
     theirs(ns) {
       const { kind, handle, options } = first(ns, "tc -j qdisc show dev v0");
       const text = ns.run("tc class show dev v0");
-      if (!/class htb 1:10 root prio 0 rate 8Mbit ceil 16Mbit burst 11600b/.test(text)) return text;
-      return { kind, handle, defaultClass: Number(options["default"]) };
+      if (!text.includes('class htb 1:10 root prio 0 rate 8Mbit ceil 16Mbit burst 11600b')) return text;
+      return { kind, handle, defaultClass: Number(options.default) };
     },
     ours(client, index) {
       const { handle, settings } = client.execute(qdiscs.list(index("v0")))[0]!;
@@ -487,7 +487,7 @@ test("one request makes a veth pair with each end in a namespace of its own", (t
     address: "02:00:00:00:00:01",
     mtu: 1400,
   });
-  t.true((veth["flags"] as string[]).includes("UP"));
+  t.true((veth.flags as string[]).includes("UP"));
   t.deepEqual(pick(veth, "ifindex", "address", "mtu", "master"), {
     ifindex: 60,
     address: "02:00:00:00:00:02",
@@ -518,7 +518,7 @@ test("an echoed link tells its index and its name in the same round trip", (t) =
     return;
   }
   t.is(link.name, "lan0");
-  t.is(first(ns, "ip -j link show lan0")["ifindex"], link.index);
+  t.is(first(ns, "ip -j link show lan0").ifindex, link.index);
 });
 
 test("netem: probed, and refused with the name of what the kernel lacks", (t) => {
@@ -531,7 +531,7 @@ test("netem: probed, and refused with the name of what the kernel lacks", (t) =>
   ]);
   if (outcome.ok) {
     const { options } = first(ns, "tc -j qdisc show dev v0");
-    t.deepEqual(options["delay"], { delay: 0.005, jitter: 0.001, correlation: 0 });
+    t.deepEqual(options.delay, { delay: 0.005, jitter: 0.001, correlation: 0 });
     return;
   }
   t.log("this kernel has no netem: its bytes are checked in golden.test only");

@@ -24,7 +24,11 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
   static override flags = {
     lab: labFlag,
     port: Flags.integer({ summary: "packets of the service on this port", multiple: true, min: 0, max: 65535 }),
-    host: Flags.string({ summary: "packets from or to this address or node", multiple: true, helpValue: "ADDRESS|NODE" }),
+    host: Flags.string({
+      summary: "packets from or to this address or node",
+      multiple: true,
+      helpValue: "ADDRESS|NODE",
+    }),
     proto: Flags.string({ summary: "tcp, udp, icmp, icmpv6, arp, or a number", multiple: true }),
     filter: Flags.string({
       summary: "a pcap-filter(7), given to each tap as it is",
@@ -77,7 +81,8 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
   }
 
   private finish(result: TraceResult, saved: boolean, ran: boolean): void {
-    if (saved && result.saved !== undefined) process.stderr.write(`saved: ${result.saved} (yapc-net view ${result.saved})\n`);
+    if (saved && result.saved !== undefined)
+      process.stderr.write(`saved: ${result.saved} (yapc-net view ${result.saved})\n`);
     if (result.status !== undefined) this.status(result.status);
     else if (result.interrupted && ran) this.status(exitCodes.interrupted);
   }

@@ -64,7 +64,13 @@ export class OutputSet {
     const ability = view.canRunTui(process.env, process.stdout);
     if (options.tui === true && !ability.ok) throw new Failure("usage", `the TUI cannot run here: ${ability.reason}`);
     const wantsTui = options.tui ?? (formats.length === 0 && ability.ok);
-    if (!wantsTui) return new OutputSet(await openSinks(formats.length === 0 ? ["table"] : formats), undefined, undefined, undefined);
+    if (!wantsTui)
+      return new OutputSet(
+        await openSinks(formats.length === 0 ? ["table"] : formats),
+        undefined,
+        undefined,
+        undefined,
+      );
 
     const temporary = options.live ? mkdtempSync(path.join(os.tmpdir(), "yapc-net-")) : undefined;
     const source =
@@ -134,7 +140,8 @@ async function openSink(text: string): Promise<Sink> {
   const at = text.indexOf("=");
   const name = at < 0 ? text : text.slice(0, at);
   const target = at < 0 ? undefined : text.slice(at + 1);
-  if (!isFormat(name)) throw new Failure("usage", `no format '${name}'`, { hint: `one of: ${traceFormats.join(", ")}` });
+  if (!isFormat(name))
+    throw new Failure("usage", `no format '${name}'`, { hint: `one of: ${traceFormats.join(", ")}` });
   const onTerminal = target === undefined && process.stdout.isTTY;
   const print = await openPrinter(name, {
     colours: wantsColours(process.env, onTerminal),

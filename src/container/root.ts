@@ -44,9 +44,13 @@ function layFiles(site: ContainerSite, lower: string): ProgramOperation[] {
   const folders = new Set(site.files.flatMap(([path]) => parents(path)));
   return [
     ...[...folders].map((target) => folder(target, 0o755, `${lower}${target}`)),
-    ...site.files.map(
-      ([target, content]): ProgramOperation => ({ kind: "write", target, inside: true, mode: 0o644, content }),
-    ),
+    ...site.files.map(([target, content]): ProgramOperation => ({
+      kind: "write",
+      target,
+      inside: true,
+      mode: 0o644,
+      content,
+    })),
   ];
 }
 
@@ -75,25 +79,22 @@ function overMachine(site: ContainerSite, entries: readonly RootEntry[]): Progra
     { kind: "base", target: site.upper },
     ...kernelFolders.map((target) => folder(target, 0o755)),
     ...[...freshFolders].map(([target, mode]) => folder(target, mode)),
-    ...all.map(
-      ({ path, link }): ProgramOperation =>
-        link === undefined ? folder(path, 0o755, path) : { kind: "symlink", target: path, inside: true, text: link },
+    ...all.map(({ path, link }): ProgramOperation =>
+      link === undefined ? folder(path, 0o755, path) : { kind: "symlink", target: path, inside: true, text: link },
     ),
     ...layFiles(site, ""),
     { kind: "bind", source: site.upper, target: site.root, inside: false, flags: 0 },
     { kind: "base", target: site.root },
-    ...layers.map(
-      ({ path, mountPoint }, index): ProgramOperation => ({
-        kind: "mount",
-        type: "overlay",
-        target: path,
-        inside: true,
-        flags: 0,
-        options: overlayOptions(site, path, `${site.upper}${path}`, `${site.work}/${index}`),
-        // Not every file system can be a layer (vfat cannot); the folder is empty then.
-        ...(mountPoint ? { optional: true } : {}),
-      }),
-    ),
+    ...layers.map(({ path, mountPoint }, index): ProgramOperation => ({
+      kind: "mount",
+      type: "overlay",
+      target: path,
+      inside: true,
+      flags: 0,
+      options: overlayOptions(site, path, `${site.upper}${path}`, `${site.work}/${index}`),
+      // Not every file system can be a layer (vfat cannot); the folder is empty then.
+      ...(mountPoint ? { optional: true } : {}),
+    })),
   ];
 }
 

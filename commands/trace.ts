@@ -45,8 +45,6 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
     tui: Flags.boolean({ summary: "the TUI (default on a terminal)", allowNo: true }),
   };
 
-  protected override ownFailure: number | undefined;
-
   async run(): Promise<void> {
     const { flags, argv } = await this.parse(Trace);
     const command = argv.map(String);

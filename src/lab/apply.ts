@@ -6,7 +6,7 @@ import type { InitLine } from "../init/api.js";
 import { NetlinkError, nftables, type NetlinkClient } from "../kernel/index.js";
 import { Failure } from "../model/failure.js";
 import type { NodeSockets } from "../observe/sockets.js";
-import { describe } from "../plan/describe.js";
+import { describeBody } from "../plan/describe.js";
 import type { Operation, OperationBody } from "../plan/operation.js";
 import { undo } from "../plan/undo.js";
 import type { ContainerRunner } from "./containers.js";
@@ -205,7 +205,7 @@ function replaceTables(
 function operationFailure(operation: OperationBody, error: unknown): Failure {
   if (error instanceof Failure) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return new Failure("kernel", `${describe({ ...operation, reason: "" })}: ${reason}`, {
+  return new Failure("kernel", `${describeBody(operation)}: ${reason}`, {
     ...(error instanceof NetlinkError ? { code: error.code } : {}),
     cause: error,
   });

@@ -10,7 +10,7 @@ import { bootId, isAlive, labNamePattern, LabFolder, type LabRecord } from "../l
 import { sweep } from "../lab/sweep.js";
 import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
-import { describe } from "../plan/describe.js";
+import { describeBody } from "../plan/describe.js";
 import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
 import { formatProblems } from "../topology/problem.js";
@@ -243,7 +243,7 @@ function result(
     file,
     created,
     dryRun: options.dryRun,
-    operations: operations.map((operation) => ({ text: describe(operation), reason: operation.reason })),
+    operations: operations.map((operation) => ({ text: describeBody(operation), reason: operation.reason })),
     ...(snapshot === undefined ? {} : { snapshot }),
   };
 }

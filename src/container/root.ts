@@ -72,7 +72,7 @@ function flatten(entries: readonly RootEntry[]): RootEntry[] {
 function overMachine(site: ContainerSite, entries: readonly RootEntry[]): ProgramOperation[] {
   const taken = entries.filter(({ path }) => !kernelFolders.includes(path) && !freshFolders.has(path));
   const all = flatten(taken);
-  const layers = all.filter(({ link, children }) => link === undefined && children === undefined);
+  const layers = all.filter(({ link, children, empty }) => link === undefined && children === undefined && !empty);
   return [
     { kind: "base", target: site.work },
     ...layers.map((_, index) => folder(`/${index}`, 0o700)),

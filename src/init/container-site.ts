@@ -116,11 +116,11 @@ function survey(folder: string, mountPoints: ReadonlySet<string>, levels: number
     const path = posix.join(folder, name);
     const mountPoint = mountPoints.has(path);
     const entry = lstatSync(path, { throwIfNoEntry: false });
-    if (entry?.isSymbolicLink() === true) return [{ path, mountPoint, link: readlinkSync(path) }];
+    if (entry?.isSymbolicLink() === true) return [{ path, mountPoint, empty: false, link: readlinkSync(path) }];
     if (entry?.isDirectory() !== true) return [];
     const mountsBelow = [...mountPoints].some((point) => point.startsWith(`${path}/`));
-    if (!mountsBelow) return [{ path, mountPoint }];
-    return [{ path, mountPoint, children: levels > 1 ? survey(path, mountPoints, levels - 1) : [] }];
+    if (!mountsBelow) return [{ path, mountPoint, empty: readableNames(path).length === 0 }];
+    return [{ path, mountPoint, empty: false, children: levels > 1 ? survey(path, mountPoints, levels - 1) : [] }];
   });
 }
 

@@ -19,6 +19,8 @@ export interface RootEntry {
   /** Text of a symbolic link. */
   readonly link?: string;
   readonly mountPoint: boolean;
+  /** A folder with nothing in it needs no layer. */
+  readonly empty: boolean;
   /** Given where something is mounted below: such a folder cannot be one layer. */
   readonly children?: readonly RootEntry[];
 }

@@ -156,7 +156,7 @@ async function create(
   const lab = new OpenLab({ folder, record: base }, line, options.onWarning);
   try {
     const { operations } = plan(topology, undefined, { rootless: line.rootless });
-    await applyTo(lab, topology, operations, options);
+    await applyTo(lab, topology, operations, false, options);
     const snapshot = await finish(lab, topology, options);
     folder.write({ ...base, committed: true });
     await line.commit();
@@ -189,7 +189,7 @@ async function change(
   );
   if (options.dryRun) return result(file, topology, options, operations, false, snapshot);
   if (operations.length === 0) return result(file, topology, options, operations, false, snapshot);
-  await applyTo(lab, topology, operations, options);
+  await applyTo(lab, topology, operations, true, options);
   folder.write({ ...record, file, topology });
   const after = await finish(lab, topology, options);
   await nameNodes(lab, options);
@@ -200,9 +200,11 @@ function applyTo(
   lab: OpenLab,
   topology: ResolvedTopology,
   operations: readonly Operation[],
+  undo: boolean,
   options: UpOptions,
 ): Promise<void> {
   return apply(operations, {
+    undo,
     line: lab.line,
     sockets: lab.sockets,
     folder: lab.found.folder,

@@ -220,13 +220,13 @@ function helpLines(ink: Ink): string[] {
 }
 
 function summaryLines(state: TuiState, columns: number, ink: Ink): string[] {
-  const { exchanges, hops, ended } = state.log;
+  const { hops, ended } = state.log;
   const section = (title: string, lines: readonly string[]): string[] =>
     lines.length === 0 ? [] : [ink("accent", `══ ${title}`), ...lines, ""];
   return [
     ...(ended === undefined ? [] : section("trace", closingLines(ended, hops, state.deaths.list(), ink, columns))),
     ...section("time on each gap", gapLines(state.gapTimes, state.log.hopNames(), ink)),
-    ...section("exchanges", exchangeLines(exchanges, ink)),
+    ...section("exchanges", exchangeLines(state.log, ink)),
     ...section("hops", hopLines(hops, ink)),
   ];
 }

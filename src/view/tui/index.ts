@@ -132,13 +132,17 @@ class TerminalUi implements Tui {
 
   summary(): string {
     const ink = inkFor(this.#colours);
-    const { exchanges, hops, ended } = this.#state.log;
-    const parts: string[][] = [];
-    if (exchanges.length > 0) parts.push(exchangeLines(exchanges, ink));
-    if (hops.length > 0) parts.push(hopLines(hops, ink));
-    if (ended !== undefined)
-      parts.push(closingLines(ended, hops, this.#state.deaths.list(), ink, process.stdout.columns));
-    return parts.length === 0 ? "" : `${parts.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+    const { log, deaths } = this.#state;
+    const { ended, hops } = log;
+    const sections = [
+      exchangeLines(log, ink),
+      hopLines(hops, ink),
+      ended === undefined ? [] : closingLines(ended, hops, deaths.list(), ink, process.stdout.columns),
+    ];
+    return sections
+      .filter(({ length }) => length > 0)
+      .map((lines) => `${lines.join("\n")}\n`)
+      .join("\n");
   }
 
   #key(key: string): void {

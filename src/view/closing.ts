@@ -3,14 +3,17 @@ import type { ExchangeEvent, HopEvent, PacketEvent, TraceEnded } from "../model/
 import { columns } from "./columns.js";
 import type { Ink } from "./ink.js";
 import type { GapTimes } from "./gap-times.js";
+import type { TraceLog } from "./trace-log.js";
 import { count, duration, microseconds } from "./quantity.js";
 import { endMark, exchangeTone, verdictSentence, verdictTone } from "./verdict.js";
 import { wrap } from "./width.js";
 
-/** Exchanges listed one by one; more than a screen of them is told by the closing sentence alone. */
+/** Exchanges listed one by one. Where there are more, those that were not answered come first. */
 const exchangesListed = 40;
 
-export function exchangeLines(exchanges: readonly ExchangeEvent[], ink: Ink): string[] {
+export function exchangeLines({ exchanges: all, exchangesGone }: TraceLog, ink: Ink): string[] {
+  const troubled = all.filter(({ verdict }) => verdict !== "answered");
+  const exchanges = all.length <= exchangesListed || troubled.length === 0 ? all : troubled;
   const rows = exchanges
     .slice(0, exchangesListed)
     .map((exchange) => [
@@ -41,7 +44,7 @@ export function exchangeLines(exchanges: readonly ExchangeEvent[], ink: Ink): st
     const reason = exchanges[index - 1]?.reason;
     return index === 0 || reason === undefined ? [line] : [line, `          ${reason}`];
   });
-  const more = exchanges.length - rows.length;
+  const more = all.length + exchangesGone - rows.length;
   return more > 0 ? [...lines, ink("dim", `… and ${more} more`)] : lines;
 }
 

@@ -10,5 +10,4 @@ export { labLines, planLines, type LabListing } from "./listing.js";
 export { noPackets, type Field, type FieldTree, type PacketSource } from "./packet-source.js";
 export { pingLines, type PingCell, type PingMatrix } from "./ping-matrix.js";
 export { openPrinter, traceFormats, type PrinterOptions, type TraceFormat, type TracePrinter } from "./printer.js";
-export { TraceLog } from "./trace-log.js";
 export { verdictSentence } from "./verdict.js";

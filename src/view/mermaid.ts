@@ -1,10 +1,10 @@
 /** The trace as a Mermaid sequence diagram: hops are participants, each gap of a packet is an arrow. */
 import type { PacketEvent, TraceStarted } from "../model/trace.js";
 import { hopName } from "../model/hop.js";
+import { FirstPackets } from "./first-packets.js";
 import { mermaidText } from "./mermaid-text.js";
 import { pathOf, rewriteText, type Gap, type PacketPath } from "./path.js";
 import type { TracePrinter } from "./printer.js";
-import { TraceLog } from "./trace-log.js";
 import { doubt, verdictSentence } from "./verdict.js";
 import { count, elapsed, milliseconds } from "./quantity.js";
 import { visibleDeep } from "./width.js";
@@ -13,19 +13,20 @@ import { visibleDeep } from "./width.js";
 const packetsDrawn = 100;
 
 export function mermaidPrinter(): TracePrinter {
-  const log = new TraceLog();
+  const drawn = new FirstPackets(packetsDrawn);
+  let started: TraceStarted | undefined;
   return (raw) => {
     const event = visibleDeep(raw);
-    if (event.type !== "packet" || event.provisional !== true) log.push(event);
-    return event.type === "end" && log.started !== undefined ? sequenceDiagram(log.started, log.packets) : "";
+    if (event.type === "trace") started = event;
+    else if (event.type === "packet") drawn.push(event);
+    return event.type === "end" && started !== undefined ? sequenceDiagram(started, drawn) : "";
   };
 }
 
-export function sequenceDiagram(started: TraceStarted, packets: readonly PacketEvent[]): string {
+function sequenceDiagram(started: TraceStarted, { packets, left }: FirstPackets): string {
   const ids = new Map(started.hops.map((hop, index) => [hopName(hop), `h${index}`]));
   const lines = ["sequenceDiagram", ...[...ids].map(([name, id]) => `  participant ${id} as ${mermaidText(name)}`)];
-  for (const packet of packets.slice(0, packetsDrawn)) lines.push(...packetLines(packet, ids));
-  const left = packets.length - packetsDrawn;
+  for (const packet of packets) lines.push(...packetLines(packet, ids));
   if (left > 0) lines.push(`  Note over h0: ${count(left, "packet")} more not drawn`);
   return `${lines.join("\n")}\n`;
 }

@@ -24,38 +24,24 @@ export interface PacketPath {
   readonly total: number;
   /** Where a dropped packet should have been seen next. */
   readonly missing?: string;
-  /** False: it got no further than its last station. */
-  readonly arrived: boolean;
 }
 
 export function pathOf(packet: PacketEvent): PacketPath {
   const stations: Station[] = [];
+  // Each is given out once: a packet may pass a hop twice.
   const rewrites = [...packet.rewrites];
-  /** Rewrites that happened on the way to `hop`; each is given out once, for a packet may pass a hop twice. */
-  const takeRewrites = (from: string | undefined, hop: string): Rewrite[] => {
-    const taken: Rewrite[] = [];
-    for (let index = 0; index < rewrites.length;) {
-      const rewrite = rewrites[index];
-      if (rewrite?.between[1] === hop && (from === undefined || rewrite.between[0] === from)) {
-        taken.push(rewrite);
-        rewrites.splice(index, 1);
-      } else index += 1;
-    }
-    return taken;
-  };
   const implied = [...packet.implied];
   let previous: Sighting | undefined;
   for (const sighting of packet.sightings) {
-    const gap =
-      previous === undefined
-        ? undefined
-        : { elapsed: sighting.time - previous.time, rewrites: takeRewrites(previous.hop, sighting.hop) };
-    stations.push({ hop: sighting.hop, sighting, ...(gap && { gap }) });
-    for (let index = implied.findIndex(({ after }) => after === sighting.hop); index >= 0;) {
-      const [bridge] = implied.splice(index, 1);
-      if (bridge !== undefined)
-        stations.push({ hop: bridge.hop, gap: { rewrites: takeRewrites(undefined, bridge.hop) } });
-      index = implied.findIndex(({ after }) => after === sighting.hop);
+    const { hop, time } = sighting;
+    const from = previous;
+    const gap = from && {
+      elapsed: time - from.time,
+      rewrites: take(rewrites, ({ between }) => between[0] === from.hop && between[1] === hop),
+    };
+    stations.push({ hop, sighting, ...(gap && { gap }) });
+    for (const bridge of take(implied, ({ after }) => after === hop)) {
+      stations.push({ hop: bridge.hop, gap: { rewrites: take(rewrites, ({ between }) => between[1] === bridge.hop) } });
     }
     previous = sighting;
   }
@@ -65,8 +51,14 @@ export function pathOf(packet: PacketEvent): PacketPath {
     stations,
     total: first === undefined || previous === undefined ? 0 : previous.time - first.time,
     ...(verdict.kind === "dropped" && verdict.before !== undefined && { missing: verdict.before }),
-    arrived: verdict.kind !== "dropped",
   };
+}
+
+/** Takes out of the list what fits. */
+function take<T>(list: T[], fits: (item: T) => boolean): T[] {
+  const taken = list.filter(fits);
+  for (const item of taken) list.splice(list.indexOf(item), 1);
+  return taken;
 }
 
 /** Rewrites that stand on the path itself. TTL and MAC change at every router: they are told where there is room. */

@@ -134,16 +134,17 @@ class TraceTable {
   }
 
   #close(): string {
-    const { ended, exchanges, hops } = this.#log;
+    const { ended, hops } = this.#log;
     const parts: string[] = [];
     if (this.#widths !== undefined) parts.push(border("└", "┴", "┘", this.#widths));
     else if (this.#waiting.length > 0) parts.push(this.#layOut(false));
-    if (exchanges.length > 0) parts.push(exchangeLines(exchanges, this.#ink).join("\n"));
-    const gaps = gapLines(this.#gapTimes, this.#log.hopNames(), this.#ink);
-    if (gaps.length > 0) parts.push(gaps.join("\n"));
-    if (hops.length > 0) parts.push(hopLines(hops, this.#ink).join("\n"));
-    if (ended !== undefined)
-      parts.push(closingLines(ended, hops, this.#deaths.list(), this.#ink, this.#columns).join("\n"));
+    const sections = [
+      exchangeLines(this.#log, this.#ink),
+      gapLines(this.#gapTimes, this.#log.hopNames(), this.#ink),
+      hopLines(hops, this.#ink),
+      ended === undefined ? [] : closingLines(ended, hops, this.#deaths.list(), this.#ink, this.#columns),
+    ];
+    parts.push(...sections.filter(({ length }) => length > 0).map((lines) => lines.join("\n")));
     return `${parts.join("\n\n")}\n`;
   }
 }

@@ -1,22 +1,17 @@
-/**
- * What a trace has told so far: the one model behind every view that looks back. Packets stand in the order of their
- * numbers; a packet that closes takes the place of its provisional form.
- */
+/** What a trace told beside its packets: what stands above and below them in every view. */
 import { hopName } from "../model/hop.js";
-import type { ExchangeEvent, HopEvent, PacketEvent, TraceEnded, TraceEvent, TraceStarted } from "../model/trace.js";
-import { PacketRing } from "./packet-ring.js";
+import type { ExchangeEvent, HopEvent, TraceEnded, TraceEvent, TraceStarted } from "../model/trace.js";
+
+/** Of each kind, answered and not: a trace may run for days. The oldest go first. */
+const exchangesKept = 1000;
 
 export class TraceLog {
-  readonly #ring: PacketRing;
-  readonly #exchanges = new Map<number, ExchangeEvent>();
+  readonly #answered = new Map<number, ExchangeEvent>();
+  readonly #others = new Map<number, ExchangeEvent>();
   readonly #hops: HopEvent[] = [];
   #started: TraceStarted | undefined;
   #ended: TraceEnded | undefined;
-
-  /** @param limit packets kept; beyond it the oldest go */
-  constructor(limit = Infinity) {
-    this.#ring = new PacketRing(limit);
-  }
+  #exchangesGone = 0;
 
   get started(): TraceStarted | undefined {
     return this.#started;
@@ -27,26 +22,17 @@ export class TraceLog {
   }
 
   /** Sorted by id. */
-  get packets(): readonly PacketEvent[] {
-    return this.#ring.packets;
+  get exchanges(): readonly ExchangeEvent[] {
+    return [...this.#answered.values(), ...this.#others.values()].sort((a, b) => a.id - b.id);
   }
 
-  /** Sorted by id. */
-  get exchanges(): readonly ExchangeEvent[] {
-    return [...this.#exchanges.values()].sort((a, b) => a.id - b.id);
+  /** Exchanges that are no longer kept. */
+  get exchangesGone(): number {
+    return this.#exchangesGone;
   }
 
   get hops(): readonly HopEvent[] {
     return this.#hops;
-  }
-
-  /** Packets that the limit pushed out. */
-  get forgotten(): number {
-    return this.#ring.forgotten;
-  }
-
-  packet(id: number): PacketEvent | undefined {
-    return this.#ring.get(id);
   }
 
   /** Hops in the order of the trace: its columns. */
@@ -60,16 +46,26 @@ export class TraceLog {
         this.#started = event;
         break;
       case "packet":
-        this.#ring.put(event);
         break;
       case "exchange":
-        this.#exchanges.set(event.id, event);
+        this.#keep(event.verdict === "answered" ? this.#answered : this.#others, event);
         break;
       case "hop":
         this.#hops.push(event);
         break;
       case "end":
         this.#ended = event;
+    }
+  }
+
+  #keep(kind: Map<number, ExchangeEvent>, exchange: ExchangeEvent): void {
+    kind.set(exchange.id, exchange);
+    if (kind.size <= exchangesKept) return;
+    // A map gives its keys in the order in which they came.
+    for (const oldest of kind.keys()) {
+      kind.delete(oldest);
+      this.#exchangesGone += 1;
+      break;
     }
   }
 }

@@ -13,10 +13,10 @@ import {
   planLines,
   printFailure,
   traceFormats,
-  TraceLog,
   wantsColours,
   type TraceFormat,
 } from "../../src/view/index.js";
+import { PacketRing } from "../../src/view/packet-ring.js";
 import { displayWidth, visible } from "../../src/view/width.js";
 import { bridged, events, exchangeOne, exchangeTwo, lost, started } from "./fixture.js";
 import { golden } from "./golden.js";
@@ -195,13 +195,13 @@ test("colours only where they are wanted", (t) => {
   t.is(inkFor(false)("bad", "x"), "x");
 });
 
-test("the log replaces a provisional packet by its closed form and forgets the oldest beyond its limit", (t) => {
-  const log = new TraceLog(10);
+test("the ring replaces a provisional packet by its closed form and forgets the oldest beyond its limit", (t) => {
+  const ring = new PacketRing(10);
   const template = exchangeOne[0]!;
-  for (const id of [1, 2, 4, 3]) log.push({ ...template, id, provisional: true });
-  log.push({ ...template, id: 2 });
+  for (const id of [1, 2, 4, 3]) ring.put({ ...template, id, provisional: true });
+  ring.put({ ...template, id: 2 });
   t.deepEqual(
-    log.packets.map(({ id, provisional = false }) => [id, provisional]),
+    ring.packets.map(({ id, provisional = false }) => [id, provisional]),
     [
       [1, true],
       [2, false],
@@ -209,14 +209,32 @@ test("the log replaces a provisional packet by its closed form and forgets the o
       [4, true],
     ],
   );
-  for (let id = 5; id <= 30; id += 1) log.push({ ...template, id });
+  for (let id = 5; id <= 30; id += 1) ring.put({ ...template, id });
   t.deepEqual(
-    log.packets.map(({ id }) => id),
+    ring.packets.map(({ id }) => id),
     Array.from({ length: 10 }, (_, index) => index + 21),
   );
-  t.is(log.forgotten, 20);
-  log.push({ ...template, id: 3 });
-  t.is(log.packets[0]?.id, 21, "a packet that was forgotten does not come back");
+  t.is(ring.forgotten, 20);
+  ring.put({ ...template, id: 3 });
+  t.is(ring.packets[0]?.id, 21, "a packet that was forgotten does not come back");
+});
+
+test("of very many exchanges those without an answer are listed, and all are counted", async (t) => {
+  const template = events.find((event) => event.type === "exchange");
+  if (template?.type !== "exchange") throw new Error("the fixture has changed");
+  const many = Array.from({ length: 3000 }, (_, index): TraceEvent => {
+    const id = index + 1;
+    return { ...template, id, verdict: id === 7 || id === 2500 ? "unanswered" : "answered" };
+  });
+  const text = await print("table", [started, ...many, events.at(-1)!]);
+  t.deepEqual(
+    [...text.matchAll(/^ *(\d+) {2}tcp.* (\w+)$/gm)].map((match) => [match[1], match[2]]),
+    [
+      ["7", "unanswered"],
+      ["2500", "unanswered"],
+    ],
+  );
+  t.regex(text, /… and 2998 more/);
 });
 
 test("the text views load neither blessed nor cli-table3", (t) => {

@@ -102,7 +102,7 @@ test("whatever is pressed and arrives, a frame fills its screen exactly", (t) =>
       }
     }),
     fc.constantFrom("enter", "escape", "backspace").map((key) => (state: TuiState) => void state.type(key)),
-    fc.string({ unit: "binary" }).map((text) => (state: TuiState) => state.addOutput(`${text}\n`)),
+    fc.string({ unit: "binary" }).map((text) => (state: TuiState) => state.output.add(`${text}\n`)),
   );
   fc.assert(
     fc.property(

@@ -3,9 +3,10 @@
  * rows; the page's own policy lets no other run.
  */
 import { createHash } from "node:crypto";
-import type { ExchangeEvent, HopEvent, PacketEvent, TraceEnded } from "../../model/trace.js";
+import type { HopEvent, TraceEnded } from "../../model/trace.js";
 import { closingLines, DeathCount, lasted } from "../closing.js";
 import { markup } from "../html-text.js";
+import { FirstPackets } from "../first-packets.js";
 import { GapTimes, type GapTime } from "../gap-times.js";
 import { noInk } from "../ink.js";
 import { noPackets, type PacketSource } from "../packet-source.js";
@@ -23,29 +24,31 @@ const packetsDecoded = 500;
 
 export function htmlPrinter(options: Pick<PrinterOptions, "title" | "source">): TracePrinter {
   const log = new TraceLog();
+  const packets = new FirstPackets(packetsShown);
   const deaths = new DeathCount();
   const times = new GapTimes();
   return (raw) => {
     const event = visibleDeep(raw);
-    if (event.type === "packet" && event.provisional === true) return "";
     log.push(event);
     if (event.type === "packet") {
+      packets.push(event);
       deaths.push(event);
       times.push(event);
     }
-    return event.type === "end" ? page({ log, ended: event, deaths, times }, options) : "";
+    return event.type === "end" ? page({ log, packets, ended: event, deaths, times }, options) : "";
   };
 }
 
 interface Story {
   readonly log: TraceLog;
+  readonly packets: FirstPackets;
   readonly ended: TraceEnded;
   readonly deaths: DeathCount;
   readonly times: GapTimes;
 }
 
 function page(
-  { log, ended, deaths, times }: Story,
+  { log, packets, ended, deaths, times }: Story,
   { title, source = noPackets }: Pick<PrinterOptions, "title" | "source">,
 ): string {
   const name = title ?? (log.started?.lab === undefined ? "trace" : `trace of ${log.started.lab}`);
@@ -67,10 +70,10 @@ ${closingLines(ended, log.hops, deaths.list(), noInk)
   .map((line) => `<p>${markup(line.trim())}</p>`)
   .join("\n")}
 </header>
-${exchangeTable(log.exchanges)}
+${exchangeTable(log)}
 ${gapTable(times.list(log.hopNames()))}
 ${hopTable(log.hops)}
-${packetList(log.packets, source)}
+${packetList(packets, source)}
 <script>${filterScript}</script>
 </body>
 </html>
@@ -88,7 +91,7 @@ function started({ started: event }: TraceLog): string {
   return `<p class="quiet">began ${began}, ${count(event.hops.length, "hop")}</p>`;
 }
 
-function exchangeTable(exchanges: readonly ExchangeEvent[]): string {
+function exchangeTable({ exchanges, exchangesGone }: TraceLog): string {
   if (exchanges.length === 0) return "";
   const rows = exchanges.map(
     (
@@ -99,7 +102,7 @@ function exchangeTable(exchanges: readonly ExchangeEvent[]): string {
   );
   return `<h2>Exchanges</h2>
 <table><thead><tr><th>#</th><th>proto</th><th>client</th><th>server</th><th>behind NAT</th><th>packets</th><th>lasted</th><th>verdict</th></tr></thead>
-<tbody>${rows.join("\n")}</tbody></table>`;
+<tbody>${rows.join("\n")}</tbody></table>${exchangesGone > 0 ? `\n<p class="quiet">and ${exchangesGone} more</p>` : ""}`;
 }
 
 function gapTable(gaps: readonly GapTime[]): string {
@@ -123,11 +126,8 @@ function hopTable(hops: readonly HopEvent[]): string {
 <table><thead><tr><th>hop</th><th>seen</th><th>lost by tap</th></tr></thead><tbody>${rows.join("\n")}</tbody></table>`;
 }
 
-function packetList(packets: readonly PacketEvent[], source: PacketSource): string {
-  const rows = packets
-    .slice(0, packetsShown)
-    .map((packet, index) => packetRow(packet, index < packetsDecoded ? source : noPackets));
-  const left = packets.length - packetsShown;
+function packetList({ packets, left }: FirstPackets, source: PacketSource): string {
+  const rows = packets.map((packet, index) => packetRow(packet, index < packetsDecoded ? source : noPackets));
   return `<h2>Packets</h2>
 <p><input id="filter" type="search" placeholder="filter: dropped, SYN, 10.0.0.10 …" aria-label="filter"> <span id="shown" class="quiet"></span></p>
 <main id="packets">

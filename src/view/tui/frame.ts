@@ -1,4 +1,7 @@
-/** The whole screen as lines of text, from the state and a size. Pure: the terminal only shows what comes out. */
+/**
+ * The whole screen as lines of text, from the state and a size: the terminal only shows what comes out. Back into the
+ * state goes what only a size can tell: how far things are scrolled, and how long a page is.
+ */
 import { closingLines, exchangeLines, gapLines, hopLines } from "../closing.js";
 import type { Ink } from "../ink.js";
 import { ladderHead, ladderLayout, ladderRow, ladderWidth } from "../ladder.js";
@@ -8,7 +11,7 @@ import { cut, displayWidth, padEnd, padStart, sliceCells, withoutInk, wrap } fro
 import { detailPane } from "./detail-pane.js";
 import { keywords } from "./filter.js";
 import { bindings } from "./keys.js";
-import { emptyText, listLines, scroll } from "./list-pane.js";
+import { emptyText, listLines } from "./list-pane.js";
 import { pathLines } from "./path-pane.js";
 import type { Pane, TuiState } from "./state.js";
 import { inverse } from "./tui-ink.js";
@@ -22,7 +25,7 @@ export function frame(state: TuiState, columns: number, rows: number, ink: Ink):
     return fill(wrap(text.split(" "), columns), columns, rows);
   }
   const body =
-    state.overlay === undefined ? panes(state, columns, rows - 2, ink) : overlayLines(state, rows - 2, columns, ink);
+    state.overlay === undefined ? panes(state, columns, rows - 2, ink) : overlayLines(state, columns, rows - 2, ink);
   return [titleLine(state, columns, ink), ...fill(body, columns, rows - 2), bottomLine(state, columns, ink)];
 }
 
@@ -31,15 +34,15 @@ function fill(lines: readonly string[], columns: number, rows: number): string[]
 }
 
 function titleLine(state: TuiState, columns: number, ink: Ink): string {
-  const { log } = state;
-  const problems = log.ended?.verdicts;
+  const { list, verdicts } = state;
   const states = [
-    count(log.packets.length + log.forgotten, "packet"),
-    ...(problems !== undefined && problems.dropped > 0 ? [ink("bad", `${problems.dropped} dropped`)] : []),
-    ...(log.forgotten > 0 ? [ink("warn", `oldest ${log.forgotten} gone`)] : []),
-    ...(state.marks.size > 0 ? [ink("accent", `${state.marks.size} marked`)] : []),
-    ...(state.paused ? [ink("warn", `PAUSED, ${state.arrivedWhilePaused} waiting`)] : []),
-    state.finished === undefined ? (state.follow ? ink("good", "FOLLOW") : ink("good", "LIVE")) : ink("dim", "ended"),
+    count(list.all.length + list.forgotten, "packet"),
+    ...(verdicts.refused > 0 ? [ink("warn", `${verdicts.refused} refused`)] : []),
+    ...(verdicts.dropped > 0 ? [ink("bad", `${verdicts.dropped} dropped`)] : []),
+    ...(list.forgotten > 0 ? [ink("warn", `oldest ${list.forgotten} gone`)] : []),
+    ...(list.marks.size > 0 ? [ink("accent", `${list.marks.size} marked`)] : []),
+    ...(list.paused ? [ink("warn", `PAUSED, ${list.waiting} waiting`)] : []),
+    state.finished !== undefined ? ink("dim", "ended") : ink("good", list.follow ? "FOLLOW" : "LIVE"),
   ].join(ink("dim", " · "));
   const title = cut(` ${state.title}`, Math.max(10, columns - displayWidth(states) - 2));
   return `${ink("strong", title)}${padStart(states, columns - displayWidth(title) - 1)} `;
@@ -52,7 +55,7 @@ function bottomLine(state: TuiState, columns: number, ink: Ink): string {
     const text = prompt.error === undefined ? prompt.text : ink("bad", prompt.text);
     const typed = `${label}${prompt.kind === "filter" && prompt.error === undefined ? ink("good", prompt.text) : text}${inverse(" ")}`;
     const note =
-      prompt.error ?? (prompt.kind === "filter" ? `${state.shown.packets.length} shown` : "Enter writes, Esc leaves");
+      prompt.error ?? (prompt.kind === "filter" ? `${state.list.shown.length} shown` : "Enter writes, Esc leaves");
     return sliceCells(`${typed} ${ink(prompt.error === undefined ? "dim" : "bad", note)}`, 0, columns);
   }
   if (state.overlay !== undefined) return sliceCells(ink("dim", " j k scroll, any other key goes back"), 0, columns);
@@ -92,13 +95,11 @@ function panes(state: TuiState, columns: number, rows: number, ink: Ink): string
   const path = pathHeight(state, columns, rest);
   const detail = Math.max(3, Math.floor((rest - path) * (state.pane === "detail" ? 0.65 : 0.4)));
   const list = rest - path - detail;
-  const { packets } = state.shown;
-  const shownText =
-    packets.length === state.log.packets.length ? "" : `${packets.length} of ${state.log.packets.length} shown`;
+  const { shown, all, filterText, onlyMarked } = state.list;
   const filter = [
-    state.filterText === "" ? "" : `filter ${state.filterText}`,
-    state.onlyMarked ? "only marked" : "",
-    shownText,
+    filterText === "" ? "" : `filter ${filterText}`,
+    onlyMarked ? "only marked" : "",
+    shown.length === all.length ? "" : `${shown.length} of ${all.length} shown`,
   ].filter((text) => text !== "");
   return [
     rule(state, "packets", filter.join(", "), columns, ink),
@@ -119,7 +120,7 @@ function pathHeight(state: TuiState, columns: number, rest: number): number {
 }
 
 function pathPane(state: TuiState, columns: number, rows: number, ink: Ink): string[] {
-  const { packet } = state;
+  const { packet } = state.list;
   const hop = state.sighted[state.station];
   const lines =
     packet === undefined
@@ -130,7 +131,7 @@ function pathPane(state: TuiState, columns: number, rows: number, ink: Ink): str
 }
 
 function detailLines(state: TuiState, columns: number, rows: number, ink: Ink): string[] {
-  const { packet } = state;
+  const { packet } = state.list;
   const sighting = state.sighted[state.station]?.sighting;
   if (packet === undefined || sighting === undefined) {
     return [rule(state, "detail", "", columns, ink), ...fill([], columns, rows - 1)];
@@ -150,10 +151,10 @@ function detailLines(state: TuiState, columns: number, rows: number, ink: Ink): 
 }
 
 function outputPane(state: TuiState, columns: number, rows: number, ink: Ink): string[] {
-  const { outputLines } = state;
-  if (outputLines.length === 0) return [];
+  const { lines: written } = state.output;
+  if (written.length === 0) return [];
   const height = rows >= 30 ? 7 : rows >= 20 ? 5 : 3;
-  const lines = outputLines.slice(-(height - 1)).map((line) => ` ${line}`);
+  const lines = written.slice(-(height - 1)).map((line) => ` ${line}`);
   return [ink("dim", ruleText("command", "", columns, "─")), ...fill(lines, columns, height - 1)];
 }
 
@@ -181,10 +182,10 @@ function ladderPane(state: TuiState, columns: number, rows: number, ink: Ink): s
   const [nodes, interfaces] = ladderHead(layout);
   const room = rows - 3 - detail;
   const lines: string[] = [];
-  for (const packet of scroll(state, room)) {
-    const chosen = packet.id === state.selected;
+  for (const packet of state.list.inSight(room)) {
+    const chosen = packet.id === state.list.selected;
     const title = `${directionArrow[packet.direction]} ${packet.protocol} ${packet.summary}`;
-    const left = `${chosen ? "▶" : " "}${state.marks.has(packet.id) ? "*" : " "}${padStart(String(packet.id), 4)} ${padStart(milliseconds(packet.time), 9)} ${padEnd(cut(title, 16), 16)} `;
+    const left = `${chosen ? "▶" : " "}${state.list.marks.has(packet.id) ? "*" : " "}${padStart(String(packet.id), 4)} ${padStart(milliseconds(packet.time), 9)} ${padEnd(cut(title, 16), 16)} `;
     ladderRow(packet, layout, ink).forEach((line, index) => {
       const text = sliceCells(index === 0 ? left : "", 0, ladderLeft) + view(line);
       lines.push(chosen ? inverse(withoutInk(text)) : text);
@@ -200,10 +201,10 @@ function ladderPane(state: TuiState, columns: number, rows: number, ink: Ink): s
   ];
 }
 
-function overlayLines(state: TuiState, rows: number, columns: number, ink: Ink): string[] {
+function overlayLines(state: TuiState, columns: number, rows: number, ink: Ink): string[] {
   const all = state.overlay === "help" ? helpLines(ink) : summaryLines(state, columns, ink);
   state.overlayTop = Math.max(0, Math.min(state.overlayTop, all.length - rows));
-  state.page = rows;
+  state.list.page = rows;
   return all.slice(state.overlayTop);
 }
 
@@ -219,13 +220,13 @@ function helpLines(ink: Ink): string[] {
 }
 
 function summaryLines(state: TuiState, columns: number, ink: Ink): string[] {
-  const { exchanges, hops, ended } = state.log;
+  const { hops, ended } = state.log;
   const section = (title: string, lines: readonly string[]): string[] =>
     lines.length === 0 ? [] : [ink("accent", `══ ${title}`), ...lines, ""];
   return [
     ...(ended === undefined ? [] : section("trace", closingLines(ended, hops, state.deaths.list(), ink, columns))),
     ...section("time on each gap", gapLines(state.gapTimes, state.log.hopNames(), ink)),
-    ...section("exchanges", exchangeLines(exchanges, ink)),
+    ...section("exchanges", exchangeLines(state.log, ink)),
     ...section("hops", hopLines(hops, ink)),
   ];
 }

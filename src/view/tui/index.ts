@@ -62,11 +62,15 @@ const packetsKept = 20_000;
 const frameInterval = 85;
 const keyInterval = 25;
 
-const signals = { SIGINT: "interrupt", SIGQUIT: "interrupt", SIGTERM: "terminate", SIGHUP: "terminate" } as const;
+const signals: readonly (readonly [NodeJS.Signals, TuiEnd])[] = [
+  ["SIGINT", "interrupt"],
+  ["SIGQUIT", "interrupt"],
+  ["SIGTERM", "terminate"],
+  ["SIGHUP", "terminate"],
+];
 
 export function openTui(options: TuiOptions): Tui {
-  const env = options.env ?? process.env;
-  return new TerminalUi(options, env);
+  return new TerminalUi(options, options.env ?? process.env);
 }
 
 class TerminalUi implements Tui {
@@ -92,16 +96,12 @@ class TerminalUi implements Tui {
       limit: options.limit ?? packetsKept,
       ...(options.source !== undefined && { source: options.source }),
     });
-    if (!options.live) this.#state.finished = "";
     const { promise, resolve } = withResolver<TuiEnd>();
     this.closed = promise;
     this.#settle = resolve;
     // Before the screen is made, and not given back within the signal: blessed's own handlers end the process with
     // status 0 wherever they are the only ones.
-    this.#handlers = Object.entries(signals).map(([signal, end]) => [
-      signal as keyof typeof signals,
-      () => setImmediate(() => this.#end(end)),
-    ]);
+    this.#handlers = signals.map(([signal, end]) => [signal, () => setImmediate(() => this.#end(end))]);
     for (const [signal, handler] of this.#handlers) process.on(signal, handler);
     this.#terminal = openTerminal(options.title, {
       key: (key) => this.#key(key),
@@ -117,7 +117,7 @@ class TerminalUi implements Tui {
   }
 
   output(_stream: "stdout" | "stderr", text: string): void {
-    this.#state.addOutput(text);
+    this.#state.output.add(text);
     this.#drawWithin(frameInterval);
   }
 
@@ -132,13 +132,17 @@ class TerminalUi implements Tui {
 
   summary(): string {
     const ink = inkFor(this.#colours);
-    const { exchanges, hops, ended } = this.#state.log;
-    const parts: string[][] = [];
-    if (exchanges.length > 0) parts.push(exchangeLines(exchanges, ink));
-    if (hops.length > 0) parts.push(hopLines(hops, ink));
-    if (ended !== undefined)
-      parts.push(closingLines(ended, hops, this.#state.deaths.list(), ink, process.stdout.columns));
-    return parts.length === 0 ? "" : `${parts.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+    const { log, deaths } = this.#state;
+    const { ended, hops } = log;
+    const sections = [
+      exchangeLines(log, ink),
+      hopLines(hops, ink),
+      ended === undefined ? [] : closingLines(ended, hops, deaths.list(), ink, process.stdout.columns),
+    ];
+    return sections
+      .filter(({ length }) => length > 0)
+      .map((lines) => `${lines.join("\n")}\n`)
+      .join("\n");
   }
 
   #key(key: string): void {

@@ -23,38 +23,26 @@ const mostDots = 16;
 
 /** Heading and rows; scrolls so that the selected packet is in sight. */
 export function listLines(state: TuiState, width: number, height: number, ink: Ink): string[] {
-  const rows = scroll(state, height - 1);
+  const rows = state.list.inSight(height - 1);
   const layout = layoutFor(state, width);
   return [
     ink("dim", heading(layout, width)),
     ...rows.map((packet) => {
       const row = sliceCells(rowOf(packet, layout, state, ink), 0, width);
-      if (packet.id !== state.selected) return row;
+      if (packet.id !== state.list.selected) return row;
       return state.pane === "packets" ? inverse(withoutInk(row)) : ink("strong", withoutInk(row));
     }),
     ...(rows.length === 0 ? [ink("dim", emptyText(state))] : []),
   ];
 }
 
-/** Packets in sight. @param height rows that there is room for */
-export function scroll(state: TuiState, height: number): readonly PacketEvent[] {
-  const { packets } = state.shown;
-  const room = Math.max(1, height);
-  state.page = room;
-  const index = state.selected === undefined ? 0 : state.shown.indexOf(state.selected);
-  if (index < state.top) state.top = index;
-  if (index >= state.top + room) state.top = index - room + 1;
-  state.top = Math.max(0, Math.min(state.top, packets.length - room));
-  return packets.slice(state.top, state.top + room);
-}
-
 export function emptyText(state: TuiState): string {
-  if (state.log.packets.length > 0) return "  no packet passes the filter";
+  if (state.list.all.length > 0) return "  no packet passes the filter";
   return state.finished === undefined ? "  waiting for the first packet" : "  no packet was seen";
 }
 
 function layoutFor(state: TuiState, width: number): Layout {
-  const last = state.log.packets.at(-1);
+  const last = state.list.all.at(-1);
   const hops = state.log.hopNames();
   const id = Math.max(3, String(last?.id ?? 0).length);
   const time = Math.max(9, milliseconds(last?.time ?? 0).length);
@@ -92,8 +80,8 @@ function rowOf(packet: PacketEvent, layout: Layout, state: TuiState, ink: Ink): 
   const path = pathOf(packet);
   const first = packet.sightings[0];
   const title = `${directionArrow[packet.direction]} ${packet.protocol} ${packet.summary}`;
-  const pointer = packet.id === state.selected ? "▶" : " ";
-  const mark = state.marks.has(packet.id) ? ink("accent", "*") : " ";
+  const pointer = packet.id === state.list.selected ? "▶" : " ";
+  const mark = state.list.marks.has(packet.id) ? ink("accent", "*") : " ";
   const addresses = first === undefined ? "" : cut(addressesOf(first), layout.rest);
   const reason = [doubt(packet.match), reasonOf(verdict)].filter((text) => text !== "").join(", ");
   const note = reason === "" || provisional === true ? ink("dim", addresses) : cut(reason, layout.rest);

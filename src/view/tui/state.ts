@@ -2,18 +2,17 @@
  * What the TUI shows and how keys change it. No terminal here: a key goes in, a frame (`frame.ts`) comes out, so that
  * the whole behaviour can be tested as values.
  */
-import type { PacketEvent, TraceEvent } from "../../model/trace.js";
+import type { PacketEvent, TraceEvent, Verdict } from "../../model/trace.js";
 import { DeathCount } from "../closing.js";
 import { GapTimes } from "../gap-times.js";
 import { ladderLayout, ladderWidth } from "../ladder.js";
-import { PacketRing } from "../packet-ring.js";
 import { noPackets, type PacketSource } from "../packet-source.js";
 import { pathOf, type Station } from "../path.js";
 import { TraceLog } from "../trace-log.js";
-import { isProblem } from "../verdict.js";
 import { visible, visibleDeep } from "../width.js";
-import { parseFilter, type PacketTest } from "./filter.js";
+import { CommandOutput } from "./command-output.js";
 import type { Action } from "./keys.js";
+import { PacketList } from "./packet-list.js";
 
 export type Pane = "packets" | "path" | "detail";
 const panes: readonly Pane[] = ["packets", "path", "detail"];
@@ -42,8 +41,6 @@ export interface TuiSettings {
   readonly limit?: number;
 }
 
-const everything: PacketTest = () => true;
-const outputLinesKept = 500;
 /** Cells that one key scrolls the ladder by. */
 const ladderStep = 8;
 
@@ -51,95 +48,63 @@ export class TuiState {
   readonly title: string;
   readonly source: PacketSource;
   readonly canExport: boolean;
-  readonly log: TraceLog;
-  /** Packets that pass the filter, in the order of the list. */
-  readonly shown: PacketRing;
+  /** What the trace told, but for its packets: those are the list's. */
+  readonly log = new TraceLog();
+  readonly list: PacketList;
+  readonly output = new CommandOutput();
   readonly deaths = new DeathCount();
   readonly gapTimes = new GapTimes();
-  readonly marks = new Set<number>();
-  readonly output: string[] = [];
+  /** Packets that closed, by verdict. */
+  readonly verdicts: Record<Verdict["kind"], number> = { delivered: 0, refused: 0, dropped: 0, unknown: 0 };
 
   pane: Pane = "packets";
   mode: "list" | "ladder" = "list";
-  follow: boolean;
-  paused = false;
-  onlyMarked = false;
   /** Undefined until asked for: bytes then stand beside the fields where there is room. */
   hex: boolean | undefined;
   /** Stands over the panes until a key closes it. */
   overlay: "help" | "summary" | undefined;
   overlayTop = 0;
-  filterText = "";
   prompt: Prompt | undefined;
   /** Said at the bottom until the next key. */
   message = "";
-  /** How the trace ended. */
+  /** How the trace ended; undefined while it runs. */
   finished: string | undefined;
-  /** Number of the selected packet. */
-  selected: number | undefined;
-  /** Station of the selected packet's path whose bytes the detail pane shows. */
+  /** Which of the selected packet's sightings the detail pane shows. */
   station = 0;
   detailLine = 0;
   ladderScroll = 0;
-  /** First row of the list in sight, and rows in sight: set by the frame, for paging. */
-  top = 0;
-  page = 10;
   /** Lines that the detail pane has, and whether bytes are among them: set by the frame. */
   detailLines = 0;
   hexShown = false;
 
-  #test: PacketTest = everything;
-  #unfinishedOutput = "";
-  #arrivedWhilePaused = 0;
+  #filterBefore = "";
 
   constructor(settings: TuiSettings) {
     this.title = visible(settings.title);
     this.source = settings.source ?? noPackets;
     this.canExport = settings.canExport;
-    this.follow = settings.live;
-    this.log = new TraceLog(settings.limit);
-    this.shown = new PacketRing(settings.limit);
-  }
-
-  get arrivedWhilePaused(): number {
-    return this.#arrivedWhilePaused;
-  }
-
-  get packet(): PacketEvent | undefined {
-    return this.selected === undefined ? undefined : this.shown.get(this.selected);
+    this.list = new PacketList(settings.live, settings.limit);
+    if (!settings.live) this.finished = "";
   }
 
   /** Stations of the selected packet that saw it. */
   get sighted(): readonly Station[] {
-    const { packet } = this;
+    const { packet } = this.list;
     return packet === undefined ? [] : pathOf(packet).stations.filter(({ sighting }) => sighting !== undefined);
   }
 
   push(raw: TraceEvent): void {
     const event = visibleDeep(raw);
-    this.log.push(event);
-    if (event.type !== "packet") return;
-    this.deaths.push(event);
-    this.gapTimes.push(event);
-    if (this.paused && this.shown.get(event.id) === undefined) {
-      if (event.provisional !== true) this.#arrivedWhilePaused += 1;
+    if (event.type !== "packet") {
+      this.log.push(event);
       return;
     }
-    this.#show(event);
-    if (this.follow || this.selected === undefined) this.#selectEdge();
-  }
-
-  /** Output of the traced command. A carriage return begins its line anew, as on a terminal. */
-  addOutput(text: string): void {
-    const lines = (this.#unfinishedOutput + text).split("\n");
-    this.#unfinishedOutput = lines.pop() ?? "";
-    for (const line of lines) this.output.push(outputLine(line));
-    this.output.splice(0, Math.max(0, this.output.length - outputLinesKept));
-  }
-
-  /** The last line, also where it is not complete yet. */
-  get outputLines(): readonly string[] {
-    return this.#unfinishedOutput === "" ? this.output : [...this.output, outputLine(this.#unfinishedOutput)];
+    if (event.provisional !== true) {
+      this.verdicts[event.verdict.kind] += 1;
+      this.deaths.push(event);
+      this.gapTimes.push(event);
+    }
+    this.#whileSelecting(() => this.list.push(event));
   }
 
   /** A key while a line is being typed. */
@@ -149,10 +114,10 @@ export class TuiState {
     if (key === "C-c") return { kind: "interrupt" };
     if (key === "escape") {
       this.prompt = undefined;
-      if (prompt.kind === "filter") this.setFilter("");
+      if (prompt.kind === "filter") this.#filter(this.#filterBefore);
     } else if (key === "enter") {
       this.prompt = undefined;
-      if (prompt.kind === "export") return this.#exportTo(prompt.text);
+      if (prompt.kind === "export") return this.#exportTo(prompt.text.trim());
       if (prompt.error !== undefined) this.message = `filter unchanged: ${prompt.error}`;
     } else if (key === "backspace") this.#edit(prompt, prompt.text.replace(/.$/u, ""));
     else if (key === "C-u") this.#edit(prompt, "");
@@ -165,41 +130,39 @@ export class TuiState {
     this.message = "";
     if (action === "quit" || action === "interrupt") return { kind: action };
     if (this.overlay !== undefined) this.#overlayKey(action);
-    else this.#actions[action]();
-    return undefined;
-  }
-
-  /** Takes effect where the text holds; else the filter stays as it was. */
-  setFilter(text: string): string | undefined {
-    const parsed = parseFilter(text);
-    if (!parsed.ok) return parsed.error;
-    this.filterText = text.trim();
-    this.#test = parsed.test;
-    this.#refill();
+    else this.#whileSelecting(this.#actions[action]);
     return undefined;
   }
 
   readonly #actions: Readonly<Record<Exclude<Action, "quit" | "interrupt">, () => void>> = {
     down: () => this.#step(1),
     up: () => this.#step(-1),
-    "page-down": () => this.#step(Math.max(1, this.page - 1)),
-    "page-up": () => this.#step(-Math.max(1, this.page - 1)),
+    "page-down": () => this.#step(Math.max(1, this.list.page - 1)),
+    "page-up": () => this.#step(-Math.max(1, this.list.page - 1)),
     first: () => this.#toEnd(-1),
     last: () => this.#toEnd(1),
     left: () => this.#sideways(-1),
     right: () => this.#sideways(1),
-    open: () => this.#focus("detail"),
+    open: () => (this.pane = "detail"),
     back: () => this.#back(),
-    "next-pane": () => this.#focus(panes[(panes.indexOf(this.pane) + 1) % panes.length] ?? "packets"),
-    "previous-pane": () =>
-      this.#focus(panes[(panes.indexOf(this.pane) + panes.length - 1) % panes.length] ?? "packets"),
-    follow: () => this.#toggleFollow(),
-    pause: () => this.#togglePause(),
-    filter: () => (this.prompt = { kind: "filter", text: this.filterText }),
-    "next-problem": () => this.#problem(1),
-    "previous-problem": () => this.#problem(-1),
-    mark: () => this.#mark(),
-    "only-marked": () => this.#toggleOnlyMarked(),
+    "next-pane": () => this.#turnPane(1),
+    "previous-pane": () => this.#turnPane(-1),
+    follow: () => this.list.toggleFollow(),
+    pause: () => this.list.togglePause(),
+    filter: () => {
+      this.#filterBefore = this.list.filterText;
+      this.prompt = { kind: "filter", text: this.#filterBefore };
+    },
+    "next-problem": () => {
+      if (!this.list.toProblem(1)) this.message = "no problem below";
+    },
+    "previous-problem": () => {
+      if (!this.list.toProblem(-1)) this.message = "no problem above";
+    },
+    mark: () => this.list.mark(),
+    "only-marked": () => {
+      if (!this.list.toggleOnlyMarked()) this.message = "no packet is marked: m marks one";
+    },
     ladder: () => {
       this.mode = this.mode === "list" ? "ladder" : "list";
       this.pane = "packets";
@@ -213,6 +176,15 @@ export class TuiState {
     help: () => this.#open("help"),
   };
 
+  /** Another packet is shown from its first hop and its first field. */
+  #whileSelecting(act: () => void): void {
+    const before = this.list.selected;
+    act();
+    if (this.list.selected === before) return;
+    this.station = 0;
+    this.detailLine = 0;
+  }
+
   #open(overlay: "help" | "summary"): void {
     this.overlay = overlay;
     this.overlayTop = 0;
@@ -220,67 +192,32 @@ export class TuiState {
 
   /** The keys that move scroll it; every other one closes it. */
   #overlayKey(action: Action): void {
-    const steps: Partial<Record<Action, number>> = { down: 1, up: -1, "page-down": this.page, "page-up": -this.page };
+    const { page } = this.list;
+    const steps: Partial<Record<Action, number>> = { down: 1, up: -1, "page-down": page, "page-up": -page };
     const step = steps[action];
     if (step === undefined) this.overlay = undefined;
     else this.overlayTop = Math.max(0, this.overlayTop + step);
   }
 
-  #show(packet: PacketEvent): void {
-    if ((this.onlyMarked && !this.marks.has(packet.id)) || !this.#test(packet)) this.shown.delete(packet.id);
-    else this.shown.put(packet);
-  }
-
-  #refill(): void {
-    this.shown.clear();
-    for (const packet of this.log.packets) this.#show(packet);
-    this.#arrivedWhilePaused = 0;
-    if (this.follow) this.#selectEdge();
-    else this.#keepSelection();
-  }
-
-  /** The selected packet, or the one that now stands in its place. */
-  #keepSelection(): void {
-    const { packets } = this.shown;
-    const index = this.selected === undefined ? 0 : this.shown.indexOf(this.selected);
-    this.#select(packets[Math.min(index, packets.length - 1)]);
-  }
-
-  #selectEdge(): void {
-    this.#select(this.follow ? this.shown.packets.at(-1) : this.shown.packets[0]);
-  }
-
-  #select(packet: PacketEvent | undefined): void {
-    if (packet?.id === this.selected) return;
-    this.selected = packet?.id;
-    this.station = 0;
-    this.detailLine = 0;
-  }
-
   #step(by: number): void {
-    if (this.pane === "path") this.#toStation(this.station + Math.sign(by));
-    else if (this.pane === "detail") {
-      this.detailLine = Math.max(0, Math.min(this.detailLines - 1, this.detailLine + by));
-    } else {
-      const { packets } = this.shown;
-      const index = this.selected === undefined ? 0 : this.shown.indexOf(this.selected) + by;
-      this.follow = false;
-      this.#select(packets[Math.max(0, Math.min(packets.length - 1, index))]);
-    }
+    if (this.pane === "packets") this.list.step(by);
+    else if (this.pane === "path") this.#toStation(this.station + Math.sign(by));
+    else this.#toDetailLine(this.detailLine + by);
   }
 
   #toEnd(side: -1 | 1): void {
-    if (this.pane === "detail") this.detailLine = side < 0 ? 0 : Math.max(0, this.detailLines - 1);
-    else if (this.pane === "path") this.#toStation(side < 0 ? 0 : this.sighted.length - 1);
-    else {
-      this.follow = false;
-      this.#select(side < 0 ? this.shown.packets[0] : this.shown.packets.at(-1));
-    }
+    if (this.pane === "packets") this.list.jump(side);
+    else if (this.pane === "path") this.#toStation(side * Infinity);
+    else this.#toDetailLine(side * Infinity);
   }
 
   #toStation(index: number): void {
     this.station = Math.max(0, Math.min(this.sighted.length - 1, index));
     this.detailLine = 0;
+  }
+
+  #toDetailLine(line: number): void {
+    this.detailLine = Math.max(0, Math.min(this.detailLines - 1, line));
   }
 
   #sideways(by: -1 | 1): void {
@@ -291,74 +228,31 @@ export class TuiState {
     }
   }
 
-  #focus(pane: Pane): void {
-    this.pane = pane;
+  #turnPane(by: number): void {
+    this.pane = panes[(panes.indexOf(this.pane) + by + panes.length) % panes.length] ?? "packets";
   }
 
   /** One step back: to the packets, then out of the ladder, then out of the filter. */
   #back(): void {
     if (this.pane !== "packets") this.pane = "packets";
     else if (this.mode === "ladder") this.mode = "list";
-    else if (this.filterText !== "") this.setFilter("");
+    else this.list.setFilter("");
   }
 
-  #toggleFollow(): void {
-    this.follow = !this.follow;
-    if (this.follow && this.paused) this.#togglePause();
-    if (this.follow) this.#selectEdge();
-  }
-
-  #togglePause(): void {
-    this.paused = !this.paused;
-    if (!this.paused) this.#refill();
-  }
-
-  #problem(direction: -1 | 1): void {
-    const { packets } = this.shown;
-    const start = this.selected === undefined ? -1 : this.shown.indexOf(this.selected);
-    for (let index = start + direction; index >= 0 && index < packets.length; index += direction) {
-      const packet = packets[index];
-      if (packet !== undefined && isProblem(packet)) {
-        this.follow = false;
-        this.#select(packet);
-        return;
-      }
-    }
-    this.message = direction > 0 ? "no problem below" : "no problem above";
-  }
-
-  #mark(): void {
-    if (this.selected === undefined) return;
-    if (!this.marks.delete(this.selected)) this.marks.add(this.selected);
-    if (this.onlyMarked) this.#refill();
-  }
-
-  #toggleOnlyMarked(): void {
-    if (!this.onlyMarked && this.marks.size === 0) {
-      this.message = "no packet is marked: m marks one";
-      return;
-    }
-    this.onlyMarked = !this.onlyMarked;
-    this.#refill();
+  #filter(text: string): string | undefined {
+    let error: string | undefined;
+    this.#whileSelecting(() => (error = this.list.setFilter(text)));
+    return error;
   }
 
   #edit(prompt: Prompt, text: string): void {
-    const error = prompt.kind === "filter" ? this.setFilter(text) : undefined;
+    const error = prompt.kind === "filter" ? this.#filter(text) : undefined;
     this.prompt = { kind: prompt.kind, text, ...(error !== undefined && { error }) };
   }
 
   #exportTo(path: string): Request | undefined {
-    if (path.trim() === "") return undefined;
-    return {
-      kind: "export",
-      path: path.trim(),
-      packets: this.shown.packets.filter(({ provisional }) => provisional !== true),
-    };
+    if (path === "") return undefined;
+    const packets = this.list.shown.filter(({ provisional }) => provisional !== true);
+    return { kind: "export", path, packets };
   }
-}
-
-function outputLine(line: string): string {
-  // eslint-disable-next-line no-control-regex -- colours of the command are left out
-  const bare = line.replace(/\u001b\[[0-9;]*m/g, "").replace(/\r$/, "");
-  return visible(bare.slice(bare.lastIndexOf("\r") + 1).replaceAll("\t", "    "));
 }

@@ -12,6 +12,7 @@ import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { describeBody } from "../plan/describe.js";
 import type { Operation } from "../plan/operation.js";
+import type { PlanOptions } from "../plan/current.js";
 import { plan } from "../plan/plan.js";
 import { formatProblems } from "../topology/problem.js";
 import { readTopology } from "../topology/read.js";
@@ -123,7 +124,14 @@ async function bring(file: string, topology: ResolvedTopology, options: UpOption
   const folder = new LabFolder(topology.name);
   const record = folder.read();
   const running = record !== undefined && isAlive(record);
-  if (options.dryRun && !running) return result(file, topology, options, plan(topology).operations, true);
+  if (options.dryRun && !running)
+    return result(
+      file,
+      topology,
+      options,
+      plan(topology, undefined, planOptions(process.getuid?.() !== 0)).operations,
+      true,
+    );
   return running ? change(file, topology, options, folder, record) : create(file, topology, options, folder);
 }
 
@@ -155,7 +163,7 @@ async function create(
   folder.write(base);
   const lab = new OpenLab({ folder, record: base }, line, options.onWarning);
   try {
-    const { operations } = plan(topology, undefined, { rootless: line.rootless });
+    const { operations } = plan(topology, undefined, planOptions(line.rootless));
     await applyTo(lab, topology, operations, false, options);
     const snapshot = await finish(lab, topology, options);
     folder.write({ ...base, committed: true });
@@ -182,11 +190,7 @@ async function change(
   using lab = new OpenLab({ folder, record }, await connectInit({ stateFolder: folder.path }), options.onWarning);
   const snapshot = await lab.snapshot();
   const running = new Set((await lab.line.nodes()).flatMap((node) => (node.pid === undefined ? [] : [node.name])));
-  const { operations } = plan(
-    topology,
-    { snapshot, topology: record.topology, running },
-    { rootless: record.rootless },
-  );
+  const { operations } = plan(topology, { snapshot, topology: record.topology, running }, planOptions(record.rootless));
   if (options.dryRun) return result(file, topology, options, operations, false, snapshot);
   if (operations.length === 0) return result(file, topology, options, operations, false, snapshot);
   await applyTo(lab, topology, operations, true, options);
@@ -194,6 +198,10 @@ async function change(
   const after = await finish(lab, topology, options);
   await nameNodes(lab, options);
   return result(file, topology, options, operations, false, after);
+}
+
+function planOptions(rootless: boolean): PlanOptions {
+  return rootless ? { soleGroup: process.getgid?.() ?? 0 } : {};
 }
 
 function applyTo(

@@ -8,7 +8,9 @@ export default class Demo extends BaseCommand {
 
   async run(): Promise<void> {
     await this.parse(Demo);
-    const tell = (lines: readonly string[]): void => process.stdout.write(`${lines.join("\n")}\n\n`);
+    const tell = (lines: readonly string[]): void => {
+      process.stdout.write(`${lines.join("\n")}\n\n`);
+    };
     await demo(
       {
         onUp: (result, command) => tell(startedLines(result, command, this.ink)),

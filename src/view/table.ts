@@ -9,11 +9,11 @@ import { closingLines, DeathCount, exchangeLines, gapLines, hopLines } from "./c
 import { GapTimes } from "./gap-times.js";
 import { inkFor, type Ink } from "./ink.js";
 import { pathPieces } from "./path-line.js";
-import { pathOf, rewritesOf } from "./path.js";
+import { pathOf, rewritesOf, titleOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
 import { duration, milliseconds } from "./quantity.js";
 import { TraceLog } from "./trace-log.js";
-import { directionArrow, doubt, verdictSentence, verdictTone } from "./verdict.js";
+import { doubt, verdictSentence, verdictTone } from "./verdict.js";
 import { displayWidth, padEnd, padStart, visibleDeep, wrap } from "./width.js";
 
 /** Rows that cli-table3 lays out. */
@@ -87,7 +87,7 @@ class TraceTable {
     const time = widest("time ms", ({ time }) => milliseconds(time).length) + (open ? 2 : 0);
     const packet = Math.min(
       widestPacket,
-      widest("packet", (one) => displayWidth(packetTitle(one))),
+      widest("packet", (one) => displayWidth(titleOf(one))),
     );
     const verdict = "delivered".length;
     const borders = 1 + 3 * head.length;
@@ -123,7 +123,7 @@ class TraceTable {
       [String(packet.id)],
       [milliseconds(packet.time)],
       [
-        ...wrap(packetTitle(packet).split(" "), (widths[2] ?? widestPacket) - 2).map((line, index) =>
+        ...wrap(titleOf(packet).split(" "), (widths[2] ?? widestPacket) - 2).map((line, index) =>
           index === 0 ? line : `  ${line}`,
         ),
         ...(this.#severalExchanges ? [this.#ink("dim", `  exchange ${packet.exchange}`)] : []),
@@ -166,10 +166,6 @@ class Told {
     this.#packets.set(key, packet.id);
     return packet.id;
   }
-}
-
-function packetTitle(packet: PacketEvent): string {
-  return `${directionArrow[packet.direction]} ${packet.protocol} ${packet.summary}`;
 }
 
 /** cli-table3 draws the line below the head with the same characters as those between rows, which are off. */

@@ -5,7 +5,8 @@ import { BaseCommand, labFlag } from "./base/command.js";
 
 export default class Shell extends BaseCommand {
   static override summary = "A shell in a node";
-  static override description = "In the node's container where it runs one, else in its network namespace. The exit code is the shell's.";
+  static override description =
+    "In the node's container where it runs one, else in its network namespace. The exit code is the shell's.";
   static override examples = ["<%= config.bin %> shell web", "<%= config.bin %> shell web --outside"];
   static override args = { node: Args.string({ description: "[LAB/]NODE", required: true }) };
   static override flags = {

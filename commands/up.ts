@@ -1,7 +1,11 @@
 import { Args, Flags } from "@oclif/core";
 import { up } from "../src/session/up.js";
-import { planText, progressText, upText } from "../src/view/lab.js";
+import { planLines } from "../src/view/listing.js";
+import { progressLine, upLines } from "../src/view/up.js";
 import { BaseCommand } from "./base/command.js";
+
+/** Milliseconds after which a terminal is told how far it is. */
+const progressAfter = 1000;
 
 export default class Up extends BaseCommand {
   static override summary = "Start a lab from a topology file, or change a running one to match it";
@@ -25,18 +29,20 @@ A second \`up\` changes what differs and nothing else. FILE may be the name of a
 
   async run(): Promise<unknown> {
     const { args, flags } = await this.parse(Up);
+    const began = Date.now();
     const result = await up({
       file: args.file,
       ...(flags.name === undefined ? {} : { name: flags.name }),
       dryRun: flags["dry-run"],
       strict: flags.strict,
       assignments: flags.set,
-      onProgress: (progress) => {
-        if (process.stderr.isTTY && !this.jsonEnabled()) process.stderr.write(progressText(progress));
+      signal: this.interruptible(),
+      onProgress: (done, total) => {
+        if (process.stderr.isTTY && Date.now() - began > progressAfter) process.stderr.write(progressLine(done, total));
       },
       onWarning: (text) => this.warning(text),
     });
-    this.print(flags["dry-run"] ? planText(result) : upText(result));
+    this.print((flags["dry-run"] ? planLines(result.operations, this.ink) : upLines(result, this.ink)).join("\n"));
     return result;
   }
 }

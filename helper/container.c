@@ -129,6 +129,7 @@ static void watch_over(pid_t command, int status) {
   dup3(status, 3, O_CLOEXEC);
   syscall(SYS_close_range, 4, ~0U, 0);
   for (int i = 0; i < 3; i++) close(i);
+  memset((char *)state_folder, 0, strlen(state_folder)); /* of the arguments that `ps` shows inside */
   if (keep_only(1ULL << CAP_KILL)) _exit(125);
   for (;;) {
     int number = sigwaitinfo(&all, &info);

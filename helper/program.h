@@ -6,7 +6,7 @@
 
 #include "wire.h"
 
-enum { PROGRAM_MAGIC = 0x43504159 /* "YAPC" */, PROGRAM_VERSION = 1, LIMITS_MAX = 16, GROUPS_MAX = 64 };
+enum { PROGRAM_MAGIC = 0x43504159 /* "YAPC" */, PROGRAM_VERSION = 1, LIMITS_MAX = 16, GROUPS_MAX = 256 };
 
 enum operation_kind {
   OP_BASE = 1, /* target: a folder of the machine; what is `inside` is below it, and no link leads out */

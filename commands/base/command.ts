@@ -2,6 +2,7 @@
 import { Command, Flags } from "@oclif/core";
 import { exitCodes, Failure } from "../../src/model/failure.js";
 import { failureJson, printFailure } from "../../src/view/failure.js";
+import { type Ink, inkFor, wantsColours } from "../../src/view/ink.js";
 
 /** What oclif throws: its own errors carry the exit code they ask for (@oclif/core lib/errors). */
 type CommandError = Error & { readonly oclif?: { readonly exit?: number } };
@@ -18,6 +19,9 @@ export abstract class BaseCommand extends Command {
 
   /** Exit code of failures of our own: 125 for commands that give the status of what they ran. */
   protected ownFailure: number | undefined;
+
+  /** Colours for stdout, none where they are not wanted. */
+  protected readonly ink: Ink = inkFor(wantsColours(process.env, process.stdout.isTTY));
 
   /** Ends the process with this status once everything is written. */
   protected status(code: number): void {

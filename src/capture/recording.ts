@@ -82,23 +82,34 @@ export interface Recording {
 
 /** Reads a saved trace. @throws Failure (usage) when it is none, or of a version that we do not know */
 export function readRecording(folder: string): Recording {
-  // The casts hold for files that RecordingWriter wrote; `version` tells them from those of a later form.
+  const header = readRecordingHeader(folder);
+  return {
+    folder,
+    header,
+    snapshot: readJson(folder, "snapshot.json") as Snapshot, // as above
+    captures: capturePaths(folder, header),
+    log: readText(folder, "log.jsonl")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line, index) => parse(line, `${folder}/log.jsonl, line ${index + 1}`)),
+  };
+}
+
+/** @throws Failure (usage) */
+export function readRecordingHeader(folder: string): RecordingHeader {
+  // The cast holds for files that RecordingWriter wrote; `version` tells them from those of a later form.
   const header = readJson(folder, "trace.json") as RecordingHeader;
   if (header.version !== 1)
     throw new Failure(
       "usage",
       `${folder} is a saved trace of version ${String(header.version)}; this program reads version 1`,
     );
-  return {
-    folder,
-    header,
-    snapshot: readJson(folder, "snapshot.json") as Snapshot,
-    captures: header.hops.map((hop, index) => path.join(folder, "captures", captureName(index, hop))),
-    log: readText(folder, "log.jsonl")
-      .split("\n")
-      .filter((line) => line !== "")
-      .map((line, index) => parse(line, `${folder}/log.jsonl, line ${index + 1}`)),
-  };
+  return header;
+}
+
+/** Path of each hop's capture. */
+export function capturePaths(folder: string, header: RecordingHeader): string[] {
+  return header.hops.map((hop, index) => path.join(folder, "captures", captureName(index, hop)));
 }
 
 function readJson(folder: string, name: string): unknown {

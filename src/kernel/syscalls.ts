@@ -114,9 +114,7 @@ function declareVariadic<const T extends readonly (keyof Parameter)[]>(
   name: string,
   ...types: T
 ): (...values: [...Parameters<T>, ...Typed]) => number {
-  return libc.func(name, wide.has(name) ? "intptr_t" : "int", [...types, "..."]) as unknown as (
-    ...values: [...Parameters<T>, ...Typed]
-  ) => number;
+  return libc.func(name, wide.has(name) ? "intptr_t" : "int", [...types, "..."]);
 }
 
 const c = {

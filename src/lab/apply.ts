@@ -6,7 +6,7 @@ import type { InitLine } from "../init/api.js";
 import { NetlinkError, nftables, type NetlinkClient } from "../kernel/index.js";
 import { Failure } from "../model/failure.js";
 import type { NodeSockets } from "../observe/sockets.js";
-import { describe } from "../plan/describe.js";
+import { describeBody } from "../plan/describe.js";
 import type { Operation, OperationBody } from "../plan/operation.js";
 import { undo } from "../plan/undo.js";
 import type { ContainerRunner } from "./containers.js";
@@ -23,6 +23,8 @@ export interface ApplyContext {
   readonly containers: ContainerRunner;
   /** After each batch: how many operations are done. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** False for a lab that is being made: its end undoes everything. */
+  readonly undo: boolean;
   /** Aborted: what was done is undone, and the Failure is `interrupted`. */
   readonly signal?: AbortSignal;
 }
@@ -38,6 +40,7 @@ export async function apply(operations: readonly Operation[], context: ApplyCont
       context.onProgress?.(done.length, operations.length);
     }
   } catch (error) {
+    if (!context.undo) throw error;
     const left = await rollBack(done, context, links);
     if (left.length === 0) throw error;
     const failure = error instanceof Failure ? error : new Failure("kernel", String(error), { cause: error });
@@ -61,6 +64,8 @@ function* batches(operations: readonly Operation[]): Generator<readonly Operatio
   if (batch.length > 0) yield batch;
 }
 
+const absent = new Set(["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL"]);
+
 async function rollBack(done: OperationBody[], context: ApplyContext, links: LinkTable): Promise<string[]> {
   const failures: string[] = [];
   for (const operation of done.toReversed())
@@ -68,6 +73,8 @@ async function rollBack(done: OperationBody[], context: ApplyContext, links: Lin
       try {
         await applyBatch([inverse], context, links, []);
       } catch (error) {
+        // Setting a link down takes its IPv6 addresses and routes with it: what is gone need not be removed.
+        if (error instanceof Failure && absent.has(error.code ?? "")) continue;
         failures.push(error instanceof Error ? error.message : String(error));
       }
   return failures;
@@ -205,7 +212,7 @@ function replaceTables(
 function operationFailure(operation: OperationBody, error: unknown): Failure {
   if (error instanceof Failure) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return new Failure("kernel", `${describe(operation)}: ${reason}`, {
+  return new Failure("kernel", `${describeBody(operation)}: ${reason}`, {
     ...(error instanceof NetlinkError ? { code: error.code } : {}),
     cause: error,
   });

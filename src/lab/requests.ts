@@ -2,7 +2,7 @@
 import { addresses, links, neighbours, routes, rules, type PolicyRule, type Request } from "../kernel/index.js";
 import { broadcastOf, formatAddress, networkOf, parseAddress } from "../model/address.js";
 import type { OperationBody } from "../plan/operation.js";
-import type { ResolvedEnd, ResolvedPolicyRule, ResolvedRoute } from "../topology/resolved.js";
+import type { ResolvedBridge, ResolvedEnd, ResolvedPolicyRule, ResolvedRoute } from "../topology/resolved.js";
 import type { NodeSockets } from "../observe/sockets.js";
 import type { LinkTable } from "./link-table.js";
 
@@ -26,16 +26,16 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
   switch (operation.kind) {
     case "bridge.create": {
       const { node, bridge } = operation;
-      const { name, mac, mtu, ...settings } = bridge;
+      const { name, mac, mtu } = bridge;
       const index = context.links.reserve(node, name);
       // Made down, and brought up after its ports: a bridge that is up looks at every port for each that joins.
-      return [{ node, request: links.add({ kind: "bridge", name, mac, mtu, index, bridge: settings }) }];
+      return [{ node, request: links.add({ kind: "bridge", name, mac, mtu, index, bridge: bridgeSettings(bridge) }) }];
     }
     case "bridge.change": {
       const { node, bridge } = operation;
-      const { name, mac, mtu, ...settings } = bridge;
+      const { name, mac, mtu } = bridge;
       return [
-        { node, request: links.setKind(name, { kind: "bridge", name, bridge: settings }) },
+        { node, request: links.setKind(name, { kind: "bridge", name, bridge: bridgeSettings(bridge) }) },
         { node, request: links.set(name, { mac, mtu }) },
       ];
     }
@@ -127,7 +127,7 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
  */
 function vethRequests(
   ends: readonly [ResolvedEnd, ResolvedEnd],
-  longNames: readonly [string?, string?],
+  longNames: readonly [string | undefined, string | undefined],
   { links: table, sockets }: RequestContext,
 ): NodeRequest[] {
   const swapped = ends[0].master === undefined && ends[1].master !== undefined;
@@ -173,6 +173,11 @@ function broadcastText(address: string, length: number): string | undefined {
   const parsed = parseAddress(address);
   const broadcast = parsed === undefined ? undefined : broadcastOf(networkOf(parsed, length));
   return broadcast === undefined ? undefined : formatAddress(broadcast);
+}
+
+/** Kernels without CONFIG_BRIDGE_VLAN_FILTERING refuse the attribute, also where it says off. */
+function bridgeSettings({ stp, ageingTime, forwardDelay, vlanFiltering }: ResolvedBridge) {
+  return { stp, ageingTime, forwardDelay, ...(vlanFiltering ? { vlanFiltering } : {}) };
 }
 
 function newRoute(node: string, route: ResolvedRoute, table: LinkTable) {

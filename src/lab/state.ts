@@ -35,12 +35,13 @@ export function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
 
-/** Start time of a process (proc_pid_stat(5), field 22), or undefined where there is none. */
+/** Start time of a process (proc_pid_stat(5), field 22), or undefined where there is none, or only its zombie. */
 export function processStartTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     // The command name may hold spaces and parentheses: fields are counted from the last one.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return state === "Z" || state === "X" ? undefined : fields[18];
   } catch {
     return undefined;
   }

@@ -2,9 +2,10 @@
  * What a lab leaves behind by nature when its init dies: names in /run/netns, empty cgroups, its state folder. Removed
  * by `down`, by `gc`, and by the next `up` of that name. Nothing that is not the lab's own is touched.
  */
-import { removeLabCgroups } from "../init/cgroup.js";
+import { findHierarchies, removeLabCgroups } from "../init/cgroup.js";
 import { isAlive, labNames, LabFolder, type LabRecord } from "./state.js";
 import { listNames, removeNames } from "./names.js";
+import { labCgroups } from "./owned.js";
 
 export interface Leftovers {
   readonly lab: string;
@@ -37,7 +38,7 @@ export function sweep(folder: LabFolder): Leftovers {
   const record = folder.read();
   const found = leftovers(folder, record);
   if (record !== undefined) removeNames(record.pid);
-  removeLabCgroups(folder.name);
+  removeLabCgroups(findHierarchies(), folder.name);
   folder.remove();
   return found;
 }

@@ -1,6 +1,17 @@
 /** Reads live namespaces into a snapshot: dumps of rtnetlink, nf_tables and conntrack, and a few files of /proc. */
 import type { InitLine, NodeStatus } from "../init/api.js";
-import { addresses, conntrack, links, neighbours, nftables, nsids, qdiscs, routes, rules, type Link } from "../kernel/index.js";
+import {
+  addresses,
+  conntrack,
+  links,
+  neighbours,
+  nftables,
+  nsids,
+  qdiscs,
+  routes,
+  rules,
+  type Link,
+} from "../kernel/index.js";
 import type { InterfaceRef, ListenerSnapshot, NodeSnapshot, QdiscSnapshot, Snapshot } from "../model/snapshot.js";
 import { toFlow } from "./flows.js";
 import { type LinkName, toFdbEntry, toNeighbour, toRoute, toRule } from "./forwarding.js";
@@ -14,13 +25,15 @@ export interface ObserveOptions {
   readonly lab?: string;
   /** Node that stands for the computer. */
   readonly machine?: string;
+  /** Order of the nodes in the snapshot; those that it does not name come last. */
+  readonly order?: readonly string[];
   /** Wall clock, milliseconds since 1970. */
   readonly now: number;
 }
 
 /** Reads every node of a lab. Nodes that vanish meanwhile are an error: the caller holds the lab's lock, or retries. */
 export async function observe(line: InitLine, sockets: NodeSockets, options: ObserveOptions): Promise<Snapshot> {
-  const statuses = await line.nodes();
+  const statuses = inOrder(await line.nodes(), options.order ?? []);
   const read = statuses.map((status) => ({ status, links: sockets.route(status.name).execute(links.list()) }));
   const peers = findPeers(read.map(({ status, links: list }) => nodeLinks(status.name, list, sockets)));
   const nodes: NodeSnapshot[] = [];
@@ -32,6 +45,11 @@ export async function observe(line: InitLine, sockets: NodeSockets, options: Obs
     ...(options.lab === undefined ? {} : { lab: options.lab }),
     nodes,
   };
+}
+
+function inOrder(statuses: readonly NodeStatus[], order: readonly string[]): NodeStatus[] {
+  const rank = new Map(order.map((name, index) => [name, index]));
+  return statuses.toSorted((a, b) => (rank.get(a.name) ?? order.length) - (rank.get(b.name) ?? order.length));
 }
 
 function nodeLinks(node: string, list: readonly Link[], sockets: NodeSockets): NodeLinks {
@@ -63,10 +81,12 @@ async function observeNode(
     name,
     role: name === machine ? "machine" : status.container ? "container" : "namespace",
     netns: status.netns,
-    interfaces: toInterfaces(list, route.execute(addresses.list()), qdiscsByLink(route.execute(qdiscs.list()))).map((each) => {
-      const peer = peers.get(peerKey(name, each.index));
-      return peer === undefined ? each : { ...each, peer };
-    }),
+    interfaces: toInterfaces(list, route.execute(addresses.list()), qdiscsByLink(route.execute(qdiscs.list()))).map(
+      (each) => {
+        const peer = peers.get(peerKey(name, each.index));
+        return peer === undefined ? each : { ...each, peer };
+      },
+    ),
     routes: route
       .execute(routes.list())
       .map((each) => toRoute(each, linkName))

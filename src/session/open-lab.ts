@@ -26,6 +26,7 @@ export class OpenLab implements Disposable {
     return observe(this.line, this.sockets, {
       lab: record.name,
       ...(record.topology.machine === undefined ? {} : { machine: record.topology.machine }),
+      order: record.topology.nodes.map((node) => node.name),
       now: Date.now(),
     });
   }

@@ -29,7 +29,9 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
     if (Date.now() > deadline)
       throw new Failure("kernel", `lab '${topology.name}' is not ready after ${patience / 1000} s: ${first.reason}`, {
         code: "NOT_READY",
-        ...(first.node.container === undefined ? {} : { hint: `what its container wrote: yapc-net logs ${first.node.name}` }),
+        ...(first.node.container === undefined
+          ? {}
+          : { hint: `what its container wrote: yapc-net logs ${first.node.name}` }),
       });
     waiting = still.map(({ node }) => node);
     await delay(interval);

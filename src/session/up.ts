@@ -1,5 +1,5 @@
 /** `up`: a lab from a topology file, or a running lab changed to match it. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { connectInit, startInit } from "../init/client.js";
 import { apply } from "../lab/apply.js";
@@ -10,8 +10,9 @@ import { bootId, isAlive, labNamePattern, LabFolder, type LabRecord } from "../l
 import { sweep } from "../lab/sweep.js";
 import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
-import { describe } from "../plan/describe.js";
+import { describeBody } from "../plan/describe.js";
 import type { Operation } from "../plan/operation.js";
+import type { PlanOptions } from "../plan/current.js";
 import { plan } from "../plan/plan.js";
 import { formatProblems } from "../topology/problem.js";
 import { readTopology } from "../topology/read.js";
@@ -60,9 +61,10 @@ export async function up(options: UpOptions): Promise<UpResult> {
 }
 
 /** Reads and checks a topology file. @throws Failure (usage) with every problem of the file */
-export function loadTopology(
-  options: Pick<UpOptions, "file" | "name" | "strict" | "assignments" | "onWarning">,
-): { readonly file: string; readonly topology: ResolvedTopology } {
+export function loadTopology(options: Pick<UpOptions, "file" | "name" | "strict" | "assignments" | "onWarning">): {
+  readonly file: string;
+  readonly topology: ResolvedTopology;
+} {
   const file = findTopology(options.file);
   let text: string;
   try {
@@ -83,11 +85,22 @@ export function loadTopology(
     strict: options.strict,
     files: {
       rootExists: (root) => statSync(path.resolve(path.dirname(file), root), { throwIfNoEntry: false }) !== undefined,
+      commandExists: (root, command) => commandExists(path.resolve(path.dirname(file), root), command),
     },
   });
   if (!read.ok) throw new Failure("usage", formatProblems(read.problems), { code: "TOPOLOGY" });
   if (read.problems.length > 0) options.onWarning(formatProblems(read.problems));
   return { file, topology: read.topology };
+}
+
+/** Folders that a container's PATH names. An archive is not looked into: what is in it shows when it starts. */
+const searched = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
+
+function commandExists(root: string, command: string): boolean {
+  if (statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true) return true;
+  const places = command.includes("/") ? [command] : searched.map((folder) => path.join(folder, command));
+  // A link may be absolute and mean a file of the root, so its being there is enough.
+  return places.some((place) => lstatSync(path.join(root, place), { throwIfNoEntry: false }) !== undefined);
 }
 
 function parseAssignment(text: string): [string, string] {
@@ -111,7 +124,14 @@ async function bring(file: string, topology: ResolvedTopology, options: UpOption
   const folder = new LabFolder(topology.name);
   const record = folder.read();
   const running = record !== undefined && isAlive(record);
-  if (options.dryRun && !running) return result(file, topology, options, plan(topology).operations, true);
+  if (options.dryRun && !running)
+    return result(
+      file,
+      topology,
+      options,
+      plan(topology, undefined, planOptions(process.getuid?.() !== 0)).operations,
+      true,
+    );
   return running ? change(file, topology, options, folder, record) : create(file, topology, options, folder);
 }
 
@@ -143,8 +163,8 @@ async function create(
   folder.write(base);
   const lab = new OpenLab({ folder, record: base }, line, options.onWarning);
   try {
-    const { operations } = plan(topology, undefined, { rootless: line.rootless });
-    await applyTo(lab, topology, operations, options);
+    const { operations } = plan(topology, undefined, planOptions(line.rootless));
+    await applyTo(lab, topology, operations, false, options);
     const snapshot = await finish(lab, topology, options);
     folder.write({ ...base, committed: true });
     await line.commit();
@@ -170,27 +190,29 @@ async function change(
   using lab = new OpenLab({ folder, record }, await connectInit({ stateFolder: folder.path }), options.onWarning);
   const snapshot = await lab.snapshot();
   const running = new Set((await lab.line.nodes()).flatMap((node) => (node.pid === undefined ? [] : [node.name])));
-  const { operations } = plan(
-    topology,
-    { snapshot, topology: record.topology, running },
-    { rootless: record.rootless },
-  );
+  const { operations } = plan(topology, { snapshot, topology: record.topology, running }, planOptions(record.rootless));
   if (options.dryRun) return result(file, topology, options, operations, false, snapshot);
   if (operations.length === 0) return result(file, topology, options, operations, false, snapshot);
-  await applyTo(lab, topology, operations, options);
+  await applyTo(lab, topology, operations, true, options);
   folder.write({ ...record, file, topology });
   const after = await finish(lab, topology, options);
   await nameNodes(lab, options);
   return result(file, topology, options, operations, false, after);
 }
 
+function planOptions(rootless: boolean): PlanOptions {
+  return rootless ? { soleGroup: process.getgid?.() ?? 0 } : {};
+}
+
 function applyTo(
   lab: OpenLab,
   topology: ResolvedTopology,
   operations: readonly Operation[],
+  undo: boolean,
   options: UpOptions,
 ): Promise<void> {
   return apply(operations, {
+    undo,
     line: lab.line,
     sockets: lab.sockets,
     folder: lab.found.folder,
@@ -231,7 +253,7 @@ function result(
     file,
     created,
     dryRun: options.dryRun,
-    operations: operations.map((operation) => ({ text: describe(operation), reason: operation.reason })),
+    operations: operations.map((operation) => ({ text: describeBody(operation), reason: operation.reason })),
     ...(snapshot === undefined ? {} : { snapshot }),
   };
 }

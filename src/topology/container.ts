@@ -1,6 +1,6 @@
 /** A container with every default written out. */
 import type { Document } from "./document.js";
-import { capabilityNames, type ContainerForm } from "./form/container.js";
+import { capabilityName, capabilityNames, type ContainerForm } from "./form/container.js";
 import { listOf } from "./merge.js";
 import type { Path } from "./problem.js";
 import { parseSize } from "./quantity.js";
@@ -81,11 +81,11 @@ function limitsOf({ limits }: ContainerForm): ResolvedLimits {
 /** First what is dropped, then what is added, so that `drop: "all"` with an `add` leaves just that. */
 function capabilitiesOf({ capabilities }: ContainerForm): string[] {
   const set = new Set<string>(defaultCapabilities);
-  for (const name of listOf(capabilities?.drop)) {
+  for (const name of listOf(capabilities?.drop).map(capabilityName)) {
     if (name === "all") set.clear();
     else set.delete(name);
   }
-  for (const name of listOf(capabilities?.add)) {
+  for (const name of listOf(capabilities?.add).map(capabilityName)) {
     for (const added of name === "all" ? capabilityNames : [name]) set.add(added);
   }
   return [...set].toSorted();

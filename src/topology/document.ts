@@ -8,6 +8,9 @@ const deepest = 64;
 /** SyntaxKind of jsonc-parser: a const enum, which separately compiled modules cannot name. */
 const token = { openBrace: 1, closeBrace: 2, openBracket: 3, closeBracket: 4, end: 17 };
 
+/** How many problems of one kind are told of one place. */
+const mostOfAKind = 3;
+
 export interface Remark {
   readonly code: ProblemCode;
   readonly hint?: string | undefined;
@@ -24,7 +27,8 @@ export class Document {
   readonly #lineStarts: number[];
   /** Keyed by the pointer of the value after `${…}` was replaced. */
   readonly #places = new Map<string, { value: Node; key?: Node }>();
-  readonly #said = new Set<string>();
+  readonly #aliases = new Map<string, Path>();
+  readonly #said = new Map<string, Set<string>>();
 
   /** Parses; what is wrong with the syntax is in `problems`, and `root` is then undefined. */
   constructor(text: string, file: string) {
@@ -38,7 +42,12 @@ export class Document {
     }
     const errors: ParseError[] = [];
     const root = parseTree(text, errors, { allowTrailingComma: true, allowEmptyContent: true });
+    const lines = new Set<number>();
     for (const error of errors) {
+      // The first mistake of a line brings others with it.
+      const { line } = this.#lineOf(error.offset);
+      if (lines.has(line)) continue;
+      lines.add(line);
       this.#add("error", error.offset, error.length, "", syntaxWords(printParseErrorCode(error.error)), {
         code: "syntax",
       });
@@ -53,12 +62,28 @@ export class Document {
     this.#places.set(pointerOf(path), key ? { value, key } : { value });
   }
 
+  /** What a range made of the entry at `origin` has this path from now on. */
+  alias(path: Path, origin: Path): void {
+    this.#aliases.set(pointerOf(path), origin);
+  }
+
   error(path: Path, message: string, remark: Remark): void {
     this.#remark("error", path, message, remark);
   }
 
   warning(path: Path, message: string, remark: Remark): void {
     this.#remark("warning", path, message, remark);
+  }
+
+  /** The first of these paths that stands in the file as it is; else the last. */
+  placed(...paths: [Path, ...Path[]]): Path {
+    return paths.find((path) => this.#places.has(pointerOf(this.#origin(path)))) ?? paths.at(-1) ?? [];
+  }
+
+  /** Takes back what was said since `count` problems, but for those of these kinds. */
+  keepSince(count: number, codes: ReadonlySet<ProblemCode>): void {
+    const later = this.problems.splice(count);
+    this.problems.push(...later.filter(({ code }) => codes.has(code)));
   }
 
   get failed(): boolean {
@@ -74,13 +99,23 @@ export class Document {
   }
 
   /** The node, or the nearest one around it (a value that came from `defaults` has none of its own). */
-  #nodeAt(path: Path, atKey: boolean): { node: Node | undefined; exact: Path } {
+  #nodeAt(made: Path, atKey: boolean): { node: Node | undefined; exact: Path } {
+    const path = this.#origin(made);
     for (let length = path.length; length > 0; length--) {
       const exact = path.slice(0, length);
       const place = this.#places.get(pointerOf(exact));
       if (place) return { node: (atKey && length === path.length ? place.key : undefined) ?? place.value, exact };
     }
     return { node: this.root, exact: [] };
+  }
+
+  #origin(path: Path): Path {
+    if (this.#aliases.size === 0) return path;
+    for (let length = path.length; length > 0; length--) {
+      const origin = this.#aliases.get(pointerOf(path.slice(0, length)));
+      if (origin) return [...origin, ...path.slice(length)];
+    }
+    return path;
   }
 
   #add(
@@ -92,10 +127,13 @@ export class Document {
     { code, hint }: Remark,
   ): void {
     const { line, column, source } = this.#lineOf(offset);
-    // A range or a default reaches one place many times; once is enough to say it.
-    const key = `${severity}:${offset}:${message}`;
-    if (this.#said.has(key)) return;
-    this.#said.add(key);
+    // A range or a default comes by one place many times: what is the same is said once, the like of it a few times.
+    const key = `${severity} ${code} ${offset}`;
+    // A text with a variable that is not there is no name, no address, no port either: that goes without saying.
+    if (code === "form" && this.#said.has(`error variable ${offset}`)) return;
+    const said = this.#said.get(key) ?? new Set();
+    if (said.has(message) || said.size >= mostOfAKind) return;
+    this.#said.set(key, said.add(message));
     this.problems.push({
       severity,
       code,

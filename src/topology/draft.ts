@@ -17,6 +17,8 @@ export interface Draft {
   readonly nodes: Map<string, DraftNode>;
   readonly links: DraftLink[];
   readonly networks: DraftNetwork[];
+  /** `node:interface` of each end that the file gives a link, whether the link came about or not. */
+  readonly linked: Set<string>;
 }
 
 export interface DraftNode {
@@ -42,6 +44,8 @@ export interface DraftInterface {
   readonly master?: string;
   /** The link that it is an end of. */
   link?: DraftLink;
+  /** Where the file names it as an end. */
+  endAt?: Path;
   /** What the interface, its end, its link, its network and the defaults say, the nearest first. */
   settings: Settings;
 }

@@ -49,7 +49,7 @@ function lowerRule(context: RuleContext, form: RuleForm): NftRule[] {
   if (form.with !== undefined && form.action !== "reject") {
     draft.document.error([...at, "with"], `"with" goes with the action reject`, { code: "conflict" });
   }
-  if (form.with === "tcp-reset" && protocol !== "tcp") {
+  if (form.action === "reject" && form.with === "tcp-reset" && protocol !== "tcp") {
     draft.document.error([...at, "with"], `tcp-reset goes with the protocol tcp`, { code: "conflict" });
   }
   const comment = form.comment === undefined ? {} : { comment: form.comment };

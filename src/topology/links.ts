@@ -21,6 +21,7 @@ export function expandLinks(draft: Draft): void {
       const joined = ends.map((end, side): Joint | undefined => {
         const place = [...endsAt, side];
         const name = parseEnd(rangeMember(names[side] ?? "", index));
+        if (name) draft.linked.add(`${name.node}:${name.port ?? name.interface}`);
         const node = name && findNode(draft, name.node, place);
         const own = typeof end === "string" ? {} : withoutAt(end);
         return name && node && { node, name, at: place, settings: merge(settings.shared, own) };
@@ -66,7 +67,7 @@ export function connect(
   const first = attach(draft, left, right.node.name, defaults);
   const second = attach(draft, right, left.node.name, defaults);
   if (!first || !second) return undefined;
-  if (first === second) {
+  if (first.node === second.node && first.name === second.name) {
     draft.document.error(at, `both ends of this link are ${left.node.name}:${first.name}`, { code: "conflict" });
     return undefined;
   }
@@ -132,6 +133,7 @@ function attach(draft: Draft, joint: Joint, peer: string, defaults: Settings): D
     at: known?.at ?? at,
     addresses: known?.addresses ?? [],
     settings,
+    endAt: at,
     ...(bridge ? { master: bridge.name } : {}),
   };
   node.interfaces.set(own, attached);

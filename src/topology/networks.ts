@@ -47,10 +47,10 @@ export function expandNetworks(draft: Draft): void {
       const addresses = listOf(form.addresses);
       const texts = [key, form.interface ?? "", form.port ?? "", ...addresses];
       const indexes = entryIndexes(draft.document, path, texts);
-      for (const address of addresses) {
-        if (indexes.length > 1 && rangeMember(address, 0) === address) {
-          draft.document.error(path, `one address, ${address}, for ${indexes.length} members`, { code: "range" });
-        }
+      const shared = indexes.length > 1 ? addresses.find((address) => rangeMember(address, 0) === address) : undefined;
+      if (shared !== undefined) {
+        draft.document.error(path, `one address, ${shared}, for ${indexes.length} members`, { code: "range" });
+        continue;
       }
       for (const index of indexes) {
         const node = findNode(draft, rangeMember(key, index), path);
@@ -91,6 +91,7 @@ function join(draft: Draft, network: DraftNetwork, node: DraftNode, form: Member
     ...(isolated === undefined ? {} : { isolated }),
     ...(learning === undefined ? {} : { learning }),
   };
+  draft.linked.add(`${node.name}:${name}`);
   const link = connect(
     draft,
     at,

@@ -7,14 +7,16 @@ import type { BridgeForm } from "./form/link.js";
 import type { InterfaceForm, NodeForm } from "./form/node.js";
 import { listOf, merge } from "./merge.js";
 import type { Path } from "./problem.js";
-import { entryCount, RangeMistake, rangeMember } from "./range.js";
+import { entryCount, hasRange, RangeMistake, rangeMember } from "./range.js";
 
 export function expandNodes(draft: Draft): void {
   const { document, form } = draft;
   for (const [key, own] of Object.entries(form.nodes)) {
     const at: Path = ["nodes", key];
     const merged = withDefaults(form, own);
-    for (const index of entryIndexes(document, at, [key, ...rangedTexts(merged)])) {
+    // A node with a range in its name is one entry with all that it holds; in any other each list holds its own entries.
+    const many = hasRange(key);
+    for (const index of entryIndexes(document, at, many ? [key, ...rangedTexts(merged)] : [])) {
       const name = rangeMember(key, index);
       if (draft.nodes.has(name)) {
         document.error(at, `the node "${name}" is there already`, { code: "duplicate", atKey: true });
@@ -24,7 +26,8 @@ export function expandNodes(draft: Draft): void {
         name,
         index: draft.nodes.size,
         at,
-        form: atIndex(merged, index) as NodeForm, // the same shape, only texts differ
+        // The same shape: only texts differ, and lists are longer.
+        form: (many ? atIndex(merged, index) : expanded(document, at, merged)) as NodeForm,
         interfaces: new Map(),
       };
       draft.nodes.set(name, node);
@@ -69,6 +72,37 @@ function atIndex(value: unknown, index: number): unknown {
     Object.entries(value).map(([key, inner]) =>
       literal.has(key) ? [key, inner as unknown] : [rangeMember(key, index), atIndex(inner, index)],
     ),
+  );
+}
+
+/** The entries inside a value: list elements and named values with ranges become as many as they stand for. */
+function expanded(document: Document, at: Path, value: unknown): unknown {
+  if (Array.isArray(value)) {
+    const entries: unknown[] = [];
+    for (const [position, item] of value.entries()) {
+      const origin = [...at, position];
+      for (const index of entryIndexes(document, origin, rangedTexts(item), false)) {
+        if (entries.length !== position) document.alias([...at, entries.length], origin);
+        entries.push(atIndex(item, index));
+      }
+    }
+    return entries;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, inner]: [string, unknown]) => {
+      const path = [...at, key];
+      if (literal.has(key)) return [[key, inner]];
+      if (hasRange(key)) {
+        return entryIndexes(document, path, [key, ...rangedTexts(inner)]).map((index) => {
+          const name = rangeMember(key, index);
+          document.alias([...at, name], path);
+          return [name, atIndex(inner, index)];
+        });
+      }
+      if (typeof inner !== "string" || !hasRange(inner)) return [[key, expanded(document, path, inner)]];
+      return [[key, entryIndexes(document, path, [inner], false).map((index) => rangeMember(inner, index))]];
+    }),
   );
 }
 

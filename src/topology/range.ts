@@ -1,8 +1,9 @@
 /**
- * Ranges: `web[1-3]` stands for web1, web2, web3; `[01-10]` keeps its zeros; `[1,3,5-7]` picks. Several ranges in one text
+ * Ranges: `web[1-3]` stands for web1, web2, web3; `[01-10]` keeps its zeros; `[1,3,5-7]` picks; `[8001+3]` counts three
+ * from 8001. Several ranges in one text
  * advance together, and so do all texts of one entry; a text without a range repeats.
  */
-const pattern = /\[([0-9]+(?:-[0-9]+)?(?:,[0-9]+(?:-[0-9]+)?)*)\]/g;
+const pattern = /\[([0-9]+(?:[-+][0-9]+)?(?:,[0-9]+(?:[-+][0-9]+)?)*)\]/g;
 
 /** More than any bridge or lab of ours holds: guards against `[1-999999999]`. */
 const largest = 100_000;
@@ -11,8 +12,7 @@ export class RangeMistake extends Error {}
 
 /** `[8]` would be a range of one; an IPv6 literal in brackets has a colon, so it is none. */
 export function hasRange(text: string): boolean {
-  pattern.lastIndex = 0;
-  return pattern.test(text);
+  return text.search(pattern) >= 0;
 }
 
 /** How many texts it stands for: undefined for a text without a range. Throws a RangeMistake where its parts differ. */
@@ -65,10 +65,10 @@ function membersOf(whole: string, body: string): readonly string[] {
   if (known) return known;
   const members: string[] = [];
   for (const part of body.split(",")) {
-    const [from = "", to = from] = part.split("-");
+    const [from = "", to = from] = part.split(/[-+]/);
     const first = Number(from);
-    const last = Number(to);
-    if (last < first) throw new RangeMistake(`the range ${whole} runs backwards`);
+    const last = part.includes("+") ? first + Number(to) - 1 : Number(to);
+    if (last < first) throw new RangeMistake(`the range ${whole} is empty: it ends before it begins`);
     if (last - first >= largest) throw new RangeMistake(`the range ${whole} has more than ${largest} members`);
     const width = from.startsWith("0") ? from.length : 0;
     for (let number = first; number <= last; number++) members.push(String(number).padStart(width, "0"));

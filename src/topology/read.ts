@@ -31,7 +31,10 @@ export function readTopology(text: string, options: ReadOptions): ReadResult {
   const value = evaluate(document, options.variables ?? {});
   const checked = document.root === undefined ? undefined : checkForm(document, value);
   const form = checked && options.name !== undefined ? { ...checked.form, name: options.name } : checked?.form;
+  const said = document.problems.length;
   const topology = form && resolve(document, form, nameFromPath(options.path), options.files);
+  // Of a file with parts left out, only what does not hang on them can be said.
+  if (checked?.complete === false) document.keepSince(said, new Set(["unknown-name", "duplicate", "range"]));
   const problems = sortProblems(document.problems);
   const failed = document.failed || (options.strict === true && problems.length > 0);
   return topology && !failed ? { ok: true, topology, problems } : { ok: false, problems };

@@ -36,14 +36,22 @@ const defaultMtu = 1500;
 
 /** @param name of the lab, where the file does not say */
 export function resolve(document: Document, form: TopologyForm, name: string, probe?: FileProbe): ResolvedTopology {
-  const draft: Draft = { document, form, name: form.name ?? name, nodes: new Map(), links: [], networks: [] };
+  const draft: Draft = {
+    document,
+    form,
+    name: form.name ?? name,
+    nodes: new Map(),
+    links: [],
+    networks: [],
+    linked: new Set(),
+  };
   expandNodes(draft);
   declareNetworks(draft);
   expandLinks(draft);
   expandNetworks(draft);
   allocate(draft);
   const routing = planRoutes(draft);
-  checkDraft(draft);
+  checkDraft(draft, routing);
   const macs = macsOf(draft);
   return {
     name: draft.name,

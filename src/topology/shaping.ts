@@ -8,10 +8,16 @@ const shares = ["loss", "duplicate", "reorder", "corrupt"] as const;
 
 /** Undefined for an end that is left as it is. */
 export function resolveShaping(document: Document, end: DraftInterface): ResolvedShaping | undefined {
-  const { settings, at } = end;
+  const { settings, at, endAt = at } = end;
   const needs = (key: keyof typeof settings, other: "rate" | "delay"): void => {
     if (settings[key] === undefined || settings[other] !== undefined) return;
-    document.error([...at, key], `"${key}" needs "${other}"`, { code: "missing" });
+    document.error(
+      document.placed([...at, key], [...endAt, key], [...(end.link?.at ?? at), key], endAt),
+      `"${key}" needs "${other}"`,
+      {
+        code: "missing",
+      },
+    );
   };
   needs("burst", "rate");
   needs("jitter", "delay");

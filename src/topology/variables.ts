@@ -62,7 +62,7 @@ function valueOf(document: Document, node: Node, path: Path, variables: Readonly
       for (const { key, value } of propertiesOf(node)) {
         const written = key.value as string; // a string node, as above
         document.place([...path, written], value, key);
-        const name = raw ? written : String(substituted(document, [...path, written], written, variables));
+        const name = raw ? written : String(substituted(document, [...path, written], written, variables, true));
         const inner = [...path, name];
         if (name === "__proto__") {
           document.place(inner, value, key);
@@ -90,7 +90,13 @@ function valueOf(document: Document, node: Node, path: Path, variables: Readonly
   }
 }
 
-function substituted(document: Document, path: Path, text: string, variables: ReadonlyMap<string, Scalar>): Scalar {
+function substituted(
+  document: Document,
+  path: Path,
+  text: string,
+  variables: ReadonlyMap<string, Scalar>,
+  atKey = false,
+): Scalar {
   if (!text.includes("${")) return text;
   const alone = /^\$\{([^}]*)\}$/.exec(text)?.[1];
   const value = alone === undefined ? undefined : variables.get(alone);
@@ -99,8 +105,12 @@ function substituted(document: Document, path: Path, text: string, variables: Re
     if (whole === "$${") return "${";
     const replacement = name === undefined ? undefined : variables.get(name);
     if (replacement !== undefined && whole.endsWith("}")) return String(replacement);
-    document.error(path, whole.endsWith("}") ? `the variable "${name ?? ""}" is not declared` : `\${ without }`, {
+    const message = whole.endsWith("}")
+      ? `the variable "${name ?? ""}" is not declared`
+      : `"${whole}" has no closing }`;
+    document.error(path, message, {
       code: "variable",
+      atKey,
       hint: suggestion(name ?? "", variables.keys()) ?? 'declare it under "variables", or write $${ for a literal ${',
     });
     return whole;

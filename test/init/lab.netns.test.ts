@@ -3,62 +3,13 @@
  * namespace. What it made is read back with iproute2, procfs and coreutils.
  */
 import { execFileSync } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import test, { type ExecutionContext } from "ava";
-import { connectInit, startInit } from "../../src/init/client.js";
+import test from "ava";
 import type { InitLine, SpawnRequest } from "../../src/init/api.js";
-import { readToEnd } from "../../src/init/read-to-end.js";
-import { close, constants, inode, pipe2, poll, read, recv, send, write } from "../../src/kernel/syscalls.js";
-
-const environment: SpawnRequest["environment"] = [
-  ["PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-];
-
-/** A lab that the test owns: ended, and its folder removed, when the test is over. */
-async function lab(t: ExecutionContext): Promise<{ init: InitLine; folder: string }> {
-  const folder = mkdtempSync(join(tmpdir(), "yapc-init-test-"));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const init = await startInit({ stateFolder: folder });
-  t.teardown(async () => {
-    const line = await connectInit({ stateFolder: folder }).catch(() => undefined);
-    await line?.shutdown();
-    init[Symbol.dispose]();
-  });
-  return { init, folder };
-}
-
-/** Runs a shell line in a node; its output and exit code. */
-async function shell(init: InitLine, node: string, line: string, more: Partial<SpawnRequest> = {}) {
-  const [output, theirs] = pipe2();
-  const nothing = openSync("/dev/null", "r");
-  try {
-    const process = await init.spawn({
-      node,
-      place: "namespace",
-      argv: ["sh", "-c", line],
-      environment,
-      stdio: [nothing, theirs, theirs],
-      tied: true,
-      ...more,
-    });
-    close(theirs);
-    return { text: await readToEnd(output), ...(await process.exit) };
-  } finally {
-    closeSync(nothing);
-  }
-}
+import { connectInit } from "../../src/init/client.js";
+import { close, constants, inode, poll, read, recv, send, write } from "../../src/kernel/syscalls.js";
+import { environment, lab, shell, until } from "./lab.js";
 
 /** A process that does nothing until it is ended. */
 async function sleeper(init: InitLine, node: string, more: Partial<SpawnRequest> = {}) {
@@ -79,15 +30,6 @@ async function sleeper(init: InitLine, node: string, more: Partial<SpawnRequest>
 }
 
 const alive = (pid: number) => existsSync(`/proc/${pid}`);
-
-/** Awaits a condition, asked for every 20 ms. */
-async function until(condition: () => boolean | Promise<boolean>, seconds = 30): Promise<boolean> {
-  for (let turns = seconds * 50; turns > 0; turns--) {
-    if (await condition()) return true;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return false;
-}
 
 /** Names of the links that a routing socket sees: works from outside, and after init is gone. */
 function linkNames(socket: number): string[] {

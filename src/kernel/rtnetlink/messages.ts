@@ -139,12 +139,10 @@ const peerAttributes = attributes({
   name: [3, cstr],
   mac: [1, mac],
   mtu: [4, u32],
-  master: [10, u32],
   txQueueLength: [13, u32],
-  alias: [20, str],
   group: [27, u32],
-  netnsFd: [28, u32],
   netnsPid: [19, u32],
+  netnsFd: [28, u32],
   txQueues: [31, u32],
   rxQueues: [32, u32],
 });

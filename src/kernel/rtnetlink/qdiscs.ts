@@ -293,7 +293,7 @@ function toSpecification(options: TrafficControlMessage["attributes"]["options"]
     return {
       kind: "tbf",
       rate: bytesPerSecond,
-      burst: Math.floor((buffer * TICK * bytesPerSecond) / NANOSECONDS),
+      burst: Math.round((buffer * TICK * bytesPerSecond) / NANOSECONDS),
       limit,
     };
   }

@@ -118,7 +118,8 @@ export function lookup(destination: string, options: Lookup = {}): Request<Route
         family: k.addressFamily(family),
         destinationLength: bits,
         sourceLength: from === undefined ? 0 : bits,
-        flags: k.RTM_F_LOOKUP_TABLE,
+        // IPv6 tells the table without being asked, and refuses the flag.
+        flags: family === 4 ? k.RTM_F_LOOKUP_TABLE : 0,
       },
       attributes: {
         destination,

@@ -94,7 +94,11 @@ function report(document: Document, root: unknown, issue: Issue, base: Path): vo
     case "too_small":
     case "too_big":
       if (issue.origin === "array" && Array.isArray(value) && value.length > 0) {
-        document.error(path, `this list has ${value.length} entries; it needs exactly 2`, { code: "form" });
+        document.error(
+          path,
+          `this list has ${value.length === 1 ? "1 entry" : `${value.length} entries`}; it needs exactly 2`,
+          { code: "form" },
+        );
         return;
       }
       document.error(path, `${quoted(value)} ${issue.message}`, { code: "form" });
@@ -126,9 +130,13 @@ function reportUnion(document: Document, root: unknown, issue: z.core.$ZodIssueI
     reportWord(document, path, value, wordsAt(topologyForm, path, issue.discriminator));
     return;
   }
-  const wrongType = (branch: readonly Issue[]) =>
+  const wrongType = (branch: readonly Issue[]): boolean =>
     branch.some(
-      (inner) => inner.path.length === 0 && (inner.code === "invalid_type" || inner.code === "invalid_value"),
+      (inner) =>
+        inner.path.length === 0 &&
+        (inner.code === "invalid_type" ||
+          inner.code === "invalid_value" ||
+          (inner.code === "invalid_union" && inner.errors.length > 0 && inner.errors.every(wrongType))),
     );
   const meant = issue.errors.find((branch) => !wrongType(branch));
   if (meant) {

@@ -59,7 +59,16 @@ export const capabilityNames = [
   "checkpoint_restore",
 ] as const;
 
-const capability = z.enum([...capabilityNames, "all"]);
+/** `net_raw`, `cap_net_raw` and `CAP_NET_RAW` are the same. */
+export function capabilityName(text: string): string {
+  return text.toLowerCase().replace(/^cap_/, "");
+}
+
+const capability = text(
+  "a capability such as net_raw (capabilities(7)), or all",
+  (name) => name === "all" || capabilityNames.some((known) => known === capabilityName(name)),
+  ["net_raw"],
+);
 
 export const limitsForm = form("What the container may use at most.", {
   /** CPUs: 0.5 is half of one. */

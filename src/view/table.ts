@@ -18,8 +18,8 @@ import { displayWidth, padEnd, padStart, visibleDeep, wrap } from "./width.js";
 
 /** Rows that cli-table3 lays out. */
 const rowsLaidOut = 500;
-/** A longer summary goes on in a second line. */
-const widestPacket = 20;
+/** A longer summary goes on in a second line; below a hundred columns the path needs the room more. */
+const widestPacket = (columns: number): number => (columns < 100 ? 14 : 20);
 /** Narrower than this, a path cannot be read: the table is then wider than the terminal. */
 const narrowestPath = 30;
 
@@ -86,7 +86,7 @@ class TraceTable {
     const number = widest("#", ({ id }) => String(id).length) + (open ? 3 : 0);
     const time = widest("time ms", ({ time }) => milliseconds(time).length) + (open ? 2 : 0);
     const packet = Math.min(
-      widestPacket,
+      widestPacket(this.#columns),
       widest("packet", (one) => displayWidth(titleOf(one))),
     );
     const verdict = "delivered".length;
@@ -106,7 +106,8 @@ class TraceTable {
     const { verdict } = packet;
     const rewrites = rewritesOf(packet);
     if (rewrites.length > 0 && this.#told.first(packet, rewrites.join()) === packet.id) {
-      const pieces = rewrites.map((rewrite, index) => (index < rewrites.length - 1 ? `${rewrite},` : rewrite));
+      const texts = rewrites.map((rewrite, index) => (index < rewrites.length - 1 ? `${rewrite},` : rewrite));
+      const pieces = texts.flatMap((text) => (displayWidth(text) <= width ? [text] : text.split(" ")));
       pathCell.push(...wrap(pieces, width).map((line) => this.#ink("accent", line)));
     }
     if (verdict.kind !== "delivered") {
@@ -123,9 +124,7 @@ class TraceTable {
       [String(packet.id)],
       [milliseconds(packet.time)],
       [
-        ...wrap(titleOf(packet).split(" "), (widths[2] ?? widestPacket) - 2).map((line, index) =>
-          index === 0 ? line : `  ${line}`,
-        ),
+        ...titleLines(titleOf(packet), widths[2] ?? 0),
         ...(this.#severalExchanges ? [this.#ink("dim", `  exchange ${packet.exchange}`)] : []),
       ],
       pathCell,
@@ -166,6 +165,11 @@ class Told {
     this.#packets.set(key, packet.id);
     return packet.id;
   }
+}
+
+function titleLines(title: string, width: number): string[] {
+  if (displayWidth(title) <= width) return [title];
+  return wrap(title.split(" "), width - 2).map((line, index) => (index === 0 ? line : `  ${line}`));
 }
 
 /** cli-table3 draws the line below the head with the same characters as those between rows, which are off. */

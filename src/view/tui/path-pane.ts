@@ -36,22 +36,21 @@ interface Piece {
 
 /** Boxes and arrows, in as many rows as the width asks for. */
 function boxRows(packet: PacketEvent, path: PacketPath, options: PathPaneOptions): string[] {
-  const rows: (readonly Piece[])[] = [];
-  let row: Piece[] = [];
-  let used = 1;
-  for (const station of path.stations) {
-    const pieces = [...(station.gap === undefined ? [] : [arrow(station, options.ink)]), box(station, options)];
-    const size = pieces.reduce((sum, { lines }) => sum + displayWidth(lines[1]), 0);
-    if (row.length > 0 && used + size > options.width) {
-      rows.push(row);
-      row = [];
+  const units = path.stations.map((station) => [
+    ...(station.gap === undefined ? [] : [arrow(station, options.ink)]),
+    box(station, options),
+  ]);
+  const rows: Piece[][] = [];
+  let used = Infinity;
+  for (const unit of [...units, ending(packet, path, options)]) {
+    const size = unit.reduce((sum, { lines }) => sum + displayWidth(lines[1]), 0);
+    if (used + size > options.width && size > 0) {
+      rows.push([]);
       used = 1;
     }
-    row.push(...pieces);
+    rows.at(-1)?.push(...unit);
     used += size;
   }
-  row.push(...ending(packet, path, options));
-  rows.push(row);
   return rows.flatMap((pieces) => [0, 1, 2].map((line) => ` ${pieces.map(({ lines }) => lines[line] ?? "").join("")}`));
 }
 

@@ -1,0 +1,8 @@
+/** Schemas as data: one description of a message gives writing, reading, printing and names for offsets. */
+export * from "./wire.js";
+export * from "./codec.js";
+export * from "./scalar.js";
+export * from "./address.js";
+export * from "./struct.js";
+export * from "./attributes.js";
+export * from "./print.js";

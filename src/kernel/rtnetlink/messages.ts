@@ -1,0 +1,385 @@
+/** Schemas of the rtnetlink messages (rtnetlink(7); linux/if_link.h, if_addr.h, rtnetlink.h, neighbour.h, fib_rules.h). */
+import {
+  type Codec,
+  type Infer,
+  MalformedError,
+  align4,
+  attributes,
+  be16,
+  bool8,
+  bytes,
+  count64,
+  cstr,
+  headed,
+  ip,
+  ipv4,
+  ipv6,
+  littleEndian,
+  mac,
+  multi,
+  s32,
+  str,
+  struct,
+  u16,
+  u32,
+  u8,
+  variant,
+} from "../codec/index.js";
+
+export const ifinfomsg = struct(16, {
+  family: [0, u8],
+  type: [2, u16],
+  index: [4, s32],
+  flags: [8, u32],
+  change: [12, u32],
+});
+
+/** struct rtnl_link_stats64; older kernels end before the last fields. */
+export const linkStats = struct(
+  200,
+  {
+    rxPackets: [0, count64],
+    txPackets: [8, count64],
+    rxBytes: [16, count64],
+    txBytes: [24, count64],
+    rxErrors: [32, count64],
+    txErrors: [40, count64],
+    rxDropped: [48, count64],
+    txDropped: [56, count64],
+    multicast: [64, count64],
+    collisions: [72, count64],
+    rxNoHandler: [184, count64],
+    rxOtherHostDropped: [192, count64],
+  },
+  64,
+);
+
+/** IFLA_BR_*. Times in 1/100 s (clock_t). */
+export const bridgeAttributes = attributes({
+  forwardDelay: [1, u32],
+  helloTime: [2, u32],
+  maximumAge: [3, u32],
+  ageingTime: [4, u32],
+  stpState: [5, u32],
+  priority: [6, u16],
+  vlanFiltering: [7, bool8],
+  vlanProtocol: [8, be16],
+  groupForwardMask: [9, u16],
+  rootId: [10, bytes],
+  bridgeId: [11, bytes],
+  multicastRouter: [22, u8],
+  multicastSnooping: [23, bool8],
+  multicastQuerier: [25, bool8],
+  callIptables: [36, bool8],
+  callIp6tables: [37, bool8],
+  callArptables: [38, bool8],
+  vlanDefaultPvid: [39, u16],
+});
+
+/** IFLA_BRPORT_*. */
+export const bridgePortAttributes = attributes({
+  state: [1, u8],
+  priority: [2, u16],
+  cost: [3, u32],
+  hairpin: [4, bool8],
+  guard: [5, bool8],
+  protect: [6, bool8],
+  fastLeave: [7, bool8],
+  learning: [8, bool8],
+  unicastFlood: [9, bool8],
+  proxyArp: [10, bool8],
+  number: [18, u16],
+  multicastFlood: [27, bool8],
+  broadcastFlood: [30, bool8],
+  neighbourSuppress: [32, bool8],
+  isolated: [33, bool8],
+  locked: [39, bool8],
+});
+
+/** IFLA_MACVLAN_*. */
+export const macvlanAttributes = attributes({ mode: [1, u32], flags: [2, u16] });
+
+/** Ports of a vxlan: struct ifla_vxlan_port_range. */
+const portRange = struct(4, { low: [0, be16], high: [2, be16] });
+
+/** IFLA_VXLAN_*. */
+export const vxlanAttributes = attributes({
+  id: [1, u32],
+  group: [2, ipv4],
+  link: [3, u32],
+  local: [4, ipv4],
+  ttl: [5, u8],
+  tos: [6, u8],
+  learning: [7, bool8],
+  ageing: [8, u32],
+  limit: [9, u32],
+  portRange: [10, portRange],
+  proxy: [11, bool8],
+  port: [15, be16],
+  group6: [16, ipv6],
+  local6: [17, ipv6],
+  udpChecksum: [18, bool8],
+  collectMetadata: [25, bool8],
+});
+
+/** IFLA_VLAN_*. */
+export const vlanAttributes = attributes({
+  id: [1, u16],
+  flags: [2, struct(8, { flags: [0, u32], mask: [4, u32] })],
+  protocol: [5, be16],
+});
+
+/** IFLA_PROP_LIST. */
+export const properties = attributes({ altnames: [53, multi(cstr)] });
+
+const slaveInfo = variant("slaveKind", { bridge: bridgePortAttributes });
+
+/** What the other end of a veth pair can be given: VETH_INFO_PEER holds a whole link message. */
+const peerAttributes = attributes({
+  name: [3, cstr],
+  mac: [1, mac],
+  mtu: [4, u32],
+  txQueueLength: [13, u32],
+  group: [27, u32],
+  netnsPid: [19, u32],
+  netnsFd: [28, u32],
+  txQueues: [31, u32],
+  rxQueues: [32, u32],
+});
+
+/** IFLA_LINKINFO. */
+export const linkInfo = attributes({
+  kind: [1, str],
+  data: [
+    2,
+    variant("kind", {
+      veth: attributes({ peer: [1, headed(ifinfomsg, peerAttributes)] }),
+      bridge: bridgeAttributes,
+      macvlan: macvlanAttributes,
+      vxlan: vxlanAttributes,
+      vlan: vlanAttributes,
+    }),
+  ],
+  slaveKind: [4, str],
+  slaveData: [5, slaveInfo],
+});
+
+/** IFLA_*, of a link of any family but AF_BRIDGE. */
+export const linkAttributes = attributes({
+  name: [3, cstr],
+  mac: [1, mac],
+  broadcast: [2, mac],
+  mtu: [4, u32],
+  link: [5, u32],
+  qdisc: [6, cstr],
+  master: [10, u32],
+  protocolInfo: [12, bridgePortAttributes],
+  txQueueLength: [13, u32],
+  operationalState: [16, u8],
+  linkMode: [17, u8],
+  alias: [20, str],
+  statistics: [23, linkStats],
+  group: [27, u32],
+  netnsPid: [19, u32],
+  netnsFd: [28, u32],
+  extendedMask: [29, u32],
+  promiscuity: [30, u32],
+  txQueues: [31, u32],
+  rxQueues: [32, u32],
+  carrier: [33, bool8],
+  carrierChanges: [35, u32],
+  linkNetnsid: [37, s32],
+  protoDown: [39, bool8],
+  gsoMaximumSegments: [40, u32],
+  gsoMaximumSize: [41, u32],
+  event: [44, u32],
+  newNetnsid: [45, s32],
+  targetNetnsid: [46, s32],
+  newIndex: [49, s32],
+  minimumMtu: [50, u32],
+  maximumMtu: [51, u32],
+  properties: [52, properties],
+  altname: [53, cstr],
+  permanentMac: [54, mac],
+  groMaximumSize: [58, u32],
+  info: [18, linkInfo],
+});
+export const linkMessage = headed(ifinfomsg, linkAttributes);
+
+export const ifaddrmsg = struct(8, {
+  family: [0, u8],
+  prefixLength: [1, u8],
+  flags: [2, u8],
+  scope: [3, u8],
+  index: [4, u32],
+});
+/** IFA_*. */
+export const addressAttributes = attributes({
+  address: [1, ip],
+  local: [2, ip],
+  label: [3, cstr],
+  broadcast: [4, ip],
+  cacheInfo: [6, struct(16, { preferred: [0, u32], valid: [4, u32], created: [8, u32], updated: [12, u32] })],
+  flags: [8, u32],
+  routePriority: [9, u32],
+  targetNetnsid: [10, s32],
+  protocol: [11, u8],
+});
+export const addressMessage = headed(ifaddrmsg, addressAttributes);
+
+export const rtmsg = struct(12, {
+  family: [0, u8],
+  destinationLength: [1, u8],
+  sourceLength: [2, u8],
+  tos: [3, u8],
+  table: [4, u8],
+  protocol: [5, u8],
+  scope: [6, u8],
+  type: [7, u8],
+  flags: [8, u32],
+});
+/** RTAX_*. */
+export const metricAttributes = attributes({
+  lock: [1, u32],
+  mtu: [2, u32],
+  window: [3, u32],
+  rtt: [4, u32],
+  cwnd: [7, u32],
+  advmss: [8, u32],
+  hoplimit: [10, u32],
+  initcwnd: [11, u32],
+  features: [12, u32],
+  rtoMinimum: [13, u32],
+  initrwnd: [14, u32],
+  quickack: [15, u32],
+  congestionControl: [16, cstr],
+});
+
+/** struct rtvia: a gateway of the other family. */
+const via: Codec<string> = {
+  write(out, value) {
+    u16.write(out, value.includes(":") ? 10 : 2, {});
+    ip.write(out, value, {});
+  },
+  read: (input, start, end, siblings) => ip.read(input, Math.min(start + 2, end), end, siblings),
+};
+
+/** Struct rtnexthop: its length counts the attributes that follow it. */
+const rtnexthop = struct(8, { length: [0, u16], flags: [2, u8], hops: [3, u8], index: [4, s32] });
+const nexthopAttributes = attributes({ gateway: [5, ip], via: [18, via] });
+const nexthop = headed(rtnexthop, nexthopAttributes);
+
+/** RTA_MULTIPATH: nexthops one after another. `length` is filled in when they are written. */
+export const multipath: Codec<readonly Infer<typeof nexthop>[]> = {
+  write(out, value, siblings) {
+    for (const hop of value) {
+      const at = out.length;
+      nexthop.write(out, hop, siblings);
+      out.view.setUint16(at, out.length - at, littleEndian);
+    }
+  },
+  read(input, start, end, siblings) {
+    const hops: Infer<typeof nexthop>[] = [];
+    let at = start;
+    while (end - at >= rtnexthop.size) {
+      const length = input.view.getUint16(at, littleEndian);
+      if (length < rtnexthop.size || length > end - at) throw new MalformedError(`nexthop of length ${length}`, at);
+      hops.push(nexthop.read(input, at, at + length, siblings));
+      at += align4(length);
+    }
+    return hops;
+  },
+};
+
+/** RTA_*. */
+export const routeAttributes = attributes({
+  destination: [1, ip],
+  source: [2, ip],
+  inputIndex: [3, u32],
+  gateway: [5, ip],
+  via: [18, via],
+  preferredSource: [7, ip],
+  outputIndex: [4, u32],
+  priority: [6, u32],
+  metrics: [8, metricAttributes],
+  multipath: [9, multipath],
+  flow: [11, u32],
+  cacheInfo: [12, bytes],
+  table: [15, u32],
+  mark: [16, u32],
+  preference: [20, u8],
+  uid: [25, u32],
+  ipProtocol: [27, u8],
+  sourcePort: [28, be16],
+  destinationPort: [29, be16],
+  nexthopId: [30, u32],
+});
+export const routeMessage = headed(rtmsg, routeAttributes);
+
+export const ndmsg = struct(12, {
+  family: [0, u8],
+  index: [4, s32],
+  state: [8, u16],
+  flags: [10, u8],
+  type: [11, u8],
+});
+/** NDA_*. */
+export const neighbourAttributes = attributes({
+  destination: [1, ip],
+  mac: [2, mac],
+  cacheInfo: [3, struct(16, { confirmed: [0, u32], used: [4, u32], updated: [8, u32], references: [12, u32] })],
+  probes: [4, u32],
+  vlan: [5, u16],
+  port: [6, be16],
+  vni: [7, u32],
+  index: [8, u32],
+  master: [9, u32],
+  linkNetnsid: [10, s32],
+  protocol: [12, u8],
+});
+export const neighbourMessage = headed(ndmsg, neighbourAttributes);
+
+export const fibRuleHeader = struct(12, {
+  family: [0, u8],
+  destinationLength: [1, u8],
+  sourceLength: [2, u8],
+  tos: [3, u8],
+  table: [4, u8],
+  action: [7, u8],
+  flags: [8, u32],
+});
+/** FRA_*. */
+export const ruleAttributes = attributes({
+  destination: [1, ip],
+  source: [2, ip],
+  inputInterface: [3, cstr],
+  goto: [4, u32],
+  priority: [6, u32],
+  mark: [10, u32],
+  suppressPrefixLength: [14, s32],
+  table: [15, u32],
+  mask: [16, u32],
+  outputInterface: [17, cstr],
+  protocol: [21, u8],
+  ipProtocol: [22, u8],
+});
+export const ruleMessage = headed(fibRuleHeader, ruleAttributes);
+
+/** struct rtgenmsg, with the padding that attributes want before them. */
+export const rtgenmsg = struct(4, { family: [0, u8] });
+/** NETNSA_*. */
+export const nsidAttributes = attributes({
+  nsid: [1, s32],
+  pid: [2, u32],
+  fd: [3, u32],
+  targetNsid: [4, s32],
+  currentNsid: [5, s32],
+});
+export const nsidMessage = headed(rtgenmsg, nsidAttributes);
+
+export type LinkMessage = Infer<typeof linkMessage>;
+export type AddressMessage = Infer<typeof addressMessage>;
+export type RouteMessage = Infer<typeof routeMessage>;
+export type NeighbourMessage = Infer<typeof neighbourMessage>;
+export type RuleMessage = Infer<typeof ruleMessage>;
+export type NsidMessage = Infer<typeof nsidMessage>;

@@ -140,7 +140,10 @@ export function encodeProgram(program: ContainerProgram): Uint8Array {
   for (const group of user.groups) writer.u32(group);
   writer.u64(program.capabilities).blob(program.filter).u32(program.limits.length);
   for (const { resource, soft, hard } of program.limits) writer.u32(resource).u64(soft).u64(hard);
-  writer.u32(program.cgroupCount).u8(program.countsOom ? 1 : 0).u32(program.operations.length);
+  writer
+    .u32(program.cgroupCount)
+    .u8(program.countsOom ? 1 : 0)
+    .u32(program.operations.length);
   for (const operation of program.operations) putOperation(writer, operation);
   return writer.join();
 }

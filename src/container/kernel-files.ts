@@ -87,9 +87,12 @@ function deviceOperations({ rootless }: ContainerSite): ProgramOperation[] {
         : { kind: "makeDevice", target, inside: true, mode: 0o666, device };
     }),
     ...links.map(([name, text]): ProgramOperation => ({ kind: "symlink", target: `/dev/${name}`, inside: true, text })),
-    ...["pts", "shm", "mqueue"].map(
-      (name): ProgramOperation => ({ kind: "mkdir", target: `/dev/${name}`, inside: true, mode: 0o755 }),
-    ),
+    ...["pts", "shm", "mqueue"].map((name): ProgramOperation => ({
+      kind: "mkdir",
+      target: `/dev/${name}`,
+      inside: true,
+      mode: 0o755,
+    })),
     mount("devpts", "/dev/pts", noSuid | noExec, terminals),
     mount("tmpfs", "/dev/shm", strict, "mode=1777,size=64m"),
     mount("mqueue", "/dev/mqueue", strict, "", true),

@@ -39,14 +39,21 @@ function parents(path: string): string[] {
   return parts.map((_, index) => `/${parts.slice(0, index + 1).join("/")}`);
 }
 
-/** Lays the files into the upper folder: there root-owned folders below do not stand in the way of an ordinary user. */
-function layFiles(site: ContainerSite, lower: string): ProgramOperation[] {
+/**
+ * Lays the files into the upper folder: there root-owned folders below do not stand in the way of an ordinary user.
+ * @param made folders that are there already
+ */
+function layFiles(site: ContainerSite, lower: string, made: readonly string[]): ProgramOperation[] {
   const folders = new Set(site.files.flatMap(([path]) => parents(path)));
   return [
-    ...[...folders].map((target) => folder(target, 0o755, `${lower}${target}`)),
-    ...site.files.map(
-      ([target, content]): ProgramOperation => ({ kind: "write", target, inside: true, mode: 0o644, content }),
-    ),
+    ...[...folders].filter((path) => !made.includes(path)).map((target) => folder(target, 0o755, `${lower}${target}`)),
+    ...site.files.map(([target, content]): ProgramOperation => ({
+      kind: "write",
+      target,
+      inside: true,
+      mode: 0o644,
+      content,
+    })),
   ];
 }
 
@@ -55,7 +62,7 @@ function overFolder(site: ContainerSite, lower: string): ProgramOperation[] {
   return [
     { kind: "base", target: site.upper },
     ...kernelFolders.map((target) => folder(target, 0o755)),
-    ...layFiles(site, lower),
+    ...layFiles(site, lower, kernelFolders),
     { kind: "mount", type: "overlay", target: site.root, inside: false, flags: 0, options },
     { kind: "base", target: site.root },
   ];
@@ -75,25 +82,22 @@ function overMachine(site: ContainerSite, entries: readonly RootEntry[]): Progra
     { kind: "base", target: site.upper },
     ...kernelFolders.map((target) => folder(target, 0o755)),
     ...[...freshFolders].map(([target, mode]) => folder(target, mode)),
-    ...all.map(
-      ({ path, link }): ProgramOperation =>
-        link === undefined ? folder(path, 0o755, path) : { kind: "symlink", target: path, inside: true, text: link },
+    ...all.map(({ path, link }): ProgramOperation =>
+      link === undefined ? folder(path, 0o755, path) : { kind: "symlink", target: path, inside: true, text: link },
     ),
-    ...layFiles(site, ""),
+    ...layFiles(site, "", [...kernelFolders, ...freshFolders.keys(), ...all.map(({ path }) => path)]),
     { kind: "bind", source: site.upper, target: site.root, inside: false, flags: 0 },
     { kind: "base", target: site.root },
-    ...layers.map(
-      ({ path, mountPoint }, index): ProgramOperation => ({
-        kind: "mount",
-        type: "overlay",
-        target: path,
-        inside: true,
-        flags: 0,
-        options: overlayOptions(site, path, `${site.upper}${path}`, `${site.work}/${index}`),
-        // Not every file system can be a layer (vfat cannot); the folder is empty then.
-        ...(mountPoint ? { optional: true } : {}),
-      }),
-    ),
+    ...layers.map(({ path, mountPoint }, index): ProgramOperation => ({
+      kind: "mount",
+      type: "overlay",
+      target: path,
+      inside: true,
+      flags: 0,
+      options: overlayOptions(site, path, `${site.upper}${path}`, `${site.work}/${index}`),
+      // Not every file system can be a layer (vfat cannot); the folder is empty then.
+      ...(mountPoint ? { optional: true } : {}),
+    })),
   ];
 }
 

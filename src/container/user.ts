@@ -42,7 +42,11 @@ export function findUser(text: string, passwd: string, group: string): Container
   const groups = entries(group);
   const { id: uid, entry } = find("user", userText, entries(passwd));
   const gid =
-    groupText === undefined ? (entry === undefined ? uid : Number(entry.fields[3])) : find("group", groupText, groups).id;
+    groupText === undefined
+      ? entry === undefined
+        ? uid
+        : Number(entry.fields[3])
+      : find("group", groupText, groups).id;
   const member = ({ fields }: Entry) => entry !== undefined && (fields[3] ?? "").split(",").includes(entry.name);
   return { uid, gid, groups: groups.filter(member).map(({ id }) => id) };
 }

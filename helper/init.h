@@ -35,7 +35,7 @@ int write_file(int folder, const char *path, const char *text); /* one write(2),
 struct node {
   struct node *next;
   const char *name;
-  bool container;
+  bool container, adopted; /* adopted: the namespace was there before the lab */
   int net, user; /* held until the node goes; user is -1 where there is no nested user namespace */
   uint64_t inode;
   struct process *first; /* of the container that runs */

@@ -71,7 +71,7 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
         onEvent: (event) => outputs.event(event),
         onProvisional: (packet) => outputs.provisional(packet),
         onReady: (hops) => outputs.ready(hops, command),
-        onWarning: (text) => this.warning(text),
+        onWarning: (text) => outputs.warning(text),
         signal: AbortSignal.any([interrupt, stop]),
       }),
     );

@@ -80,7 +80,7 @@ export class TraceCore {
     this.#options = options;
     this.#scene = new Scene(options.snapshot, options.hops, this.book);
     this.#exchanges = new ExchangeBook(this.#scene, this.columns, this.book, options.emit);
-    this.#matches = sightingFilter(options.filter, this.columns, this.book);
+    this.#matches = sightingFilter(options.filter, this.columns, this.book, options.snapshot);
     this.#window = options.window ?? 262_144;
     this.#timeout = options.timeout ?? SECOND;
     this.#seen = options.hops.map(() => 0);

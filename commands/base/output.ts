@@ -30,8 +30,8 @@ interface OutputOptions {
   readonly tui: boolean | undefined;
   readonly title: string;
   readonly live: boolean;
-  /** A saved trace whose bytes the TUI shows. */
-  readonly source?: OpenPacketSource;
+  /** Folder of the recording: where a live trace is saved, or a saved one lies. */
+  readonly recording?: string;
 }
 
 interface Sink {
@@ -40,20 +40,19 @@ interface Sink {
 }
 
 export class OutputSet {
-  /** A folder for the recording that the TUI reads packet bytes from; gone with `during`. */
-  readonly recordingFolder: string | undefined;
   readonly #temporary: string | undefined;
   #source: OpenPacketSource | undefined;
 
   private constructor(
     private readonly sinks: readonly Sink[],
     private readonly tui: Tui | undefined,
+    /** Folder that a live trace is to be recorded in; undefined where nothing needs the bytes. */
+    readonly recordingFolder: string | undefined,
     temporary: string | undefined,
     source: OpenPacketSource | undefined,
   ) {
     this.#temporary = temporary;
     this.#source = source;
-    this.recordingFolder = temporary === undefined ? undefined : path.join(temporary, "live.trace");
   }
 
   static async open(options: OutputOptions): Promise<OutputSet> {
@@ -65,11 +64,12 @@ export class OutputSet {
     const wanted = wantsTui ? formats.filter((each) => each.includes("=")) : formats.length === 0 ? ["table"] : formats;
     // Packet bytes are read back from a recording: of a live trace one is made, for as long as it is looked at.
     const needsBytes = wantsTui || wanted.some((each) => /^(html|pcapng)\b/.test(each));
-    const temporary = options.live && needsBytes ? mkdtempSync(path.join(os.tmpdir(), "yapc-net-")) : undefined;
-    const source =
-      options.source ?? (temporary === undefined ? undefined : openPacketSource(path.join(temporary, "live.trace")));
+    const temporary =
+      options.recording === undefined && needsBytes ? mkdtempSync(path.join(os.tmpdir(), "yapc-net-")) : undefined;
+    const recording = temporary === undefined ? options.recording : path.join(temporary, "live.trace");
+    const source = needsBytes && recording !== undefined ? openPacketSource(recording) : undefined;
     const sinks = await openSinks(wanted, { title: options.title, source });
-    if (!wantsTui) return new OutputSet(sinks, undefined, temporary, source);
+    if (!wantsTui) return new OutputSet(sinks, undefined, recording, temporary, source);
 
     const tui = view.openTui({
       title: options.title,
@@ -77,7 +77,7 @@ export class OutputSet {
       ...(source === undefined ? {} : { source }),
       onExport: async (file, packets) => exportPackets(file, packets, source, options.title),
     });
-    return new OutputSet(sinks, tui, temporary, source);
+    return new OutputSet(sinks, tui, recording, temporary, source);
   }
 
   /** Where the output of a traced command goes: our own carries data. */

@@ -179,6 +179,11 @@ function sequence<T>(typeOf: (index: number) => number, element: Codec<T>): Code
   };
 }
 
+/** The same, sent without NLA_F_NESTED: where iproute2 leaves it out, so do we. */
+export function unflagged<T>(codec: Codec<T>): Codec<T> {
+  return { ...codec, isNested: () => false };
+}
+
 type Variants = Readonly<Record<string, Codec<unknown>>>;
 
 /** `{ bridge: … }` or `{ veth: … }`: the key is the variant. `other` holds the bytes of one that the schema does not know. */

@@ -7,7 +7,7 @@ export const verdict = attributes({ code: [1, bes32], chain: [2, cstr] });
 export const data = attributes({ value: [1, bytes], verdict: [2, verdict] });
 
 const schemas = {
-  meta: attributes({ dreg: [1, be32], key: [2, be32], sreg: [3, be32] }),
+  meta: attributes({ key: [2, be32], dreg: [1, be32], sreg: [3, be32] }),
   payload: attributes({
     dreg: [1, be32],
     base: [2, be32],
@@ -29,11 +29,11 @@ const schemas = {
     xor: [5, data],
     data: [7, data],
   }),
-  ct: attributes({ dreg: [1, be32], key: [2, be32], direction: [3, u8], sreg: [4, be32] }),
+  ct: attributes({ key: [2, be32], dreg: [1, be32], direction: [3, u8], sreg: [4, be32] }),
   fib: attributes({ dreg: [1, be32], result: [2, be32], flags: [3, be32] }),
   immediate: attributes({ dreg: [1, be32], data: [2, data] }),
   counter: attributes({ bytes: [1, beCount64], packets: [2, beCount64] }),
-  lookup: attributes({ set: [1, cstr], sreg: [2, be32], dreg: [3, be32], setId: [4, be32], flags: [5, be32] }),
+  lookup: attributes({ sreg: [2, be32], set: [1, cstr], dreg: [3, be32], setId: [4, be32], flags: [5, be32] }),
   nat: attributes({
     type: [1, be32],
     family: [2, be32],

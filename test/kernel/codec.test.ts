@@ -84,7 +84,10 @@ const rich = attributes({
   list: [25, list(1, u32)],
   indexed: [26, indexed(attributes({ value: [1, u16] }))],
   names: [27, multi(cstr)],
-  options: [28, variant("kind", { bridge: attributes({ age: [4, u32] }), netem: headed(point, attributes({ seed: [1, u64] })) })],
+  options: [
+    28,
+    variant("kind", { bridge: attributes({ age: [4, u32] }), netem: headed(point, attributes({ seed: [1, u64] })) }),
+  ],
   count: [29, count64],
   bigCount: [30, beCount64],
 });
@@ -139,7 +142,11 @@ const kinds = fc.oneof(
   fc.constant({}),
 );
 const unknownAttributes = fc.array(
-  fc.record({ type: fc.integer({ min: 100, max: 0x3fff }), nested: fc.boolean(), bytes: fc.uint8Array({ maxLength: 9 }) }),
+  fc.record({
+    type: fc.integer({ min: 100, max: 0x3fff }),
+    nested: fc.boolean(),
+    bytes: fc.uint8Array({ maxLength: 9 }),
+  }),
   { minLength: 1, maxLength: 3 },
 );
 
@@ -196,14 +203,33 @@ test("IPv6 addresses have the one form of RFC 5952", (t) => {
     "64:ff9b::192.0.2.33": "64:ff9b::c000:221",
   };
   for (const [given, canonical] of Object.entries(forms)) t.is(formatIpv6(parseIp(given)), canonical);
-  for (const wrong of ["1:2:3", "::1::", "12345::", "1.2.3", "1.2.3.256", "01.2.3.4", "::1.2.3", "g::", "", "1:2:3:4:5:6:7:8:9", "1::2:3:4:5:6:7:8"]) {
+  for (const wrong of [
+    "1:2:3",
+    "::1::",
+    "12345::",
+    "1.2.3",
+    "1.2.3.256",
+    "01.2.3.4",
+    "::1.2.3",
+    "g::",
+    "",
+    "1:2:3:4:5:6:7:8:9",
+    "1::2:3:4:5:6:7:8",
+  ]) {
     t.throws(() => parseIp(wrong), { instanceOf: RangeError }, wrong);
   }
   t.throws(() => parseMac("02:00:00:00:00:zz"), { instanceOf: RangeError });
 });
 
 test("values that do not fit are refused when they are written", (t) => {
-  for (const value of [{ byte: 256 }, { byte: -1 }, { short: 1.5 }, { word: 2 ** 32 }, { signedByte: 128 }, { count: -1 }]) {
+  for (const value of [
+    { byte: 256 },
+    { byte: -1 },
+    { short: 1.5 },
+    { word: 2 ** 32 },
+    { signedByte: 128 },
+    { count: -1 },
+  ]) {
     t.throws(() => encode(rich, value), { instanceOf: RangeError, message: /is no/ }, JSON.stringify(value));
   }
   t.throws(() => encode(rich, { long: 2n ** 64n }), { instanceOf: RangeError });
@@ -248,31 +274,37 @@ test("an offset has a name, also in lists, in variants and behind structs", (t) 
   };
   const encoded = encode(message, value);
   const names = new Set(Array.from(encoded, (_, offset) => pathAt(message, encoded, offset)));
-  t.deepEqual([...names].filter((name) => name !== undefined), [
-    "x",
-    "y",
-    "z",
-    "word",
-    "kind",
-    "indexed",
-    "indexed.0",
-    "indexed.0.value",
-    "indexed.1",
-    "indexed.1.value",
-    "options",
-    "options.netem.x",
-    "options.netem.y",
-    "options.netem",
-    "options.netem.z",
-    "options.netem.seed",
-  ]);
+  t.deepEqual(
+    [...names].filter((name) => name !== undefined),
+    [
+      "x",
+      "y",
+      "z",
+      "word",
+      "kind",
+      "indexed",
+      "indexed.0",
+      "indexed.0.value",
+      "indexed.1",
+      "indexed.1.value",
+      "options",
+      "options.netem.x",
+      "options.netem.y",
+      "options.netem",
+      "options.netem.z",
+      "options.netem.seed",
+    ],
+  );
   t.is(pathAt(message, encoded, encoded.length + 4), undefined);
   t.is(pathAt(rich, encode(attributes({ x: [99, u8] }), { x: 1 }), 0), "attribute 99");
 });
 
 test("values print on one line", (t) => {
   t.is(
-    print({ header: { index: 3 }, attributes: { name: "eth0", list: [1, 2], raw: Uint8Array.of(1, 255), big: 5n, none: undefined } }),
+    print({
+      header: { index: 3 },
+      attributes: { name: "eth0", list: [1, 2], raw: Uint8Array.of(1, 255), big: 5n, none: undefined },
+    }),
     'header{index=3} attributes{name="eth0" list=[1 2] raw=0x01ff big=5}',
   );
 });

@@ -29,7 +29,13 @@ import {
 import { linkMessage, ifinfomsg } from "../../src/kernel/rtnetlink/messages.js";
 
 /** A message of the kernel. */
-function message(type: number, flags: number, sequence: number, body: Uint8Array, length = 16 + body.length): Uint8Array {
+function message(
+  type: number,
+  flags: number,
+  sequence: number,
+  body: Uint8Array,
+  length = 16 + body.length,
+): Uint8Array {
   const bytes = Buffer.alloc(16 + body.length);
   bytes.writeUInt32LE(length, 0);
   bytes.writeUInt16LE(type, 4);
@@ -81,7 +87,12 @@ const uncapped = (to: Asked, errno: number, tlvs: Uint8Array) =>
   message(NLMSG_ERROR, NLM_F_ACK_TLVS, to.sequence, Buffer.concat([int32(-errno), to.bytes, tlvs]));
 
 const done = (to: Asked, errno = 0, flags = 0, tlvs: Uint8Array = Buffer.alloc(0)) =>
-  message(NLMSG_DONE, NLM_F_MULTI | flags | (tlvs.length > 0 ? NLM_F_ACK_TLVS : 0), to.sequence, Buffer.concat([int32(-errno), tlvs]));
+  message(
+    NLMSG_DONE,
+    NLM_F_MULTI | flags | (tlvs.length > 0 ? NLM_F_ACK_TLVS : 0),
+    to.sequence,
+    Buffer.concat([int32(-errno), tlvs]),
+  );
 
 function link(to: Asked, name: string, flags = NLM_F_MULTI): Uint8Array {
   const out = new Writer();
@@ -100,11 +111,16 @@ test("a dump is read to its end, over several datagrams", (t) => {
     link(only(requests), "c"),
     done(only(requests)),
   ]);
-  t.deepEqual(fake.execute(links.list()).map(({ name }) => name), ["a", "b", "c"]);
+  t.deepEqual(
+    fake.execute(links.list()).map(({ name }) => name),
+    ["a", "b", "c"],
+  );
 });
 
 test("a dump that fails says so at its end", (t) => {
-  const fake = client((requests) => [done(only(requests), 22, 0, attribute(1, text("Invalid header for dump request")))]);
+  const fake = client((requests) => [
+    done(only(requests), 22, 0, attribute(1, text("Invalid header for dump request"))),
+  ]);
   t.throws(() => fake.execute(links.list()), {
     name: "NetlinkError",
     code: "EINVAL",
@@ -135,7 +151,10 @@ test("a dump that meets another one (EBUSY) drains the socket and is done again"
       ? [ack(first, 16), link({ ...first, sequence: 99 }, "left over"), done({ ...first, sequence: 99 })]
       : [link(first, "eth0"), done(first)];
   });
-  t.deepEqual(fake.execute(links.list()).map(({ name }) => name), ["eth0"]);
+  t.deepEqual(
+    fake.execute(links.list()).map(({ name }) => name),
+    ["eth0"],
+  );
 });
 
 test("an error is read with its request echoed, or capped", (t) => {
@@ -149,14 +168,23 @@ test("an error is read with its request echoed, or capped", (t) => {
 });
 
 test("the kernel's bounds are part of the error", (t) => {
-  const policy = attribute(0x8004, Buffer.concat([attribute(1, int32(4)), attribute(4, Buffer.alloc(8)), attribute(5, Buffer.from("ff00000000000000", "hex"))]));
+  const policy = attribute(
+    0x8004,
+    Buffer.concat([
+      attribute(1, int32(4)),
+      attribute(4, Buffer.alloc(8)),
+      attribute(5, Buffer.from("ff00000000000000", "hex")),
+    ]),
+  );
   const fake = client((requests) => [ack(only(requests), 34, Buffer.concat([attribute(2, int32(32)), policy]))]);
   const error = t.throws(() => fake.execute(links.set(7, { mtu: 1 })), {
     message: "link.set 7: numerical result out of range (ERANGE, at mtu, 0 to 255)",
   });
   t.like(error, { attribute: "mtu", policy: { type: 4, minimum: 0n, maximum: 255n } });
   const missing = client((requests) => [ack(only(requests), 22, attribute(5, int32(3)))]);
-  t.throws(() => missing.execute(links.set(7, { mtu: 1 })), { message: "link.set 7: invalid argument (EINVAL, attribute 3 is missing)" });
+  t.throws(() => missing.execute(links.set(7, { mtu: 1 })), {
+    message: "link.set 7: invalid argument (EINVAL, attribute 3 is missing)",
+  });
 });
 
 test("a warning goes to its channel, and the request has succeeded", (t) => {
@@ -173,7 +201,9 @@ test("the replies of a pipeline find their requests", (t) => {
   const fake = client((requests) =>
     requests.flatMap((request, i) => (i % 3 === 1 ? [ack(request, 17)] : [link(request, `l${i}`, 0), ack(request)])),
   );
-  const outcomes = fake.pipeline(Array.from({ length: 5 }, (_, i) => links.addEchoed({ kind: "bridge", name: `l${i}` })));
+  const outcomes = fake.pipeline(
+    Array.from({ length: 5 }, (_, i) => links.addEchoed({ kind: "bridge", name: `l${i}` })),
+  );
   t.deepEqual(
     outcomes.map((outcome) => (outcome.ok ? outcome.value?.name : (outcome.error as { code?: string }).code)),
     ["l0", "EEXIST", "l2", "l3", "EEXIST"],
@@ -185,19 +215,29 @@ test("a pipeline is split by the answers that fit the receive buffer, and by wha
   const transport = new FakeTransport((datagram) => asked(datagram).map((request) => ack(request)), 100_000);
   const fake = new NetlinkClient(transport);
   fake.executeAll(Array.from({ length: 100 }, (_, i) => links.set(i + 1, { up: true })));
-  t.deepEqual(transport.sent.map((datagram) => asked(datagram).length), [32, 32, 32, 4]);
+  t.deepEqual(
+    transport.sent.map((datagram) => asked(datagram).length),
+    [32, 32, 32, 4],
+  );
   const large = new FakeTransport((datagram) => asked(datagram).map((request) => ack(request)), 1e9);
-  new NetlinkClient(large).executeAll(Array.from({ length: 300 }, (_, i) => links.set(i + 1, { alias: "x".repeat(500) })));
+  new NetlinkClient(large).executeAll(
+    Array.from({ length: 300 }, (_, i) => links.set(i + 1, { alias: "x".repeat(500) })),
+  );
   t.true(large.sent.every(({ length }) => length <= 65_536));
 });
 
 test("an nf_tables batch fails when any of its messages does, and succeeds only when its last is acknowledged", (t) => {
   const table = { family: "ip", name: "t", chains: [] } as const;
-  const fine = client((requests) => requests.filter(({ flags }) => (flags & NLM_F_ACK) !== 0).map((request) => ack(request)));
+  const fine = client((requests) =>
+    requests.filter(({ flags }) => (flags & NLM_F_ACK) !== 0).map((request) => ack(request)),
+  );
   t.notThrows(() => nftables.replaceTables(fine, [table]));
   const begin = client((requests) => [ack(requests[0]!, 1)]);
   t.throws(() => nftables.replaceTables(begin, [table]), { code: "EPERM", message: /^nftables.begin/ });
-  const middle = client((requests) => [ack(requests[2]!, 2), ...requests.filter(({ flags }) => (flags & NLM_F_ACK) !== 0).map((request) => ack(request))]);
+  const middle = client((requests) => [
+    ack(requests[2]!, 2),
+    ...requests.filter(({ flags }) => (flags & NLM_F_ACK) !== 0).map((request) => ack(request)),
+  ]);
   t.throws(() => nftables.replaceTables(middle, [table]), { code: "ENOENT", message: /^table.remove ip t/ });
   const mute = client(() => []);
   t.throws(() => nftables.replaceTables(mute, [table]), { instanceOf: ProtocolError, message: /did not answer/ });
@@ -213,7 +253,10 @@ test("messages of nobody are passed over, a datagram may end unaligned, and sile
   ]);
   t.is(fake.execute(links.list()).length, 1);
   const mute = client(() => []);
-  t.throws(() => mute.execute(links.get(1)), { instanceOf: ProtocolError, message: "link.get 1: the kernel did not answer" });
+  t.throws(() => mute.execute(links.get(1)), {
+    instanceOf: ProtocolError,
+    message: "link.get 1: the kernel did not answer",
+  });
 });
 
 test("a reply that cannot be read does not leave the rest of the dump on the socket", (t) => {
@@ -252,7 +295,9 @@ test("sequence numbers go round without ever being 0, which events have", (t) =>
 });
 
 test("what was recorded can be played back, and nothing else", (t) => {
-  const recording = new RecordingTransport(new FakeTransport((datagram) => [link(only(asked(datagram)), "eth0"), done(only(asked(datagram)))]));
+  const recording = new RecordingTransport(
+    new FakeTransport((datagram) => [link(only(asked(datagram)), "eth0"), done(only(asked(datagram)))]),
+  );
   const names = (transport: RecordingTransport | ReplayTransport) =>
     new NetlinkClient(transport).execute(links.list()).map(({ name }) => name);
   t.deepEqual(names(recording), ["eth0"]);
@@ -267,7 +312,9 @@ test("NLDEBUG prints what goes out and what comes in, by its schema", (t) => {
   const printer = debugPrinter({ NLDEBUG: "1" }, (line) => lines.push(line))!;
   const request = links.get("eth0");
   printer.sent(request, 1);
-  eachMessage(link({ type: 18, sequence: 1, flags: 0, bytes: Buffer.alloc(0) }, "eth0", 0), (reply) => printer.received(request, reply));
+  eachMessage(link({ type: 18, sequence: 1, flags: 0, bytes: Buffer.alloc(0) }, "eth0", 0), (reply) =>
+    printer.received(request, reply),
+  );
   t.deepEqual(lines, [
     'netlink > link.get type=18 flags=0x1 seq=1 header{family=0 type=0 index=0 flags=0 change=0} attributes{altname="eth0"}',
     'netlink < link.get type=16 flags=0x0 seq=1 header{family=0 type=0 index=7 flags=0 change=0} attributes{name="eth0"}',

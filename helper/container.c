@@ -201,7 +201,11 @@ static struct container *new_container(int program, int *files, unsigned file_co
   if (!c) abort();
   int result = read_program(c, program);
   if (!result && file_count != c->program.cgroup_count + c->program.counts_oom) result = fail_with(EBADMSG, "read the program", "");
-  for (unsigned i = 0; !result && i < file_count; i++) c->files[c->file_count++] = fcntl(files[i], F_DUPFD_CLOEXEC, 3);
+  for (unsigned i = 0; !result && i < file_count; i++) {
+    int file = fcntl(files[i], F_DUPFD_CLOEXEC, 3);
+    if (file < 0) result = fail("keep the cgroups", "");
+    else c->files[c->file_count++] = file;
+  }
   if (!result) return c;
   free_container(c);
   return NULL;

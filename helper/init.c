@@ -393,9 +393,16 @@ static void add_client(int fd, bool first) {
 /* The socket is 0600 in a folder of its owner. Its owner may speak, and root, who reads as an unmapped id (overflow)
  * in a user namespace that maps only its owner. */
 static void accept_client(struct source *s) {
+  static int reserve = -1; /* when init has no descriptor left, one to take a client with, or the loop would spin */
   int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   struct ucred peer;
   socklen_t size = sizeof peer;
+  if (fd < 0 && reserve >= 0) {
+    close(reserve);
+    reserve = -1;
+    close(accept4(s->fd, NULL, NULL, SOCK_CLOEXEC));
+  }
+  if (reserve < 0) reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;
   bool known = !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) &&
                (peer.uid == geteuid() || peer.uid == 0 || (rootless && peer.uid == 65534));

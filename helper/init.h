@@ -35,7 +35,7 @@ int write_file(int folder, const char *path, const char *text); /* one write(2),
 struct node {
   struct node *next;
   const char *name;
-  bool container;
+  bool container, adopted; /* adopted: others live there, whose connections are none of ours */
   int net, user; /* held until the node goes; user is -1 where there is no nested user namespace */
   uint64_t inode;
   struct process *first; /* of the container that runs */
@@ -51,7 +51,7 @@ int enter_node(const struct node *); /* the caller's network namespace is the no
 void leave_node(void);
 int node_socket(const struct node *, int family, int type, int protocol);
 int open_sysctl(const char *dotted, int flags); /* of the current network namespace; net.* only */
-void destroy_sockets(const struct node *);      /* TCP connections that a process holds are reset */
+void destroy_sockets(const struct node *);      /* TCP connections that a process holds are reset, in a node that is ours */
 
 /* process.c */
 struct process *find_process(uint32_t id); /* NULL: a fault */

@@ -2,7 +2,17 @@
  * Cgroups of a lab's containers: a folder `yapc-net-LAB/NODE` in each hierarchy that limits or counts something, with
  * its limits written before anything enters it. Version 1, version 2, and machines that have both.
  */
-import { accessSync, constants as fs, existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants as fs,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmdirSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { close, constants, open } from "../kernel/syscalls.js";
 import type { CgroupMount } from "../model/container.js";
@@ -60,7 +70,9 @@ function versionOne(mountPoint: string, options: string): Hierarchy[] {
   const mounted = options.split(",");
   const has = controllers.filter((controller) => mounted.includes(controller));
   if (has.length === 0 || !writable(mountPoint)) return [];
-  const all = mounted.filter((option) => !["rw", "ro", "xattr", "clone_children"].includes(option) && !option.includes("="));
+  const all = mounted.filter(
+    (option) => !["rw", "ro", "xattr", "clone_children"].includes(option) && !option.includes("="),
+  );
   return [{ version: 1, mountPoint, name: all.join(","), has, base: mountPoint }];
 }
 
@@ -89,12 +101,7 @@ function writable(path: string, absentIsFine = false): boolean {
 const labFolder = (hierarchy: Hierarchy, lab: string) => join(hierarchy.base, `yapc-net-${lab}`);
 
 /** Makes the groups of a container, or finds those of its last run, and writes its limits. */
-export function makeCgroup(
-  hierarchies: readonly Hierarchy[],
-  lab: string,
-  node: string,
-  limits: Limits,
-): NodeCgroup {
+export function makeCgroup(hierarchies: readonly Hierarchy[], lab: string, node: string, limits: Limits): NodeCgroup {
   const folders: string[] = [];
   const enforced = new Set<Controller>();
   const reasons = new Map<Controller, string>();
@@ -112,7 +119,8 @@ export function makeCgroup(
       if (problem === undefined) enforced.add(controller);
       else reasons.set(controller, problem);
     }
-    if (usable.includes("memory")) oomCounter = join(folder, hierarchy.version === 2 ? "memory.events" : "memory.oom_control");
+    if (usable.includes("memory"))
+      oomCounter = join(folder, hierarchy.version === 2 ? "memory.events" : "memory.oom_control");
   }
   const memberships = folders.map((folder) => open(join(folder, "cgroup.procs"), constants.O_WRONLY));
   const counter = oomCounter === undefined ? undefined : open(oomCounter, constants.O_RDONLY);
@@ -135,7 +143,8 @@ export function makeCgroup(
 function delegate(hierarchy: Hierarchy, parent: string, reasons: Map<Controller, string>): readonly Controller[] {
   return hierarchy.has.filter((controller) => {
     try {
-      for (const folder of [hierarchy.base, parent]) writeFileSync(join(folder, "cgroup.subtree_control"), `+${controller}`);
+      for (const folder of [hierarchy.base, parent])
+        writeFileSync(join(folder, "cgroup.subtree_control"), `+${controller}`);
       return true;
     } catch (error) {
       reasons.set(controller, `${hierarchy.base} does not hand it on: ${error instanceof Error ? error.message : ""}`);
@@ -145,7 +154,11 @@ function delegate(hierarchy: Hierarchy, parent: string, reasons: Map<Controller,
 }
 
 /** Files and values of a limit; `undefined` takes it off, which a restart with another spec may need. */
-function limitFiles(version: 1 | 2, controller: Controller, limit: number | undefined): [file: string, value: string][] {
+function limitFiles(
+  version: 1 | 2,
+  controller: Controller,
+  limit: number | undefined,
+): [file: string, value: string][] {
   const period = 100_000;
   const quota = limit === undefined ? undefined : Math.max(1000, Math.round(limit * period));
   const value = limit === undefined ? undefined : String(limit);
@@ -170,7 +183,12 @@ function limitFiles(version: 1 | 2, controller: Controller, limit: number | unde
 }
 
 /** @returns what went wrong */
-function writeLimit(version: 1 | 2, controller: Controller, folder: string, limit: number | undefined): string | undefined {
+function writeLimit(
+  version: 1 | 2,
+  controller: Controller,
+  folder: string,
+  limit: number | undefined,
+): string | undefined {
   for (const [file, value] of limitFiles(version, controller, limit)) {
     const path = join(folder, file);
     // Without swap accounting there is no file for it, and nothing to limit.
@@ -186,7 +204,9 @@ function writeLimit(version: 1 | 2, controller: Controller, folder: string, limi
 
 /** Removes the groups of a container that has ended. @returns folders that are still in use */
 export function removeCgroup(hierarchies: readonly Hierarchy[], lab: string, node: string): readonly string[] {
-  return hierarchies.map((hierarchy) => join(labFolder(hierarchy, lab), node)).filter((folder) => !removeFolder(folder));
+  return hierarchies
+    .map((hierarchy) => join(labFolder(hierarchy, lab), node))
+    .filter((folder) => !removeFolder(folder));
 }
 
 /** Removes all groups of a lab that has ended. @returns folders that are still in use */

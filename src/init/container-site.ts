@@ -2,7 +2,17 @@
  * The site of a container: its folders in the lab's state folder, and what its program must know of the machine.
  */
 import { spawnSync } from "node:child_process";
-import { lstatSync, mkdirSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { join, posix, resolve } from "node:path";
 import { Failure } from "../model/failure.js";
 import type { ContainerSite, LowerLayer, RootEntry } from "../model/container.js";
@@ -58,7 +68,9 @@ function lowerLayer(root: string, folder: string): LowerLayer {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isDirectory() === true) return { kind: "folder", path: realpathSync(path) };
   if (found?.isFile() === true) return { kind: "folder", path: unpack(path, join(folder, "lower"), found.mtimeMs) };
-  throw new Failure("usage", `the root of a container is a folder or a tar archive, ${root} is neither`, { code: "ENOENT" });
+  throw new Failure("usage", `the root of a container is a folder or a tar archive, ${root} is neither`, {
+    code: "ENOENT",
+  });
 }
 
 /** Unpacks an archive once; GNU tar takes leading slashes and `..` off by itself, and finds out the compression. */
@@ -126,7 +138,7 @@ export function resolveInside(lower: LowerLayer, path: string): string {
   const base = lower.kind === "folder" ? lower.path : "";
   const ahead = posix.normalize(posix.join("/", path)).split("/").filter(Boolean);
   const done: string[] = [];
-  for (let links = 0; ahead.length > 0; ) {
+  for (let links = 0; ahead.length > 0;) {
     const part = ahead.shift() ?? "";
     if (part === "..") {
       done.pop();
@@ -135,7 +147,10 @@ export function resolveInside(lower: LowerLayer, path: string): string {
     const here = `${base}/${[...done, part].join("/")}`;
     const last = ahead.length === 0;
     if (!last && isLink(here)) {
-      if (++links > 40) throw new Failure("usage", `too many links on the way to ${path} in the root of the container`, { code: "ELOOP" });
+      if (++links > 40)
+        throw new Failure("usage", `too many links on the way to ${path} in the root of the container`, {
+          code: "ELOOP",
+        });
       const text = readlinkSync(here);
       if (text.startsWith("/")) done.length = 0;
       ahead.unshift(...text.split("/").filter((piece) => piece !== "" && piece !== "."));

@@ -4,6 +4,7 @@
  */
 import { pathAt } from "./codec/index.js";
 import { debugPrinter } from "./debug.js";
+import { errnoName } from "./errno.js";
 import {
   DumpInterruptedError,
   NetlinkError,
@@ -218,7 +219,7 @@ function failure(error: Error): { readonly ok: false; readonly error: Error } {
 }
 
 /** Errors that mean "there is no such thing in this kernel", where the request names what it needs. */
-const unsupported = new Set(["EOPNOTSUPP", "EPROTONOSUPPORT", "EAFNOSUPPORT", "ENOENT"]);
+const unsupported = new Set(["EOPNOTSUPP", "EPROTONOSUPPORT", "EAFNOSUPPORT"]);
 
 function refusalOf(request: Request<unknown>, report: Report, subject: Subject): NetlinkError {
   const { errno, message, offset, policy, missingType, missingNest } = report;
@@ -232,12 +233,12 @@ function refusalOf(request: Request<unknown>, report: Report, subject: Subject):
       missingType === undefined ? undefined : `attribute ${missingType}${nest === undefined ? "" : ` of ${nest}`}`,
     policy,
   };
-  const error = new NetlinkError(subject, refusal);
-  const absent =
-    request.needs !== undefined &&
-    unsupported.has(error.code) &&
-    (error.code !== "ENOENT" || message === undefined || /unknown/i.test(message));
-  return absent && request.needs !== undefined ? new UnsupportedError(subject, refusal, request.needs) : error;
+  const code = errnoName(errno);
+  // ENOENT is also what a missing object gives: only the kernel's words tell.
+  const absent = unsupported.has(code) || (code === "ENOENT" && /unknown/i.test(message ?? ""));
+  return absent && request.needs !== undefined
+    ? new UnsupportedError(subject, refusal, request.needs)
+    : new NetlinkError(subject, refusal);
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {

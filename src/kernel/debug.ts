@@ -13,7 +13,7 @@ export function debugPrinter(
   environment: NodeJS.ProcessEnv = process.env,
   write: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
 ): DebugPrinter | undefined {
-  const wanted = environment["NLDEBUG"];
+  const wanted = environment.NLDEBUG;
   if (wanted === undefined || wanted === "" || wanted === "0") return undefined;
   return {
     sent({ operation, type, flags, schema, body }, sequence) {

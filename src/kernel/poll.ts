@@ -87,7 +87,7 @@ export class Watch implements Disposable {
   };
 
   #restart(): void {
-    if (this.#closed as boolean) return;
+    if (this.#closed) return;
     if (this.#failures > MAXIMUM_FAILURES) {
       this[Symbol.dispose]();
       return;

@@ -71,94 +71,78 @@ export const constants = {
 } as const;
 
 const libc = koffi.load(null);
-const intptr = "intptr_t";
-const pointer = "void *";
-
-/** Functions that return ssize_t or long. The others return int, whose upper half in the register is undefined: read as
- * a wide number, the -1 of a failed connect(2) is 4294967295. */
-const wide = new Set(["send", "recv", "sendmsg", "recvmsg", "read", "write", "syscall"]);
-
-/** Declares a C function. koffi knows no types of ours, so the cast is the declaration: it has to agree with `types`. */
-function declare<F extends (...values: never[]) => number>(name: string, types: string[]): F {
-  return libc.func(name, wide.has(name) ? intptr : "int", types) as unknown as F;
-}
 
 type Fd = number;
 type Bytes = Uint8Array | null;
+/** Memory: bytes of ours, passed by pointer for the duration of the call, or an address of `NativeMemory`. */
+type Pointer = Bytes | bigint;
+
+/** C types of parameters, and what JavaScript passes for them. `...`: typed values, each after the name of its type. */
+interface Parameter {
+  int: number;
+  "unsigned int": number;
+  "unsigned long": number;
+  long: number;
+  uint32_t: number;
+  int64_t: number;
+  size_t: number;
+  str: string;
+  "void *": Pointer;
+}
+type Parameters<T extends readonly (keyof Parameter)[]> = { [K in keyof T]: Parameter[T[K]] };
+type Typed = (string | number | bigint | Bytes)[];
+
+/** `intptr_t` is ssize_t, which koffi does not know. An int must not be read as one: its upper half is left over. */
+type Result = "int" | "intptr_t" | "long";
+
+/** Declares a C function. To TypeScript a koffi function takes and gives anything: the return type here is the one check. */
+function declare<const T extends readonly (keyof Parameter)[]>(
+  result: Result,
+  name: string,
+  ...types: T
+): (...values: Parameters<T>) => number {
+  return libc.func(name, result, [...types]);
+}
+
+/**
+ * Declares a variadic one, as what it is: not every architecture passes its arguments like those of others. After the
+ * named ones stand pairs of a type's name and a value.
+ */
+function declareVariadic<const T extends readonly (keyof Parameter)[]>(
+  result: Result,
+  name: string,
+  ...types: T
+): (...values: [...Parameters<T>, ...Typed]) => number {
+  return libc.func(name, result, [...types, "..."]);
+}
 
 const c = {
-  socket: declare<(domain: number, type: number, protocol: number) => number>("socket", ["int", "int", "int"]),
-  socketpair: declare<(domain: number, type: number, protocol: number, pair: Bytes) => number>("socketpair", [
-    "int",
-    "int",
-    "int",
-    pointer,
-  ]),
-  bind: declare<(fd: Fd, address: Bytes, length: number) => number>("bind", ["int", pointer, "uint32_t"]),
-  connect: declare<(fd: Fd, address: Bytes, length: number) => number>("connect", ["int", pointer, "uint32_t"]),
-  listen: declare<(fd: Fd, backlog: number) => number>("listen", ["int", "int"]),
-  accept4: declare<(fd: Fd, address: Bytes, length: Bytes, flags: number) => number>("accept4", [
-    "int",
-    pointer,
-    pointer,
-    "int",
-  ]),
-  getsockname: declare<(fd: Fd, address: Bytes, length: Bytes) => number>("getsockname", ["int", pointer, pointer]),
-  setsockopt: declare<(fd: Fd, level: number, option: number, value: Bytes, length: number) => number>("setsockopt", [
-    "int",
-    "int",
-    "int",
-    pointer,
-    "uint32_t",
-  ]),
-  getsockopt: declare<(fd: Fd, level: number, option: number, value: Bytes, length: Bytes) => number>("getsockopt", [
-    "int",
-    "int",
-    "int",
-    pointer,
-    pointer,
-  ]),
-  send: declare<(fd: Fd, bytes: Bytes, length: number, flags: number) => number>("send", [
-    "int",
-    pointer,
-    "size_t",
-    "int",
-  ]),
-  recv: declare<(fd: Fd, bytes: Bytes, length: number, flags: number) => number>("recv", [
-    "int",
-    pointer,
-    "size_t",
-    "int",
-  ]),
-  sendmsg: declare<(fd: Fd, header: bigint, flags: number) => number>("sendmsg", ["int", pointer, "int"]),
-  recvmsg: declare<(fd: Fd, header: bigint, flags: number) => number>("recvmsg", ["int", pointer, "int"]),
-  read: declare<(fd: Fd, bytes: Bytes, length: number) => number>("read", ["int", pointer, "size_t"]),
-  write: declare<(fd: Fd, bytes: Bytes, length: number) => number>("write", ["int", pointer, "size_t"]),
-  close: declare<(fd: Fd) => number>("close", ["int"]),
-  pipe2: declare<(pair: Bytes, flags: number) => number>("pipe2", [pointer, "int"]),
-  poll: declare<(set: Bytes, count: number, milliseconds: number) => number>("poll", [pointer, "unsigned long", "int"]),
-  memfd_create: declare<(name: string, flags: number) => number>("memfd_create", ["str", "uint"]),
-  ftruncate: declare<(fd: Fd, length: number) => number>("ftruncate", ["int", "int64_t"]),
-  // fcntl, openat, ioctl and syscall are variadic; on the architectures of today integers pass alike in both forms,
-  // but arm64 of other systems differs, so they are declared as what they are.
-  fcntl: declare<(fd: Fd, command: number, type: "int", value: number) => number>("fcntl", ["int", "int", "..."]),
-  openat: declare<(fd: Fd, path: string, flags: number, type: "uint", mode: number) => number>("openat", [
-    "int",
-    "str",
-    "int",
-    "...",
-  ]),
-  ioctl: declare<(fd: Fd, request: number, type: string, argument: Bytes | bigint) => number>("ioctl", [
-    "int",
-    "unsigned long",
-    "...",
-  ]),
-  syscall: declare<(number: number, ...typed: (string | number | bigint | null)[]) => number>("syscall", [
-    "long",
-    "...",
-  ]),
-  unshare: declare<(flags: number) => number>("unshare", ["int"]),
-  setns: declare<(fd: Fd, kind: number) => number>("setns", ["int", "int"]),
+  socket: declare("int", "socket", "int", "int", "int"),
+  socketpair: declare("int", "socketpair", "int", "int", "int", "void *"),
+  bind: declare("int", "bind", "int", "void *", "uint32_t"),
+  connect: declare("int", "connect", "int", "void *", "uint32_t"),
+  listen: declare("int", "listen", "int", "int"),
+  accept4: declare("int", "accept4", "int", "void *", "void *", "int"),
+  getsockname: declare("int", "getsockname", "int", "void *", "void *"),
+  setsockopt: declare("int", "setsockopt", "int", "int", "int", "void *", "uint32_t"),
+  getsockopt: declare("int", "getsockopt", "int", "int", "int", "void *", "void *"),
+  send: declare("intptr_t", "send", "int", "void *", "size_t", "int"),
+  recv: declare("intptr_t", "recv", "int", "void *", "size_t", "int"),
+  sendmsg: declare("intptr_t", "sendmsg", "int", "void *", "int"),
+  recvmsg: declare("intptr_t", "recvmsg", "int", "void *", "int"),
+  read: declare("intptr_t", "read", "int", "void *", "size_t"),
+  write: declare("intptr_t", "write", "int", "void *", "size_t"),
+  close: declare("int", "close", "int"),
+  pipe2: declare("int", "pipe2", "void *", "int"),
+  poll: declare("int", "poll", "void *", "unsigned long", "int"),
+  memfdCreate: declare("int", "memfd_create", "str", "unsigned int"),
+  ftruncate: declare("int", "ftruncate", "int", "int64_t"),
+  unshare: declare("int", "unshare", "int"),
+  setns: declare("int", "setns", "int", "int"),
+  fcntl: declareVariadic("int", "fcntl", "int", "int"),
+  openat: declareVariadic("int", "openat", "int", "str", "int"),
+  ioctl: declareVariadic("int", "ioctl", "int", "unsigned long"),
+  syscall: declareVariadic("long", "syscall", "long"),
 };
 
 const EINTR = 4;
@@ -327,7 +311,7 @@ export function fcntl(fd: Fd, command: number, value = 0): number {
 }
 
 export function openat(directory: Fd, path: string, flags: number, mode = 0): Fd {
-  return checked("openat", () => c.openat(directory, path, flags | constants.O_CLOEXEC, "uint", mode), path);
+  return checked("openat", () => c.openat(directory, path, flags | constants.O_CLOEXEC, "unsigned int", mode), path);
 }
 
 export function open(path: string, flags: number, mode = 0): Fd {
@@ -336,13 +320,13 @@ export function open(path: string, flags: number, mode = 0): Fd {
 
 /** @param argument memory that the request reads or fills */
 export function ioctl(fd: Fd, request: number, argument: Uint8Array | bigint): number {
-  return checked("ioctl", () => c.ioctl(fd, request, pointer, argument));
+  return checked("ioctl", () => c.ioctl(fd, request, "void *", argument));
 }
 
 /** An anonymous file, close-on-exec, that can be sealed. */
 export function memfdCreate(name: string, flags = 0): Fd {
   const all = flags | constants.MFD_CLOEXEC | constants.MFD_ALLOW_SEALING;
-  return checked("memfd_create", () => c.memfd_create(name, all));
+  return checked("memfd_create", () => c.memfdCreate(name, all));
 }
 
 export function ftruncate(fd: Fd, length: number): void {
@@ -355,13 +339,13 @@ const SYS_pidfd_open = 434;
 
 /** A descriptor of a process; readable when the process has ended. Throws ESRCH when there is none. */
 export function pidfdOpen(pid: number): Fd {
-  return checked("pidfd_open", () => c.syscall(SYS_pidfd_open, "int", pid, "uint", 0), `${pid}`);
+  return checked("pidfd_open", () => c.syscall(SYS_pidfd_open, "int", pid, "unsigned int", 0), `${pid}`);
 }
 
 /** Sends a signal, by number, to the process of a pidfd. */
 export function pidfdSendSignal(pidfd: Fd, signal: number): void {
   checked("pidfd_send_signal", () =>
-    c.syscall(SYS_pidfd_send_signal, "int", pidfd, "int", signal, pointer, null, "uint", 0),
+    c.syscall(SYS_pidfd_send_signal, "int", pidfd, "int", signal, "void *", null, "unsigned int", 0),
   );
 }
 

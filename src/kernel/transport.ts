@@ -1,5 +1,6 @@
 /** The way of datagrams: a netlink socket, or what stands for one in a test (`replay.ts`). */
 import { NETLINK_ROUTE } from "./framing.js";
+import { MessageBlock } from "./message-block.js";
 import { OverrunError, TruncatedError } from "./errors.js";
 import * as sys from "./syscalls.js";
 import { SystemCallError } from "./system-error.js";
@@ -12,8 +13,20 @@ const NETLINK_GET_STRICT_CHK = 12;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_LISTEN_ALL_NSID = 8;
 
+/** What a send buffer holds besides the datagram (af_netlink.c, netlink_sendmsg: 32 bytes; skb bookkeeping). */
+const SEND_OVERHEAD = 1024;
+const EAGAIN = 11;
+
 /** The kernel makes parts of a dump no larger than this, whatever the buffer (af_netlink.c, netlink_recvmsg). */
 export const RECEIVE_CAPACITY = 32 * 1024;
+
+/** A datagram with where it came from. */
+export interface TaggedDatagram {
+  /** Valid until the next one is received. */
+  readonly bytes: Uint8Array;
+  /** The namespace that an event comes from; undefined for the socket's own. */
+  readonly nsid: number | undefined;
+}
 
 export interface Transport extends Disposable {
   /** Bytes of the socket's receive buffer, as the kernel accounts them: bounds how many answers may be under way. */
@@ -38,7 +51,10 @@ function kernelAddress(): Uint8Array {
 export class NetlinkSocket implements Transport {
   readonly receiveBuffer: number;
   readonly #buffer = new Uint8Array(RECEIVE_CAPACITY);
+  /** Where events tell their namespace: recvmsg gives that, and costs more than recv. */
+  #block: MessageBlock | undefined;
   #fd: number | undefined;
+  #sendBuffer: number;
 
   /**
    * Adopts a descriptor, wherever it was opened: it is closed by `Symbol.dispose`. An open one also keeps its namespace
@@ -52,6 +68,7 @@ export class NetlinkSocket implements Transport {
     if (protocol === NETLINK_ROUTE) sys.setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
     if (options.receiveBuffer !== undefined) growReceiveBuffer(fd, options.receiveBuffer);
     this.receiveBuffer = sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_RCVBUF);
+    this.#sendBuffer = sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_SNDBUF) - SEND_OVERHEAD;
     // Connected to the kernel, a socket takes datagrams from nobody else.
     sys.connect(fd, kernelAddress());
   }
@@ -73,22 +90,32 @@ export class NetlinkSocket implements Transport {
   }
 
   send(datagram: Uint8Array): void {
+    // The kernel accounts for a copy and its bookkeeping: what is larger than the send buffer is refused (EMSGSIZE).
+    if (datagram.length > this.#sendBuffer) this.#sendBuffer = growSendBuffer(this.fd, 2 * datagram.length);
     if (sys.send(this.fd, datagram, constants.MSG_DONTWAIT) === undefined) {
-      throw new SystemCallError(11, "send", "netlink socket");
+      throw new SystemCallError(EAGAIN, "send", "netlink socket");
     }
   }
 
   receive(): Uint8Array | undefined {
-    let length: number | undefined;
-    try {
-      length = sys.recv(this.fd, this.#buffer, constants.MSG_DONTWAIT | constants.MSG_TRUNC);
-    } catch (error) {
-      if (error instanceof SystemCallError && error.code === "ENOBUFS") throw new OverrunError();
-      throw error;
-    }
+    const length = overrunning(() => sys.recv(this.fd, this.#buffer, constants.MSG_DONTWAIT | constants.MSG_TRUNC));
     if (length === undefined) return undefined;
     if (length > this.#buffer.length) throw new TruncatedError(length, this.#buffer.length);
     return this.#buffer.subarray(0, length);
+  }
+
+  /** As `receive`, with the namespace id after `listenEverywhere`. */
+  receiveTagged(): TaggedDatagram | undefined {
+    const block = this.#block;
+    if (block === undefined) {
+      const bytes = this.receive();
+      return bytes === undefined ? undefined : { bytes, nsid: undefined };
+    }
+    const message = overrunning(() => block.receive(this.fd, constants.MSG_DONTWAIT));
+    if (message === undefined) return undefined;
+    if ((message.flags & constants.MSG_TRUNC) !== 0) throw new TruncatedError(block.capacity + 1, block.capacity);
+    const tag = message.control.find(({ level, type }) => level === SOL_NETLINK && type === NETLINK_LISTEN_ALL_NSID);
+    return { bytes: message.bytes, nsid: tag === undefined ? undefined : readNsid(tag.bytes) };
   }
 
   /** Joins a multicast group (RTNLGRP_*, NFNLGRP_*): by number, not by bit. */
@@ -99,21 +126,48 @@ export class NetlinkSocket implements Transport {
   /** Events of every namespace that has an nsid in this one (CAP_NET_BROADCAST). Each carries its nsid. */
   listenEverywhere(): void {
     sys.setsockopt(this.fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+    this.#block ??= new MessageBlock(RECEIVE_CAPACITY);
   }
 
   [Symbol.dispose](): void {
     if (this.#fd === undefined) return;
     sys.closeQuietly(this.#fd);
     this.#fd = undefined;
+    this.#block?.[Symbol.dispose]();
   }
 }
 
-/** Past the limit of the machine where that is allowed (CAP_NET_ADMIN in the first user namespace), else up to it. */
-function growReceiveBuffer(fd: number, bytes: number): void {
+/** ENOBUFS: the kernel dropped what did not fit the receive buffer. */
+function overrunning<T>(call: () => T): T {
   try {
-    sys.setsockopt(fd, constants.SOL_SOCKET, constants.SO_RCVBUFFORCE, bytes);
+    return call();
+  } catch (error) {
+    if (error instanceof SystemCallError && error.code === "ENOBUFS") throw new OverrunError();
+    throw error;
+  }
+}
+
+function readNsid(bytes: Uint8Array): number | undefined {
+  const nsid = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getInt32(0, sys.littleEndian);
+  return nsid < 0 ? undefined : nsid;
+}
+
+function growReceiveBuffer(fd: number, bytes: number): void {
+  grow(fd, constants.SO_RCVBUFFORCE, constants.SO_RCVBUF, bytes);
+}
+
+/** @returns the datagram that fits now */
+function growSendBuffer(fd: number, bytes: number): number {
+  grow(fd, constants.SO_SNDBUFFORCE, constants.SO_SNDBUF, bytes);
+  return sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_SNDBUF) - SEND_OVERHEAD;
+}
+
+/** Past the limit of the machine where that is allowed (CAP_NET_ADMIN in the first user namespace), else up to it. */
+function grow(fd: number, forced: number, limited: number, bytes: number): void {
+  try {
+    sys.setsockopt(fd, constants.SOL_SOCKET, forced, bytes);
   } catch (error) {
     if (!(error instanceof SystemCallError) || error.code !== "EPERM") throw error;
-    sys.setsockopt(fd, constants.SOL_SOCKET, constants.SO_RCVBUF, bytes);
+    sys.setsockopt(fd, constants.SOL_SOCKET, limited, bytes);
   }
 }

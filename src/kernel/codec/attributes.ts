@@ -87,7 +87,7 @@ export function attributes<F extends Fields>(fields: F): Attributes<AttributesOf
       if (Array.isArray(list)) list.push(element);
       else value[name] = [element];
     });
-    if (unknown !== undefined) value["unknown"] = unknown;
+    if (unknown !== undefined) value.unknown = unknown;
     return value as T; // `entries` are the fields of F, each read by its own codec
   };
 
@@ -117,8 +117,8 @@ export function attributes<F extends Fields>(fields: F): Attributes<AttributesOf
         const entry = byType[type];
         if (offset >= from - HEADER && offset < from + Math.max(align4(to - from), 1)) {
           const name = entry?.name ?? `attribute ${type}`;
-          const inner = (entry?.codec.each ?? entry?.codec)?.pathAt;
-          path = [name, ...(offset >= from ? (inner?.(input, from, to, offset, siblings) ?? []) : [])];
+          const codec = entry?.codec.each ?? entry?.codec;
+          path = [name, ...(offset >= from ? (codec?.pathAt?.(input, from, to, offset, siblings) ?? []) : [])];
         } else if (entry?.codec.pathAt === undefined && entry !== undefined && offset >= to) {
           siblings[entry.name] = entry.codec.read(input, from, to, siblings);
         }
@@ -177,6 +177,11 @@ function sequence<T>(typeOf: (index: number) => number, element: Codec<T>): Code
       return path;
     },
   };
+}
+
+/** The same, sent without NLA_F_NESTED: where iproute2 leaves it out, so do we. */
+export function unflagged<T>(codec: Codec<T>): Codec<T> {
+  return { ...codec, isNested: () => false };
 }
 
 type Variants = Readonly<Record<string, Codec<unknown>>>;

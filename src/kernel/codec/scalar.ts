@@ -107,11 +107,11 @@ export const s16 = number(
 );
 
 function big64(name: string, signed: boolean, little: boolean): Fixed<bigint> {
-  const fits = signed ? BigInt.asIntN : BigInt.asUintN;
+  const wrap = (value: bigint) => (signed ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
   return {
     size: 8,
     write(out, value) {
-      if (fits(64, value) !== value) throw new RangeError(`${value} is no ${name}`);
+      if (wrap(value) !== value) throw new RangeError(`${value} is no ${name}`);
       const at = out.reserve(8);
       if (signed) out.view.setBigInt64(at, value, little);
       else out.view.setBigUint64(at, value, little);

@@ -18,6 +18,12 @@ export interface LinkEnd {
   readonly netnsFd?: number;
 }
 
+/**
+ * The other end of a veth pair. It cannot be made up (ENOTCONN: its other end is not there yet) or a port of a bridge
+ * (the kernel takes no notice): what is to be a port is the first end. Its index counts only where the first end has one.
+ */
+export type VethPeer = Omit<LinkEnd, "master">;
+
 export interface BridgeSettings {
   readonly stp?: boolean;
   /** Seconds. */
@@ -48,8 +54,7 @@ export const macvlanModes = { private: 1, vepa: 2, bridge: 4, passthru: 8, sourc
 export type LinkSpecification = LinkEnd & { readonly up?: boolean } & (
     | {
         readonly kind: "veth";
-        /** It cannot be made up: the kernel refuses (ENOTCONN) while its other end is not there yet. */
-        readonly peer: LinkEnd;
+        readonly peer: VethPeer;
       }
     | { readonly kind: "bridge"; readonly bridge?: BridgeSettings }
     | { readonly kind: "macvlan"; readonly parent: number; readonly mode: keyof typeof macvlanModes }
@@ -81,7 +86,7 @@ export function infoOf(specification: LinkSpecification): Info {
   }
 }
 
-function peerOf({ index = 0, ...attributes }: LinkEnd) {
+function peerOf({ index = 0, ...attributes }: VethPeer) {
   return { header: { ...ifinfomsg.zero, index }, attributes };
 }
 

@@ -118,7 +118,8 @@ export function lookup(destination: string, options: Lookup = {}): Request<Route
         family: k.addressFamily(family),
         destinationLength: bits,
         sourceLength: from === undefined ? 0 : bits,
-        flags: k.RTM_F_LOOKUP_TABLE,
+        // IPv6 tells the table without being asked, and refuses the flag.
+        flags: family === 4 ? k.RTM_F_LOOKUP_TABLE : 0,
       },
       attributes: {
         destination,
@@ -169,7 +170,8 @@ function change(operation: string, type: number, flags: number, route: NewRoute)
         ...rtmsg.zero,
         family: k.addressFamily(family),
         destinationLength: length === undefined ? (family === 4 ? 32 : 128) : Number(length),
-        table: table > 255 ? k.RT_TABLE_COMPAT : table,
+        // A larger number goes into an attribute of its own.
+        table: table > 255 ? 0 : table,
         protocol: route.protocol ?? (isNew ? k.RTPROT_STATIC : 0),
         scope: route.scope ?? (isNew ? defaultScope(route, family, nexthops) : k.RT_SCOPE_NOWHERE),
         type: k.routeTypes.indexOf(route.type ?? (isNew ? "unicast" : "unspec")),

@@ -212,6 +212,7 @@ static int list_nodes(struct call *call) {
     put_string(&out, n->name);
     put_u8(&out, n->container);
     put_u64(&out, n->inode);
+    put_u32(&out, (uint32_t)n->net);
     put_u32(&out, n->first ? process_id(n->first) : 0);
     put_u32(&out, n->first ? machine_pid(n->first) : 0);
     put_u8(&out, n->ended);

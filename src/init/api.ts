@@ -52,6 +52,8 @@ export interface NodeStatus {
   readonly container: boolean;
   /** Inode of its network namespace. */
   readonly netns: string;
+  /** Number of init's own descriptor of that namespace: `/proc/PID/fd/N` of init leads into it. */
+  readonly descriptor: number;
   /** PID of the container's first process, as seen from the machine. */
   readonly pid?: number;
   /** The number that init gave that process. */

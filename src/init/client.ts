@@ -272,8 +272,16 @@ function readNodeStatus(fields: Reply["fields"]): NodeStatus {
   const name = fields.string();
   const container = fields.u8() === 1;
   const netns = fields.u64().toString();
+  const descriptor = fields.u32();
   const [process, pid] = [fields.u32(), fields.u32()];
   const ended = fields.u8() === 1;
   const lastExit = exitStatus({ waitStatus: fields.u32(), outOfMemory: fields.u8() === 1 });
-  return { name, container, netns, ...(process === 0 ? {} : { process, pid }), ...(ended ? { lastExit } : {}) };
+  return {
+    name,
+    container,
+    netns,
+    descriptor,
+    ...(process === 0 ? {} : { process, pid }),
+    ...(ended ? { lastExit } : {}),
+  };
 }

@@ -136,6 +136,7 @@ const c = {
   pipe2: declare("int", "pipe2", "void *", "int"),
   poll: declare("int", "poll", "void *", "unsigned long", "int"),
   memfdCreate: declare("int", "memfd_create", "str", "unsigned int"),
+  flock: declare("int", "flock", "int", "int"),
   ftruncate: declare("int", "ftruncate", "int", "int64_t"),
   unshare: declare("int", "unshare", "int"),
   setns: declare("int", "setns", "int", "int"),
@@ -145,6 +146,8 @@ const c = {
   syscall: declareVariadic("long", "syscall", "long"),
 };
 
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 const EINTR = 4;
 const EAGAIN = 11;
 
@@ -327,6 +330,11 @@ export function ioctl(fd: Fd, request: number, argument: Uint8Array | bigint): n
 export function memfdCreate(name: string, flags = 0): Fd {
   const all = flags | constants.MFD_CLOEXEC | constants.MFD_ALLOW_SEALING;
   return checked("memfd_create", () => c.memfdCreate(name, all));
+}
+
+/** Takes the exclusive flock(2) of a file. @returns false where somebody else holds it */
+export function tryLockFile(fd: Fd): boolean {
+  return ready("flock", () => c.flock(fd, LOCK_EX | LOCK_NB)) !== undefined;
 }
 
 export function ftruncate(fd: Fd, length: number): void {

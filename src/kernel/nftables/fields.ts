@@ -115,6 +115,12 @@ const ipv4Address = address(4);
 const ipv6Address = address(6);
 const service = integer(2, "big", 13);
 const protocol = integer(1, "big", 12);
+const familyNumber = integer(1, "host", 2);
+/** Written by its word or number; reads back as the number, which is what `needs` below compares. */
+const family: DataType = {
+  ...familyNumber,
+  encode: (value) => familyNumber.encode(value === "ipv4" ? k.NFPROTO_IPV4 : value === "ipv6" ? k.NFPROTO_IPV6 : value),
+};
 const mark = integer(4, "host", 19);
 
 const connectionStates: Names = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 };
@@ -169,7 +175,7 @@ const IPPROTO_ICMPV6 = 58;
 export const fields: Readonly<Record<NftField, Field>> = {
   iifname: meta(k.NFT_META_IIFNAME, interfaceName),
   oifname: meta(k.NFT_META_OIFNAME, interfaceName),
-  nfproto: meta(k.NFT_META_NFPROTO, integer(1, "host", 2)),
+  nfproto: meta(k.NFT_META_NFPROTO, family),
   l4proto: meta(k.NFT_META_L4PROTO, protocol),
   mark: meta(k.NFT_META_MARK, mark),
   pkttype: meta(k.NFT_META_PKTTYPE, integer(1, "host", 31, packetTypes)),

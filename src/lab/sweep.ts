@@ -1,0 +1,44 @@
+/**
+ * What a lab leaves behind by nature when its init dies: names in /run/netns, empty cgroups, its state folder. Removed
+ * by `down`, by `gc`, and by the next `up` of that name. Nothing that is not the lab's own is touched.
+ */
+import { findHierarchies, removeLabCgroups } from "../init/cgroup.js";
+import { isAlive, labNames, LabFolder, type LabRecord } from "./state.js";
+import { listNames, removeNames } from "./names.js";
+import { labCgroups } from "./owned.js";
+
+export interface Leftovers {
+  readonly lab: string;
+  /** Names in /run/netns. */
+  readonly names: readonly string[];
+  readonly cgroups: readonly string[];
+  readonly folder: string;
+}
+
+/** Labs that are no longer alive, and what is left of each. */
+export function findLeftovers(): Leftovers[] {
+  return labNames().flatMap((name) => {
+    const folder = new LabFolder(name);
+    const record = folder.read();
+    return record !== undefined && isAlive(record) ? [] : [leftovers(folder, record)];
+  });
+}
+
+function leftovers(folder: LabFolder, record: LabRecord | undefined): Leftovers {
+  return {
+    lab: folder.name,
+    names: record === undefined ? [] : listNames(record.pid),
+    cgroups: labCgroups(folder.name),
+    folder: folder.path,
+  };
+}
+
+/** Removes what a dead lab left. @returns what there was */
+export function sweep(folder: LabFolder): Leftovers {
+  const record = folder.read();
+  const found = leftovers(folder, record);
+  if (record !== undefined) removeNames(record.pid);
+  removeLabCgroups(findHierarchies(), folder.name);
+  folder.remove();
+  return found;
+}

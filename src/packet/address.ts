@@ -1,0 +1,138 @@
+/** Addresses as numbers, and as text. */
+
+/**
+ * Gives IPv6 addresses numbers, so that a sighting holds an address of either family in 32 bits. IPv4 addresses are
+ * their own numbers. Numbers count from 0 in order of first use and stay valid as long as the book.
+ */
+export class AddressBook {
+  /** Four 32-bit words an address. */
+  #words = new Uint32Array(4 * 64);
+  #count = 0;
+  /** Open addressing; holds number + 1. Twice as long as there is room for addresses. */
+  #slots = new Uint32Array(128);
+
+  /** Number of an IPv6 address. @param offset of its 16 bytes in `bytes` */
+  number(bytes: Uint8Array, offset: number): number {
+    return this.#find(word(bytes, offset), word(bytes, offset + 4), word(bytes, offset + 8), word(bytes, offset + 12));
+  }
+
+  /** Number of an address given as a 32- or 128-bit integer. */
+  numberOf(family: 4 | 6, value: bigint): number {
+    if (family === 4) return Number(value);
+    const part = (shift: bigint): number => Number((value >> shift) & 0xffff_ffffn);
+    return this.#find(part(96n), part(64n), part(32n), part(0n));
+  }
+
+  /** `10.0.0.1`, `fd00::1`, or an empty string where there is no address. */
+  text(family: number, number: number): string {
+    if (family === 4) return ipv4Text(number);
+    if (family !== 6 || number >= this.#count) return "";
+    const groups: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      const value = this.#words[number * 4 + i] ?? 0;
+      groups.push(value >>> 16, value & 0xffff);
+    }
+    return ipv6Text(groups);
+  }
+
+  /** The bytes of an address as an integer, as `path/` takes them. */
+  value(family: number, number: number): bigint {
+    if (family === 4) return BigInt(number);
+    let value = 0n;
+    for (let i = 0; i < 4; i++) value = (value << 32n) | BigInt(this.#words[number * 4 + i] ?? 0);
+    return value;
+  }
+
+  #find(a: number, b: number, c: number, d: number): number {
+    const words = this.#words;
+    let slot = mix(mix(mix(mix(0x9e3779b9, a), b), c), d) & (this.#slots.length - 1);
+    for (;;) {
+      const entry = this.#slots[slot] ?? 0;
+      if (entry === 0) break;
+      const at = (entry - 1) * 4;
+      if (words[at] === a && words[at + 1] === b && words[at + 2] === c && words[at + 3] === d) return entry - 1;
+      slot = (slot + 1) & (this.#slots.length - 1);
+    }
+    if (this.#count * 4 === words.length) {
+      this.#grow();
+      return this.#find(a, b, c, d);
+    }
+    const number = this.#count++;
+    words.set([a, b, c, d], number * 4);
+    this.#slots[slot] = number + 1;
+    return number;
+  }
+
+  #grow(): void {
+    const old = this.#words;
+    const count = this.#count;
+    this.#words = new Uint32Array(old.length * 2);
+    this.#slots = new Uint32Array(this.#slots.length * 2);
+    this.#count = 0;
+    for (let i = 0; i < count * 4; i += 4) this.#find(old[i] ?? 0, old[i + 1] ?? 0, old[i + 2] ?? 0, old[i + 3] ?? 0);
+  }
+}
+
+/** One step of a 32-bit hash (the multiply and rotate of MurmurHash3). */
+export function mix(hash: number, value: number): number {
+  let k = Math.imul(value, 0xcc9e2d51);
+  k = (k << 15) | (k >>> 17);
+  const h = hash ^ Math.imul(k, 0x1b873593);
+  return (Math.imul((h << 13) | (h >>> 19), 5) + 0xe6546b64) | 0;
+}
+
+/** Spreads the bits of a `mix` chain over the whole word. */
+export function finish(hash: number): number {
+  let h = hash;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+/** Big-endian 32 bits. */
+export function word(bytes: Uint8Array, at: number): number {
+  return (
+    (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
+  );
+}
+
+/** Big-endian 16 bits. */
+export function half(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+}
+
+export function ipv4Text(value: number): string {
+  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+}
+
+/** RFC 5952. @param groups eight 16-bit numbers */
+export function ipv6Text(groups: readonly number[]): string {
+  let best = -1;
+  let bestLength = 1;
+  for (let i = 0; i < 8; i++) {
+    let length = 0;
+    while (i + length < 8 && groups[i + length] === 0) length++;
+    if (length > bestLength) {
+      best = i;
+      bestLength = length;
+    }
+    if (length > 0) i += length - 1;
+  }
+  const hex = (from: number, to: number): string =>
+    groups
+      .slice(from, to)
+      .map((group) => group.toString(16))
+      .join(":");
+  return best < 0 ? hex(0, 8) : `${hex(0, best)}::${hex(best + bestLength, 8)}`;
+}
+
+/** `02:00:0a:00:00:01` of a 48-bit number. */
+export function macText(mac: number): string {
+  const digits = mac.toString(16).padStart(12, "0");
+  return (digits.match(/../g) ?? []).join(":");
+}
+
+/** A 48-bit number of `02:00:0a:00:00:01`. */
+export function macNumber(text: string): number {
+  return Number.parseInt(text.replaceAll(":", ""), 16);
+}

@@ -1,0 +1,54 @@
+import type { Tuple } from "../model/conntrack.js";
+import { type Address, parseAddress, sameAddress } from "./prefix.js";
+
+/** What routing, bridges and rules decide by. */
+export interface Header {
+  readonly family: 4 | 6;
+  /** IP protocol number. */
+  readonly protocol: number;
+  readonly source: Address;
+  readonly destination: Address;
+  /** ICMP echo: the identifier, in both. */
+  readonly sourcePort?: number;
+  readonly destinationPort?: number;
+  readonly icmpType?: number;
+  readonly tcpFlags?: number;
+  readonly ttl?: number;
+  readonly mark?: number;
+}
+
+/** Whether a header is what a conntrack tuple describes. */
+export function matchesTuple(header: Header, tuple: Tuple): boolean {
+  const source = parseAddress(tuple.source);
+  const destination = parseAddress(tuple.destination);
+  return (
+    header.protocol === tuple.protocol &&
+    source !== undefined &&
+    destination !== undefined &&
+    sameAddress(header.source, source) &&
+    sameAddress(header.destination, destination) &&
+    (tuple.icmp === undefined
+      ? header.sourcePort === tuple.sourcePort && header.destinationPort === tuple.destinationPort
+      : header.sourcePort === tuple.icmp.id)
+  );
+}
+
+/** The header of a packet that goes the other way of a tuple. */
+export function mirrored(header: Header, tuple: Tuple): Header {
+  const source = parseAddress(tuple.destination);
+  const destination = parseAddress(tuple.source);
+  if (source === undefined || destination === undefined) return header;
+  return withPorts(
+    { ...header, source, destination },
+    tuple.icmp?.id ?? tuple.destinationPort,
+    tuple.icmp?.id ?? tuple.sourcePort,
+  );
+}
+
+export function withPorts(header: Header, source: number | undefined, destination: number | undefined): Header {
+  return {
+    ...header,
+    ...(source === undefined ? {} : { sourcePort: source }),
+    ...(destination === undefined ? {} : { destinationPort: destination }),
+  };
+}

@@ -1,0 +1,34 @@
+/** Where the TUI finds the bytes of a sighting again, and what they mean: the captures of a recording. */
+import { RecordBytes } from "../capture/record-bytes.js";
+import { readRecordingHeader, capturePaths } from "../capture/recording.js";
+import { hopName } from "../model/hop.js";
+import { describe, type Field } from "../packet/describe.js";
+
+export interface OpenPacketSource extends Disposable {
+  bytes(hop: string, record: number): Uint8Array | undefined;
+  describe(hop: string, record: number): readonly Field[];
+}
+
+/** @param folder of a recording; it may still be in the making, or not begun */
+export function openPacketSource(folder: string): OpenPacketSource {
+  let captures: Map<string, RecordBytes> | undefined;
+  const find = (hop: string): RecordBytes | undefined => {
+    if (captures === undefined) {
+      const header = readRecordingHeader(folder);
+      const paths = capturePaths(folder, header);
+      captures = new Map(header.hops.map((each, index) => [hopName(each), new RecordBytes(paths[index] ?? "")]));
+    }
+    return captures.get(hop);
+  };
+  return {
+    bytes: (hop, record) => find(hop)?.bytes(record),
+    describe(hop, record) {
+      const capture = find(hop);
+      const bytes = capture?.bytes(record);
+      return capture === undefined || bytes === undefined ? [] : describe(bytes, capture.linkType);
+    },
+    [Symbol.dispose]() {
+      for (const capture of captures?.values() ?? []) capture[Symbol.dispose]();
+    },
+  };
+}

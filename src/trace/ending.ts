@@ -1,0 +1,308 @@
+/** How packets end: verdicts, their causes, and the counts that a trace closes with. */
+import type { Cause, MatchClass, PacketEvent, TraceFilter, Verdict } from "../model/trace.js";
+import type { Header } from "../path/header.js";
+import { type Prediction, predict, type PredictionStart, type Translate } from "../path/predict.js";
+import { type AddressBook, macText } from "../packet/address.js";
+import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
+import { EventMaker } from "./event.js";
+import type { Flow, FlowTable } from "./flow.js";
+import { NONE, type Packets, State } from "./packets.js";
+import type { Scene } from "./scene.js";
+import { errorText } from "./summary.js";
+
+/** What a collector of evidence is asked: a packet that was not seen again, and where. */
+export interface LostPacket {
+  readonly packet: PacketEvent;
+  readonly header: Header;
+  readonly after: string;
+  readonly before?: string;
+  /** What the snapshot's configuration suggests. */
+  readonly configuration?: Cause;
+}
+
+export type Explain = (lost: LostPacket) => Cause | undefined;
+
+export interface EndingOptions {
+  readonly filter: TraceFilter;
+  readonly explain?: Explain;
+  readonly countOnly?: boolean;
+}
+
+/** Predictions kept: losses tend to repeat. */
+const REMEMBERED = 256;
+
+export class Endings {
+  /** Verdict of the packet that was closed last. */
+  last: Verdict = { kind: "delivered" };
+  readonly #scene: Scene;
+  readonly #columns: Columns;
+  readonly #book: AddressBook;
+  readonly #packets: Packets;
+  readonly #flows: FlowTable;
+  readonly #dropped: readonly number[];
+  readonly #options: EndingOptions;
+  readonly #events: EventMaker;
+  readonly #refusals = new Map<number, { readonly by: string; readonly reason: string }>();
+  readonly #predictions = new Map<string, Verdict>();
+  readonly #hopNumbers: ReadonlyMap<string, number>;
+  #shown = 0;
+  #evicted = 0;
+  readonly #matches: Record<MatchClass, number> = { exact: 0, strong: 0, ordered: 0, ambiguous: 0, single: 0 };
+  readonly #verdicts: Record<Verdict["kind"], number> = { delivered: 0, refused: 0, dropped: 0, unknown: 0 };
+
+  constructor(
+    scene: Scene,
+    columns: Columns,
+    book: AddressBook,
+    packets: Packets,
+    flows: FlowTable,
+    dropped: readonly number[],
+    options: EndingOptions,
+  ) {
+    this.#scene = scene;
+    this.#columns = columns;
+    this.#book = book;
+    this.#packets = packets;
+    this.#flows = flows;
+    this.#dropped = dropped;
+    this.#options = options;
+    this.#events = new EventMaker(scene, columns, book, packets);
+    this.#hopNumbers = new Map(scene.names.map((name, number) => [name, number]));
+  }
+
+  /** Notes that an error or a RST came for a packet. @returns `host: port unreachable` */
+  refuse(packet: number, row: number): string {
+    const known = this.#refusals.get(packet);
+    if (known) return `${known.by}: ${known.reason}`;
+    const c = this.#columns;
+    const refusal = {
+      by: this.#sender(row),
+      reason: c.kind[row] === Kind.icmpError ? `ICMP ${errorText(c, row)}` : "RST",
+    };
+    this.#refusals.set(packet, refusal);
+    return `${refusal.by}: ${refusal.reason}`;
+  }
+
+  provisional(packet: number, flow: Flow): PacketEvent {
+    const refusal = this.#refusals.get(packet);
+    const complete = ((this.#packets.state[packet] ?? 0) & State.complete) !== 0;
+    const verdict: Verdict = refusal
+      ? { kind: "refused", ...refusal }
+      : complete
+        ? { kind: "delivered" }
+        : { kind: "unknown", reason: "still on its way" };
+    return this.#events.make(packet, flow, this.#matchOf(packet), verdict, true);
+  }
+
+  /** @returns the event of a packet that the filter lets through */
+  close(packet: number, flow: Flow): PacketEvent | undefined {
+    const state = this.#packets.state[packet] ?? 0;
+    const match = this.#matchOf(packet);
+    const verdict = this.#verdict(packet, flow, state, match);
+    this.#refusals.delete(packet);
+    this.last = verdict;
+    if ((state & State.shown) === 0) return undefined;
+    this.#shown++;
+    this.#matches[match]++;
+    this.#verdicts[verdict.kind]++;
+    if (state & State.evicted) this.#evicted += this.#packets.count[packet] ?? 0;
+    return this.#options.countOnly ? undefined : this.#events.make(packet, flow, match, verdict, false);
+  }
+
+  totals(): {
+    packets: number;
+    matches: Readonly<Record<MatchClass, number>>;
+    verdicts: Readonly<Record<Verdict["kind"], number>>;
+    evicted: number;
+  } {
+    return { packets: this.#shown, matches: this.#matches, verdicts: this.#verdicts, evicted: this.#evicted };
+  }
+
+  #matchOf(packet: number): MatchClass {
+    const c = this.#columns;
+    const state = this.#packets.state[packet] ?? 0;
+    if (this.#packets.count[packet] === 1) return "single";
+    if (state & State.ambiguous) return "ambiguous";
+    if (state & State.ordered) return "ordered";
+    const head = this.#packets.head[packet] ?? 0;
+    const kind = c.kind[head];
+    // What names this one packet apart from its content: a number its sender gave it.
+    const named = c.identification[head] !== 0 || kind === Kind.echo || kind === Kind.arp;
+    return named && (state & (State.unproven | State.segmented)) === 0 ? "exact" : "strong";
+  }
+
+  #verdict(packet: number, flow: Flow, state: number, match: MatchClass): Verdict {
+    const refusal = this.#refusals.get(packet);
+    if (refusal) return { kind: "refused", ...refusal };
+    if (state & State.complete) return { kind: "delivered" };
+    if (state & State.evicted) return { kind: "unknown", reason: "it left the window before it closed" };
+    const tail = this.#packets.tail[packet] ?? 0;
+    if ((this.#columns.marks[tail] ?? 0) & Mark.group) return { kind: "delivered" };
+    if (match === "ambiguous") return { kind: "unknown", reason: "equal packets cannot be told apart" };
+    const found = this.#lost(tail, this.#packets.parent[tail] ?? NONE);
+    if (found.kind !== "dropped" || !this.#options.explain) return found;
+    const header = this.#header(tail);
+    if (!header) return found;
+    const cause = this.#options.explain({
+      packet: this.#events.make(packet, flow, match, found, false),
+      header,
+      after: found.after,
+      ...(found.before === undefined ? {} : { before: found.before }),
+      ...(found.cause === undefined ? {} : { configuration: found.cause }),
+    });
+    return cause === undefined ? found : { ...found, cause };
+  }
+
+  /** Not seen again after `row`: where the configuration says it should have gone. */
+  #lost(row: number, parent: number): Verdict {
+    const c = this.#columns;
+    const hop = c.hop[row] ?? 0;
+    const place = this.#scene.places[hop];
+    const name = this.#scene.names[hop] ?? "";
+    if (!place) return { kind: "unknown", reason: `${name} is not in the snapshot` };
+    if (c.kind[row] === Kind.frame) return { kind: "delivered" };
+    const direction = this.#heading(row, parent);
+    if (c.kind[row] === Kind.arp) return this.#lostArp(row, direction);
+    const header = this.#header(row);
+    if (!header) return { kind: "unknown", reason: `what ${name} saw is too short to follow` };
+    const toward = (c.marks[row] ?? 0) & Mark.macs ? macText(c.destinationMac[row] ?? 0) : undefined;
+    const key = JSON.stringify([
+      hop,
+      direction,
+      toward,
+      header.protocol,
+      String(header.source.value),
+      String(header.destination.value),
+      header.sourcePort,
+      header.destinationPort,
+      header.icmpType,
+      header.tcpFlags,
+      header.ttl,
+      this.#flows.size,
+      this.#dropped,
+    ]);
+    const known = this.#predictions.get(key);
+    if (known) return known;
+    const start: PredictionStart = {
+      hop: { node: place.node.name, interface: place.interface.name, direction },
+      header,
+      ...(toward === undefined ? {} : { destinationMac: toward }),
+      translate: this.#translate,
+    };
+    const verdict = this.#judge(predict(this.#scene.network, start), start, name);
+    if (this.#predictions.size >= REMEMBERED) this.#predictions.clear();
+    this.#predictions.set(key, verdict);
+    return verdict;
+  }
+
+  #judge(prediction: Prediction, start: PredictionStart, after: string): Verdict {
+    const { end } = prediction;
+    // Where it would have gone, had no rule been in its way.
+    const onward = end.kind === "dropped" ? predict(this.#scene.network, { ...start, pastRules: true }) : prediction;
+    const next = onward.steps.slice(1).find((step) => !step.implied && this.#hopNumbers.has(step.hop));
+    const tapped = prediction.steps.slice(1).some((step) => !step.implied && this.#hopNumbers.has(step.hop));
+    const lost = next === undefined ? 0 : (this.#dropped[this.#hopNumbers.get(next.hop) ?? -1] ?? 0);
+    if (next !== undefined && lost > 0) {
+      return { kind: "unknown", reason: `the tap of ${next.hop} lost ${lost} records` };
+    }
+    const before = next === undefined ? {} : { before: next.hop };
+    if (end.kind === "dropped" && !tapped) return { kind: "dropped", after, ...before, cause: end.cause };
+    if (next !== undefined) return { kind: "dropped", after, ...before };
+    if (end.kind === "unknown") return { kind: "unknown", reason: end.reason };
+    return end.kind === "dropped" ? { kind: "dropped", after, cause: end.cause } : { kind: "delivered" };
+  }
+
+  /** Neighbour questions stay on their link-layer network. */
+  #lostArp(row: number, direction: "in" | "out"): Verdict {
+    const c = this.#columns;
+    const hop = c.hop[row] ?? 0;
+    const after = this.#scene.names[hop] ?? "";
+    if (direction === "in" && this.#scene.ports[hop] === 0) return { kind: "delivered" };
+    const place = this.#scene.places[hop];
+    const peer = direction === "out" ? place?.peer : place?.master;
+    const before = peer && `${peer.node.name}:${peer.interface.name}`;
+    const number = before === undefined ? undefined : this.#hopNumbers.get(before);
+    if (before === undefined || number === undefined) return { kind: "delivered" };
+    const lost = this.#dropped[number] ?? 0;
+    if (lost > 0) return { kind: "unknown", reason: `the tap of ${before} lost ${lost} records` };
+    return { kind: "dropped", after, before };
+  }
+
+  /** Whether the last sighting of a packet was on its way in or out of the interface. */
+  #heading(row: number, parent: number): "in" | "out" {
+    const c = this.#columns;
+    const hop = c.hop[row] ?? 0;
+    const marks = c.marks[row] ?? 0;
+    const { nodes, places, macs } = this.#scene;
+    if (parent !== NONE) {
+      const from = c.hop[parent] ?? 0;
+      const up = places[hop] !== undefined && places[from]?.master === places[hop]; // from a port to its bridge
+      return nodes[from] === nodes[hop] && !up ? "out" : "in";
+    }
+    if (marks & Mark.outgoing) return "out";
+    if (marks & Mark.macs) {
+      if (macs[hop] === c.destinationMac[row]) return "in";
+      if (macs[hop] === c.sourceMac[row]) return "out";
+      const peer = places[hop]?.peer?.interface.mac;
+      if (peer !== undefined && peer === macText(c.destinationMac[row] ?? 0)) return "out";
+      return "in";
+    }
+    return this.#scene.isLocal(nodes[hop] ?? 0, c.family[row] ?? 0, c.source[row] ?? 0) ? "out" : "in";
+  }
+
+  #header(row: number): Header | undefined {
+    const c = this.#columns;
+    const family = c.family[row];
+    if (family !== 4 && family !== 6) return undefined;
+    const kind = c.kind[row];
+    const ports = kind === Kind.tcp || kind === Kind.udp || kind === Kind.echo;
+    const icmp = kind === Kind.echo || kind === Kind.icmp || kind === Kind.icmpError;
+    return {
+      family,
+      protocol: c.protocol[row] ?? 0,
+      source: this.#scene.address(family, c.source[row] ?? 0),
+      destination: this.#scene.address(family, c.destination[row] ?? 0),
+      ttl: c.ttl[row] ?? 0,
+      ...(ports ? { sourcePort: c.sourcePort[row] ?? 0, destinationPort: c.destinationPort[row] ?? 0 } : {}),
+      ...(icmp ? { icmpType: (c.sequence[row] ?? 0) >>> 24 } : {}),
+      ...(kind === Kind.tcp ? { tcpFlags: (c.flags[row] ?? 0) & ~(Tcp.ece | Tcp.cwr) } : {}),
+    };
+  }
+
+  /** Conntrack and what joins have taught, for the prediction. */
+  readonly #translate: Translate = (node, header) => {
+    const flows = this.#flows;
+    const entry = flows.find(
+      this.#scene.nodeNumber(node),
+      header.family,
+      header.protocol,
+      this.#book.numberOf(header.family, header.source.value),
+      this.#book.numberOf(header.family, header.destination.value),
+      header.sourcePort ?? 0,
+      header.destinationPort ?? 0,
+    );
+    const to = entry === NONE ? NONE : flows.translated(entry);
+    if (to === NONE) return undefined;
+    const key = flows.keyOf(to);
+    const answered = (flows.flow(entry)?.sent[1] ?? 0) > 0;
+    return {
+      header: {
+        ...header,
+        source: this.#scene.address(key.family, key.source),
+        destination: this.#scene.address(key.family, key.destination),
+        ...(header.sourcePort === undefined ? {} : { sourcePort: key.sourcePort }),
+        ...(header.destinationPort === undefined ? {} : { destinationPort: key.destinationPort }),
+      },
+      direction: flows.direction(entry) === 0 ? "original" : "reply",
+      state: answered ? "established" : "new",
+    };
+  };
+
+  /** Who sent a packet: the node whose interface saw it first, or the node behind that port. */
+  #sender(row: number): string {
+    const hop = this.#columns.hop[row] ?? 0;
+    const place = this.#scene.places[hop];
+    if (place?.master && place.peer && this.#heading(row, NONE) === "in") return place.peer.node.name;
+    return this.#scene.hops[hop]?.node ?? "";
+  }
+}

@@ -1,0 +1,113 @@
+/** A packet as views and JSON Lines have it, made from its rows. */
+import type { MatchClass, PacketEvent, Rewrite, Sighting, Verdict } from "../model/trace.js";
+import { type AddressBook, macText } from "../packet/address.js";
+import { type Columns, Kind, Mark } from "../packet/columns.js";
+import { endpointText } from "./endpoint.js";
+import type { Flow } from "./flow.js";
+import { NONE, type Packets, State } from "./packets.js";
+import type { Scene } from "./scene.js";
+import { protocolName, summarize } from "./summary.js";
+
+export class EventMaker {
+  readonly #scene: Scene;
+  readonly #columns: Columns;
+  readonly #book: AddressBook;
+  readonly #packets: Packets;
+
+  constructor(scene: Scene, columns: Columns, book: AddressBook, packets: Packets) {
+    this.#scene = scene;
+    this.#columns = columns;
+    this.#book = book;
+    this.#packets = packets;
+  }
+
+  make(packet: number, flow: Flow, match: MatchClass, verdict: Verdict, provisional: boolean): PacketEvent {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const head = packets.head[packet] ?? 0;
+    const sightings: Sighting[] = [];
+    const rewrites: Rewrite[] = [];
+    const implied: { hop: string; after: string }[] = [];
+    for (let row = head; row !== NONE; row = packets.next[row] ?? NONE) {
+      sightings.push(this.#sighting(row));
+      const parent = packets.parent[row] ?? NONE;
+      if (parent === NONE) continue;
+      this.#rewrites(parent, row, rewrites);
+      const from = this.#scene.places[c.hop[parent] ?? 0];
+      const to = this.#scene.places[c.hop[row] ?? 0];
+      if (from?.master && from.master === to?.master) {
+        const after = this.#name(parent);
+        const hop = `${from.node.name}:${from.master.interface.name}`;
+        if (!implied.some((one) => one.hop === hop && one.after === after)) implied.push({ hop, after });
+      }
+    }
+    return {
+      type: "packet",
+      id: packets.id[packet] ?? 0,
+      ...(provisional ? { provisional: true as const } : {}),
+      exchange: flow.exchange,
+      direction: (packets.state[packet] ?? 0) & State.reply ? "reply" : "request",
+      time: c.time[head] ?? 0,
+      protocol: protocolName(c, head),
+      summary: summarize(c, head, this.#book),
+      sightings,
+      rewrites,
+      implied,
+      match,
+      verdict,
+    };
+  }
+
+  #name(row: number): string {
+    return this.#scene.names[this.#columns.hop[row] ?? 0] ?? "";
+  }
+
+  #sighting(row: number): Sighting {
+    const c = this.#columns;
+    const book = this.#book;
+    const kind = c.kind[row];
+    const family = c.family[row] ?? 0;
+    const marks = c.marks[row] ?? 0;
+    const ports = kind === Kind.tcp || kind === Kind.udp;
+    const macs = (marks & Mark.macs) !== 0;
+    return {
+      hop: this.#name(row),
+      time: c.time[row] ?? 0,
+      record: c.record[row] ?? 0,
+      length: c.length[row] ?? 0,
+      source: kind === Kind.frame ? macText(c.sourceMac[row] ?? 0) : book.text(family, c.source[row] ?? 0),
+      destination:
+        kind === Kind.frame ? macText(c.destinationMac[row] ?? 0) : book.text(family, c.destination[row] ?? 0),
+      ...(ports ? { sourcePort: c.sourcePort[row] ?? 0, destinationPort: c.destinationPort[row] ?? 0 } : {}),
+      ...(family !== 0 && kind !== Kind.arp ? { ttl: c.ttl[row] ?? 0 } : {}),
+      ...(macs
+        ? { sourceMac: macText(c.sourceMac[row] ?? 0), destinationMac: macText(c.destinationMac[row] ?? 0) }
+        : {}),
+    };
+  }
+
+  /** What changed on the way from one sighting to the next. */
+  #rewrites(before: number, after: number, rewrites: Rewrite[]): void {
+    const c = this.#columns;
+    const between = [this.#name(before), this.#name(after)] as const;
+    const add = (kind: Rewrite["kind"], from: string, to: string): void => {
+      if (from !== to) rewrites.push({ kind, between, from, to });
+    };
+    const kind = c.kind[before];
+    if (kind === Kind.frame || kind === Kind.arp) return;
+    const end = (row: number, side: "source" | "destination"): string =>
+      kind === Kind.icmpError
+        ? this.#book.text(c.family[row] ?? 0, (side === "source" ? c.source[row] : c.destination[row]) ?? 0)
+        : endpointText(c, this.#book, row, side);
+    add("dnat", end(before, "destination"), end(after, "destination"));
+    add("snat", end(before, "source"), end(after, "source"));
+    add("ttl", String(c.ttl[before]), String(c.ttl[after]));
+    if ((c.marks[before] ?? 0) & (c.marks[after] ?? 0) & Mark.macs) {
+      const macs = (row: number): string =>
+        `${macText(c.sourceMac[row] ?? 0)} > ${macText(c.destinationMac[row] ?? 0)}`;
+      add("mac", macs(before), macs(after));
+    }
+    if (c.mss[before] !== 0 && c.mss[after] !== 0) add("mss", String(c.mss[before]), String(c.mss[after]));
+    add("dscp", String((c.trafficClass[before] ?? 0) >> 2), String((c.trafficClass[after] ?? 0) >> 2));
+  }
+}

@@ -1,0 +1,62 @@
+/** From the bytes of a capture to rows that wait for their turn. */
+import { type CaptureReader, PcapReader, type RecordSink } from "../packet/pcap.js";
+import type { OpenReader } from "../packet/open.js";
+import { Decoder } from "../packet/decode.js";
+import type { TraceCore } from "./core.js";
+import type { Merge } from "./merge.js";
+
+/** What a tap captures; hops are meant by their numbers. Records of other interfaces are passed over. */
+export type TapSource =
+  | { readonly hop: number }
+  /** `-i any` (LINKTYPE_LINUX_SLL2): interface index to hop. */
+  | { readonly interfaces: ReadonlyMap<number, number> }
+  /** pcapng: number of the interface in the file to hop. */
+  | { readonly links: ReadonlyMap<number, number> };
+
+export class Feed {
+  readonly tap: number;
+  readonly source: TapSource;
+  readonly #reader: CaptureReader;
+  readonly #merge: Merge;
+
+  constructor(core: TraceCore, merge: Merge, epoch: bigint, source: TapSource, open?: OpenReader) {
+    this.tap = merge.add();
+    this.source = source;
+    this.#merge = merge;
+    const c = core.columns;
+    const decoder = new Decoder(c, core.book);
+    let record = 0;
+    const sink: RecordSink = (time, bytes, offset, captured, length, link) => {
+      const row = c.take();
+      const index = decoder.decode(row, this.#reader.linkType(link), bytes, offset, captured, length);
+      const hop =
+        "hop" in source ? source.hop : "links" in source ? source.links.get(link) : source.interfaces.get(index);
+      const number = record++;
+      if (hop === undefined) {
+        c.release(row);
+        return;
+      }
+      c.time[row] = time;
+      c.hop[row] = hop;
+      c.record[row] = number;
+      merge.push(this.tap, row);
+    };
+    this.#reader = open ? open(epoch, sink) : new PcapReader(epoch, sink);
+  }
+
+  get hops(): readonly number[] {
+    if ("hop" in this.source) return [this.source.hop];
+    return [...("links" in this.source ? this.source.links : this.source.interfaces).values()];
+  }
+
+  /** @throws CaptureError */
+  push(chunk: Uint8Array): void {
+    this.#reader.push(chunk);
+  }
+
+  /** @throws CaptureError where the capture ends inside a record; the tap is over all the same */
+  end(): void {
+    this.#merge.end(this.tap);
+    this.#reader.end();
+  }
+}

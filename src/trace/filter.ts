@@ -1,0 +1,65 @@
+/** `--port`, `--host`, `--proto` as a question to one sighting. */
+import type { TraceFilter } from "../model/trace.js";
+import { parseAddress } from "../path/prefix.js";
+import type { AddressBook } from "../packet/address.js";
+import { type Columns, Kind } from "../packet/columns.js";
+import { Protocol } from "../packet/decode.js";
+
+export type SightingFilter = (row: number) => boolean;
+
+const protocols: Readonly<Record<string, readonly number[]>> = {
+  tcp: [Protocol.tcp],
+  udp: [Protocol.udp],
+  icmp: [Protocol.icmp],
+  icmpv6: [Protocol.icmpv6],
+  icmp6: [Protocol.icmpv6],
+  sctp: [132],
+  gre: [47],
+  igmp: [2],
+};
+
+/** A raw filter has chosen at the tap already. An ICMP error counts as what it is about. */
+export function sightingFilter(filter: TraceFilter, columns: Columns, book: AddressBook): SightingFilter {
+  const ports = new Set(filter.ports);
+  const hosts = filter.hosts.flatMap((host) => {
+    const address = parseAddress(host);
+    return address ? [{ family: address.family, number: book.numberOf(address.family, address.value) }] : [];
+  });
+  const wanted = filter.protocols.map((name) => name.toLowerCase());
+  const numbers = new Set(wanted.flatMap((name) => protocols[name] ?? (/^\d+$/.test(name) ? [Number(name)] : [])));
+  const arp = wanted.includes("arp");
+  const ip = wanted.includes("ip");
+  const ip6 = wanted.includes("ip6");
+  const c = columns;
+  return (row) => {
+    const kind = c.kind[row];
+    const family = c.family[row] ?? 0;
+    const error = kind === Kind.icmpError;
+    if (ports.size > 0) {
+      // A fragment has no ports of its own: it shows with the flow of its first one, or not at all.
+      if (kind === Kind.arp || kind === Kind.frame || kind === Kind.echo || kind === Kind.icmp) return false;
+      if (!ports.has(c.sourcePort[row] ?? 0) && !ports.has(c.destinationPort[row] ?? 0)) return false;
+    }
+    if (hosts.length > 0) {
+      const known = hosts.some(
+        (host) =>
+          host.family === family &&
+          (host.number === c.source[row] ||
+            host.number === c.destination[row] ||
+            (error && (host.number === c.innerSource[row] || host.number === c.innerDestination[row]))),
+      );
+      if (!known) return false;
+    }
+    if (wanted.length > 0) {
+      const protocol = c.protocol[row] ?? 0;
+      return (
+        (kind === Kind.arp && arp) ||
+        (family === 4 && kind !== Kind.arp && ip) ||
+        (family === 6 && ip6) ||
+        (family !== 0 && kind !== Kind.arp && numbers.has(protocol)) ||
+        (error && numbers.has(c.innerProtocol[row] ?? 0))
+      );
+    }
+    return true;
+  };
+}

@@ -1,0 +1,17 @@
+/**
+ * The input log: what, besides the captures, a trace was made from, and when. With the captures it determines every
+ * event of the trace, so a replay gives the same JSON Lines.
+ *
+ * One entry a line. `at` counts the records that the core had received when it happened; entries stand in order.
+ */
+import type { ConntrackEvent } from "../model/conntrack.js";
+
+export type LogEntry =
+  /** Wall clock, nanoseconds since the epoch of the trace: every tap has delivered what it saw before. */
+  | { readonly at: number; readonly tick: number }
+  | { readonly at: number; readonly conntrack: ConntrackEvent }
+  /** The tap of a hop lost records (a count since the last entry, not a total). */
+  | { readonly at: number; readonly drops: { readonly hop: number; readonly records: number } }
+  /** Record `record` of tap `tap` came after records that are younger, and was taken at this place. */
+  | { readonly at: number; readonly late: { readonly tap: number; readonly record: number } }
+  | { readonly at: number; readonly end: true };

@@ -1,0 +1,206 @@
+/**
+ * Many taps, one order: by time, then tap, then place in the tap. A record is released once no tap can bring an older
+ * one: each empty tap must have a watermark past it. Only `tick` moves the watermark of a tap that is idle.
+ *
+ * Within one tap the order of the capture stands, whatever its stamps say.
+ */
+interface Tap {
+  rows: number[];
+  /** Position of the next row in `rows`. */
+  head: number;
+  /** Time by which the next row is ordered: never before the row that went ahead of it. */
+  key: number;
+  /** Key of the last row that was taken: the next one is not ordered before it. */
+  floor: number;
+  /** The tap has promised to bring nothing older. Decides when others may go, never how its own rows are ordered. */
+  watermark: number;
+  ended: boolean;
+}
+
+export class Merge {
+  readonly #times: (row: number) => number;
+  readonly #taps: Tap[] = [];
+  /** Taps with rows, as a heap by (key, tap). */
+  readonly #heap: number[] = [];
+  #waiting = 0;
+  /** Order of the last row that was released. */
+  #lastKey = Number.NEGATIVE_INFINITY;
+  #lastTap = -1;
+
+  /** @param times nanoseconds of a row */
+  constructor(times: (row: number) => number) {
+    this.#times = times;
+  }
+
+  /** @returns number of the tap: ties go to the lower one */
+  add(): number {
+    this.#taps.push({
+      rows: [],
+      head: 0,
+      key: 0,
+      floor: Number.NEGATIVE_INFINITY,
+      watermark: Number.NEGATIVE_INFINITY,
+      ended: false,
+    });
+    return this.#taps.length - 1;
+  }
+
+  /** Rows that wait. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Taps that must deliver before anything more can be released. */
+  starving(): number[] {
+    return this.#taps.flatMap((tap, number) => (tap.head === tap.rows.length && !tap.ended ? [number] : []));
+  }
+
+  push(number: number, row: number): void {
+    const tap = this.#tap(number);
+    const empty = tap.head === tap.rows.length;
+    tap.rows.push(row);
+    this.#waiting++;
+    if (!empty) return;
+    tap.key = Math.max(tap.floor, this.#times(row));
+    this.#up(number);
+  }
+
+  /** Nothing older than `time` will come from this tap. */
+  advance(number: number, time: number): void {
+    const tap = this.#tap(number);
+    if (time > tap.watermark) tap.watermark = time;
+  }
+
+  end(number: number): void {
+    this.#tap(number).ended = true;
+  }
+
+  /** Next row of a tap, -1 where it has none. */
+  headOf(number: number): number {
+    const tap = this.#tap(number);
+    return tap.rows[tap.head] ?? -1;
+  }
+
+  /** Next row of one tap out of turn, -1 where it has none. */
+  takeFrom(number: number): number {
+    const at = this.#heap.indexOf(number);
+    if (at < 0) return -1;
+    return this.#take(at);
+  }
+
+  /**
+   * Next row if its turn has come, else -1.
+   * @param force release it although a tap might still bring an older one
+   * @param late called with the tap before a row that comes after its turn
+   */
+  next(force: boolean, blocked?: (tap: number) => boolean, late?: (tap: number) => void): number {
+    let at = 0;
+    if (blocked) {
+      at = this.#firstFree(blocked);
+      if (at < 0) return -1;
+    }
+    const number = this.#heap[at];
+    if (number === undefined) return -1;
+    const tap = this.#tap(number);
+    if (!force && !this.#ripe(tap.key, number)) return -1;
+    if (tap.key < this.#lastKey || (tap.key === this.#lastKey && number < this.#lastTap)) late?.(number);
+    else {
+      this.#lastKey = tap.key;
+      this.#lastTap = number;
+    }
+    return this.#take(at);
+  }
+
+  #firstFree(blocked: (tap: number) => boolean): number {
+    let best = -1;
+    for (let at = 0; at < this.#heap.length; at++) {
+      if (blocked(this.#heap[at] ?? 0)) continue;
+      if (best < 0 || this.#before(this.#heap[at] ?? 0, this.#heap[best] ?? 0)) best = at;
+      if (at === 0) break;
+    }
+    return best;
+  }
+
+  /** Whether no empty tap can bring a row that is ordered before (key, tap). */
+  #ripe(key: number, number: number): boolean {
+    if (this.#heap.length === this.#taps.length) return true;
+    for (let other = 0; other < this.#taps.length; other++) {
+      const tap = this.#tap(other);
+      if (tap.head < tap.rows.length || tap.ended) continue;
+      if (tap.watermark < key || (tap.watermark === key && other < number)) return false;
+    }
+    return true;
+  }
+
+  #take(at: number): number {
+    const number = this.#heap[at] ?? 0;
+    const tap = this.#tap(number);
+    const row = tap.rows[tap.head] ?? -1;
+    tap.head++;
+    this.#waiting--;
+    tap.floor = tap.key;
+    tap.watermark = Math.max(tap.watermark, tap.key);
+    const following = tap.rows[tap.head];
+    if (following === undefined) {
+      tap.rows.length = 0;
+      tap.head = 0;
+      this.#remove(at);
+    } else {
+      if (tap.head > 4096 && tap.head * 2 > tap.rows.length) {
+        tap.rows = tap.rows.slice(tap.head);
+        tap.head = 0;
+      }
+      tap.key = Math.max(tap.floor, this.#times(following));
+      this.#down(at);
+    }
+    return row;
+  }
+
+  #remove(at: number): void {
+    const last = this.#heap.pop();
+    if (last === undefined || at === this.#heap.length) return;
+    this.#heap[at] = last;
+    this.#down(at);
+    this.#rise(at);
+  }
+
+  #up(number: number): void {
+    this.#heap.push(number);
+    this.#rise(this.#heap.length - 1);
+  }
+
+  #rise(from: number): void {
+    const heap = this.#heap;
+    for (let at = from; at > 0;) {
+      const parent = (at - 1) >> 1;
+      if (!this.#before(heap[at] ?? 0, heap[parent] ?? 0)) return;
+      [heap[at], heap[parent]] = [heap[parent] ?? 0, heap[at] ?? 0];
+      at = parent;
+    }
+  }
+
+  #down(from: number): void {
+    const heap = this.#heap;
+    for (let at = from; ;) {
+      const left = at * 2 + 1;
+      if (left >= heap.length) return;
+      const right = left + 1;
+      const child = right < heap.length && this.#before(heap[right] ?? 0, heap[left] ?? 0) ? right : left;
+      if (!this.#before(heap[child] ?? 0, heap[at] ?? 0)) return;
+      [heap[at], heap[child]] = [heap[child] ?? 0, heap[at] ?? 0];
+      at = child;
+    }
+  }
+
+  #before(a: number, b: number): boolean {
+    const keyA = this.#tap(a).key;
+    const keyB = this.#tap(b).key;
+    return keyA < keyB || (keyA === keyB && a < b);
+  }
+
+  #tap(number: number): Tap {
+    const tap = this.#taps[number];
+    if (!tap) throw new RangeError(`there is no tap ${number}`);
+    return tap;
+  }
+}

@@ -1,0 +1,95 @@
+/** A saved trace: the same captures and the input log give the same events, however the bytes are cut into chunks. */
+import { type CoreOptions, TraceCore } from "./core.js";
+import { Feed, type TapSource } from "./feed.js";
+import type { OpenReader } from "../packet/open.js";
+import type { LogEntry } from "./log.js";
+import { Merge } from "./merge.js";
+
+export interface Replay {
+  readonly core: TraceCore;
+  /** Taps in the order in which the live trace made them. */
+  tap(source: TapSource, open?: OpenReader): ReplayTap;
+  /** Taps whose next chunk is needed. Empty: the replay is over. */
+  hungry(): readonly ReplayTap[];
+}
+
+export interface ReplayTap {
+  readonly number: number;
+  push(chunk: Uint8Array): void;
+  end(): void;
+}
+
+/** @param log entries in order; without any (captures that others made), the stamps alone decide */
+export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = []): Replay {
+  const core = new TraceCore(options);
+  const merge = new Merge((row) => core.columns.time[row] ?? 0);
+  const entries = [...log];
+  const lateRecords = new Set(
+    entries.flatMap((entry) => ("late" in entry ? [`${entry.late.tap}/${entry.late.record}`] : [])),
+  );
+  const taps: ReplayTap[] = [];
+  let position = 0;
+  let over = false;
+  const blocked = (tap: number): boolean => {
+    if (lateRecords.size === 0) return false;
+    return lateRecords.has(`${tap}/${core.columns.record[merge.headOf(tap)] ?? -1}`);
+  };
+  const finish = (): void => {
+    over = true;
+    core.end();
+  };
+  /** @returns whether the entry was applied; a late record may still have to be read */
+  const apply = (entry: LogEntry): boolean => {
+    if ("tick" in entry) core.tick(entry.tick);
+    else if ("conntrack" in entry) core.conntrack(entry.conntrack);
+    else if ("drops" in entry) core.drops(entry.drops.hop, entry.drops.records);
+    else if ("end" in entry) finish();
+    else {
+      const row = merge.takeFrom(entry.late.tap);
+      if (row < 0) return false;
+      lateRecords.delete(`${entry.late.tap}/${entry.late.record}`);
+      core.record(row);
+    }
+    return true;
+  };
+  const pump = (): void => {
+    while (!over) {
+      const entry = entries[position];
+      if (entry !== undefined && entry.at <= core.received) {
+        if (!apply(entry)) return;
+        position++;
+        continue;
+      }
+      const row = merge.next(false, blocked);
+      if (row < 0) break;
+      core.record(row);
+    }
+    if (!over && merge.waiting === 0 && merge.starving().length === 0 && position >= entries.length) finish();
+  };
+  return {
+    core,
+    tap(source, open) {
+      const feed = new Feed(core, merge, options.epoch, source, open);
+      const tap: ReplayTap = {
+        number: feed.tap,
+        push(chunk) {
+          feed.push(chunk);
+          pump();
+        },
+        end() {
+          try {
+            feed.end();
+          } finally {
+            pump();
+          }
+        },
+      };
+      taps.push(tap);
+      return tap;
+    },
+    hungry() {
+      if (over) return [];
+      return merge.starving().flatMap((number) => taps[number] ?? []);
+    },
+  };
+}

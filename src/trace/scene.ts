@@ -1,0 +1,89 @@
+/** The topology as the correlator needs it: by hop number, with the questions it asks for each sighting precomputed. */
+import type { Hop } from "../model/hop.js";
+import { hopName } from "../model/hop.js";
+import type { Snapshot } from "../model/snapshot.js";
+import { Network, type Place } from "../path/network.js";
+import { reach, type Reach } from "../path/reach.js";
+import type { Address } from "../path/prefix.js";
+import { type AddressBook, macNumber } from "../packet/address.js";
+
+export class Scene {
+  readonly network: Network;
+  readonly hops: readonly Hop[];
+  readonly names: readonly string[];
+  /** By hop; undefined where the snapshot does not know the interface. */
+  readonly places: readonly (Place | undefined)[];
+  readonly reach: Reach;
+  /** By hop: number of its node. Nodes that the snapshot does not know have numbers as well. */
+  readonly nodes: Uint16Array;
+  /** By hop: 1 for a port of a bridge, which takes no part in layer 3. */
+  readonly ports: Uint8Array;
+  /** By hop: 1 where the way leads out of the snapshot. */
+  readonly outward: Uint8Array;
+  readonly macs: Float64Array;
+  readonly #nodeNumbers = new Map<string, number>();
+  readonly #nat: boolean[] = [];
+  readonly #book: AddressBook;
+  readonly #local = new Map<number, boolean>();
+
+  constructor(snapshot: Snapshot, hops: readonly Hop[], book: AddressBook) {
+    this.network = new Network(snapshot);
+    this.hops = hops;
+    this.names = hops.map(hopName);
+    this.places = hops.map((hop) => this.network.place(hop.node, hop.interface));
+    this.reach = reach(this.network, this.places);
+    this.#book = book;
+    for (const node of snapshot.nodes) {
+      const number = this.nodeNumber(node.name);
+      this.#nat[number] =
+        node.conntrack.length > 0 ||
+        node.nftables.some((table) => table.chains.some((chain) => chain.hook?.type === "nat"));
+    }
+    this.nodes = Uint16Array.from(hops, (hop) => this.nodeNumber(hop.node));
+    this.ports = Uint8Array.from(this.places, (place) => (place?.master ? 1 : 0));
+    this.outward = Uint8Array.from(this.places, (place) =>
+      place && !place.peer && !place.master && place.ports.length === 0 && !place.interface.bridge && !place.loopback
+        ? 1
+        : 0,
+    );
+    this.macs = Float64Array.from(hops, (hop) => (hop.mac === undefined ? -1 : macNumber(hop.mac)));
+  }
+
+  /** Numbers are given on first use: conntrack may tell of nodes without hops. */
+  nodeNumber(name: string): number {
+    const known = this.#nodeNumbers.get(name);
+    if (known !== undefined) return known;
+    const number = this.#nodeNumbers.size;
+    this.#nodeNumbers.set(name, number);
+    return number;
+  }
+
+  nodeName(number: number): string {
+    for (const [name, known] of this.#nodeNumbers) if (known === number) return name;
+    return "";
+  }
+
+  /** Whether the node may change addresses: it has NAT chains, or conntrack entries. */
+  translates(node: number): boolean {
+    return this.#nat[node] ?? true;
+  }
+
+  sawConntrack(node: number): void {
+    this.#nat[node] = true;
+  }
+
+  /** Whether an address belongs to the node itself. */
+  isLocal(node: number, family: number, address: number): boolean {
+    const key = (node * 2 + (family === 6 ? 1 : 0)) * 0x1_0000_0000 + address;
+    const known = this.#local.get(key);
+    if (known !== undefined) return known;
+    const local = this.network.localPlace(this.nodeName(node), this.address(family, address)) !== undefined;
+    if (this.#local.size > 65_536) this.#local.clear();
+    this.#local.set(key, local);
+    return local;
+  }
+
+  address(family: number, number: number): Address {
+    return { family: family === 6 ? 6 : 4, value: this.#book.value(family, number) };
+  }
+}

@@ -1,0 +1,104 @@
+/** A live trace: taps in, events out, and a log from which a replay gives the same events. */
+import type { ConntrackEvent } from "../model/conntrack.js";
+import { type CoreOptions, TraceCore } from "./core.js";
+import { Feed, type TapSource } from "./feed.js";
+import type { OpenReader } from "../packet/open.js";
+import type { LogEntry } from "./log.js";
+import { Merge } from "./merge.js";
+
+export interface TraceOptions extends CoreOptions {
+  /** Takes the input log, entry by entry, to be saved beside the captures. */
+  readonly log?: (entry: LogEntry) => void;
+}
+
+/** One capture of the trace. Taps have numbers in the order in which they were made; a replay makes them likewise. */
+export interface TraceTap {
+  readonly number: number;
+  /** A piece of the capture, of any size. @throws CaptureError; what came before it counts */
+  push(chunk: Uint8Array): void;
+  /** The tap lost records since the last call. */
+  lost(records: number): void;
+  /** Nothing more comes. @throws CaptureError where the capture ends inside a record; the tap is over all the same */
+  end(): void;
+}
+
+export interface Trace {
+  readonly core: TraceCore;
+  tap(source: TapSource, open?: OpenReader): TraceTap;
+  conntrack(event: ConntrackEvent): void;
+  /**
+   * The wall clock: every tap has delivered what it saw before `time` (nanoseconds since the epoch). Let it trail the
+   * clock by the delay of the taps, and call it a few times a second.
+   */
+  tick(time: number): void;
+  /** Takes what still waits and closes every packet and exchange. */
+  end(): void;
+}
+
+export function createTrace(options: TraceOptions): Trace {
+  const core = new TraceCore(options);
+  const merge = new Merge((row) => core.columns.time[row] ?? 0);
+  const limit = options.window ?? 262_144;
+  const feeds: Feed[] = [];
+  let late = -1;
+  const onLate = (tap: number): void => {
+    late = tap;
+  };
+  const drain = (everything: boolean): void => {
+    for (;;) {
+      const row = merge.next(everything || merge.waiting > limit, undefined, onLate);
+      if (row < 0) return;
+      if (late >= 0) {
+        options.log?.({ at: core.received, late: { tap: late, record: core.columns.record[row] ?? 0 } });
+        late = -1;
+      }
+      core.record(row);
+    }
+  };
+  return {
+    core,
+    tap(source, open) {
+      const feed = new Feed(core, merge, options.epoch, source, open);
+      feeds.push(feed);
+      return {
+        number: feed.tap,
+        push(chunk) {
+          try {
+            feed.push(chunk);
+          } finally {
+            drain(false);
+          }
+        },
+        lost(records) {
+          if (records <= 0) return;
+          for (const hop of feed.hops) {
+            options.log?.({ at: core.received, drops: { hop, records } });
+            core.drops(hop, records);
+          }
+        },
+        end() {
+          try {
+            feed.end();
+          } finally {
+            drain(false);
+          }
+        },
+      };
+    },
+    conntrack(event) {
+      options.log?.({ at: core.received, conntrack: event });
+      core.conntrack(event);
+    },
+    tick(time) {
+      for (const feed of feeds) merge.advance(feed.tap, time);
+      drain(false);
+      options.log?.({ at: core.received, tick: time });
+      core.tick(time);
+    },
+    end() {
+      drain(true);
+      options.log?.({ at: core.received, end: true });
+      core.end();
+    },
+  };
+}

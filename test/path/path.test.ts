@@ -1,0 +1,76 @@
+import { spawnSync } from "node:child_process";
+import test from "ava";
+import type { TraceFilter } from "../../src/model/trace.js";
+import { hopName } from "../../src/model/hop.js";
+import { hops } from "../../src/path/hops.js";
+import { addressText, contains, parseAddress, parsePrefix } from "../../src/path/prefix.js";
+import { sameService, tapFilter } from "../../src/path/tap-filter.js";
+import { dockerBridge } from "./docker-bridge.js";
+
+const nothing: TraceFilter = { ports: [], hosts: [], protocols: [] };
+
+test("hops stand in path order, without loopback", (t) => {
+  const order = ["client:eth0", "host:eth0", "host:yapc0", "host:vethweb", "web:eth0"];
+  t.deepEqual(hops(dockerBridge).map(hopName), order);
+  t.deepEqual(hops(dockerBridge, { from: "client", to: "web" }).map(hopName), order);
+  t.deepEqual(hops(dockerBridge, { from: "web" }).map(hopName), [
+    "web:eth0",
+    "host:vethweb",
+    "host:yapc0",
+    "host:eth0",
+    "client:eth0",
+  ]);
+  t.true(hops(dockerBridge, { loopback: true }).map(hopName).includes("web:lo"));
+});
+
+test("a port means the service on either side of NAT", (t) => {
+  t.deepEqual(sameService([80], dockerBridge), [80, 8080]);
+  t.deepEqual(sameService([8081], dockerBridge), [81, 8081]);
+  t.deepEqual(sameService([22], dockerBridge), [22]);
+});
+
+const filters: readonly TraceFilter[] = [
+  { ...nothing, ports: [80] },
+  { ...nothing, ports: [80, 443], hosts: ["10.0.0.10"] },
+  { ...nothing, hosts: ["203.0.113.2", "fd00:10::10"] },
+  { ...nothing, protocols: ["tcp"], ports: [80] },
+  { ...nothing, protocols: ["arp"] },
+  { ...nothing, protocols: ["icmp", "icmpv6", "arp"] },
+  { ...nothing, protocols: ["sctp", "47", "gre"], hosts: ["10.0.0.1"] },
+];
+
+for (const [index, filter] of filters.entries()) {
+  test(`tcpdump compiles tap filter ${index}`, (t) => {
+    const hop = hops(dockerBridge)[1]!;
+    const text = tapFilter(hop, filter, dockerBridge);
+    for (const type of ["EN10MB", "LINUX_SLL2"]) {
+      const run = spawnSync("tcpdump", ["-y", type, "-d", text], { encoding: "utf8" });
+      if (run.error) {
+        t.log("skipped: tcpdump is not installed");
+        t.pass();
+        return;
+      }
+      t.is(run.status, 0, `${text}\n${run.stderr}`);
+    }
+  });
+}
+
+test("no filter asks for everything, a raw one is given as it is", (t) => {
+  const hop = hops(dockerBridge)[0]!;
+  t.is(tapFilter(hop, nothing, dockerBridge), "");
+  t.is(tapFilter(hop, { ...nothing, raw: "tcp port 7" }, dockerBridge), "tcp port 7");
+});
+
+test("addresses and prefixes", (t) => {
+  for (const text of ["0.0.0.0", "10.0.0.1", "255.255.255.255", "::", "::1", "fd00:10::10", "2001:db8:0:1:1:1:1:1"]) {
+    t.is(addressText(parseAddress(text)!), text);
+  }
+  t.is(addressText(parseAddress("::ffff:1.2.3.4")!), "::ffff:102:304");
+  for (const text of ["", "1.2.3", "1.2.3.256", "1::2::3", "g::", "1:2:3:4:5:6:7", "1.2.3.4.5"]) {
+    t.is(parseAddress(text), undefined, text);
+  }
+  t.true(contains(parsePrefix("10.0.0.0/24")!, parseAddress("10.0.0.255")!));
+  t.false(contains(parsePrefix("10.0.0.0/24")!, parseAddress("10.0.1.0")!));
+  t.true(contains(parsePrefix("::/0")!, parseAddress("fd00::1")!));
+  t.is(parsePrefix("10.0.0.0/33"), undefined);
+});

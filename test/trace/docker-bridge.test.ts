@@ -1,0 +1,349 @@
+import test from "ava";
+import type { ExchangeEvent, PacketEvent, TraceEvent } from "../../src/model/trace.js";
+import { hops } from "../../src/path/hops.js";
+import { pcapHeader, pcapRecord } from "../../src/packet/pcap.js";
+import { createReplay } from "../../src/trace/replay.js";
+import { createTrace, type Trace, type TraceTap } from "../../src/trace/trace.js";
+import { noFilter } from "../../src/trace/core.js";
+import type { LogEntry } from "../../src/trace/log.js";
+import { dockerBridge, macs } from "../path/docker-bridge.js";
+import { arp, echo, flag, icmpError, ip, tcp, type TcpOptions, udp } from "./frames.js";
+
+const epoch = 1_700_000_000_000_000_000n;
+const names = ["client:eth0", "host:eth0", "host:yapc0", "host:vethweb", "web:eth0"];
+
+/** A trace of docker-bridge whose taps are written to by hand. */
+class Bench {
+  readonly events: TraceEvent[] = [];
+  readonly log: LogEntry[] = [];
+  readonly captures: Uint8Array[][] = names.map(() => [pcapHeader(1)]);
+  readonly trace: Trace;
+  readonly taps: TraceTap[];
+
+  constructor(filter = noFilter) {
+    const list = hops(dockerBridge, { from: "client", to: "web" });
+    this.trace = createTrace({
+      snapshot: dockerBridge,
+      hops: list,
+      filter,
+      epoch,
+      emit: (event) => this.events.push(event),
+      log: (entry) => this.log.push(entry),
+    });
+    this.taps = list.map((_, hop) => this.trace.tap({ hop }));
+    for (const tap of this.taps) tap.push(pcapHeader(1));
+  }
+
+  /** @param time nanoseconds */
+  see(hop: string, time: number, frame: Uint8Array): void {
+    const number = names.indexOf(hop);
+    const record = pcapRecord(epoch + BigInt(time), frame);
+    this.captures[number]!.push(record);
+    this.taps[number]!.push(record);
+  }
+
+  end(): void {
+    for (const tap of this.taps) tap.end();
+    this.trace.end();
+  }
+
+  get packets(): PacketEvent[] {
+    return this.events.filter((event): event is PacketEvent => event.type === "packet").sort((a, b) => a.id - b.id);
+  }
+
+  get exchanges(): ExchangeEvent[] {
+    return this.events.filter((event): event is ExchangeEvent => event.type === "exchange");
+  }
+}
+
+type Segment = Pick<TcpOptions, "sequence" | "acknowledgement" | "flags" | "payload" | "id">;
+
+/** A segment of the client to the published port, at each of its five hops. */
+function request(bench: Bench, start: number, segment: Segment, upTo = 5, published = 8080, inside = 80): void {
+  const outer = { source: "203.0.113.2", sourcePort: 40000, destination: "203.0.113.1", destinationPort: published };
+  const inner = { source: "203.0.113.2", sourcePort: 40000, destination: "10.0.0.10", destinationPort: inside };
+  const wire = { sourceMac: macs.client, destinationMac: macs.host };
+  const lan = { sourceMac: macs.bridge, destinationMac: macs.web };
+  const frames = [
+    tcp({ ...outer, ...wire, ...segment }),
+    tcp({ ...outer, ...wire, ...segment }),
+    tcp({ ...inner, ...lan, ...segment, ttl: 63 }),
+    tcp({ ...inner, ...lan, ...segment, ttl: 63 }),
+    tcp({ ...inner, ...lan, ...segment, ttl: 63 }),
+  ];
+  for (const [index, frame] of frames.slice(0, upTo).entries()) bench.see(names[index]!, start + index * 2000, frame);
+}
+
+/** A segment of the server back to the client. The bridge shows it with the stamp of its port. */
+function answer(bench: Bench, start: number, segment: Segment, port = 80, published = 8080): void {
+  const inner = { source: "10.0.0.10", sourcePort: port, destination: "203.0.113.2", destinationPort: 40000 };
+  const outer = { source: "203.0.113.1", sourcePort: published, destination: "203.0.113.2", destinationPort: 40000 };
+  const lan = { sourceMac: macs.web, destinationMac: macs.bridge };
+  const wire = { sourceMac: macs.host, destinationMac: macs.client };
+  bench.see("web:eth0", start, tcp({ ...inner, ...lan, ...segment }));
+  bench.see("host:yapc0", start + 2000, tcp({ ...inner, ...lan, ...segment }));
+  bench.see("host:vethweb", start + 2000, tcp({ ...inner, ...lan, ...segment }));
+  bench.see("host:eth0", start + 4000, tcp({ ...outer, ...wire, ...segment, ttl: 63 }));
+  bench.see("client:eth0", start + 6000, tcp({ ...outer, ...wire, ...segment, ttl: 63 }));
+}
+
+/** Handshake, request, answer, and the end of the connection from both sides. */
+function connection(bench: Bench): void {
+  request(bench, 1e6, { id: 100, sequence: 1000, flags: flag.syn });
+  answer(bench, 1.1e6, { id: 0, sequence: 9000, acknowledgement: 1001, flags: flag.syn | flag.ack });
+  request(bench, 1.2e6, { id: 101, sequence: 1001, acknowledgement: 9001, flags: flag.ack });
+  request(bench, 1.3e6, { id: 102, sequence: 1001, acknowledgement: 9001, flags: flag.psh | flag.ack, payload: 73 });
+  answer(bench, 1.4e6, { id: 7, sequence: 9001, acknowledgement: 1074, flags: flag.psh | flag.ack, payload: 200 });
+  request(bench, 1.5e6, { id: 103, sequence: 1074, acknowledgement: 9201, flags: flag.fin | flag.ack });
+  answer(bench, 1.6e6, { id: 8, sequence: 9201, acknowledgement: 1075, flags: flag.fin | flag.ack });
+  request(bench, 1.7e6, { id: 104, sequence: 1075, acknowledgement: 9202, flags: flag.ack });
+}
+
+test("a connection through DNAT is one packet a segment, in path order, with its rewrites", (t) => {
+  const bench = new Bench();
+  connection(bench);
+  bench.end();
+  const { packets, exchanges } = bench;
+  t.is(packets.length, 8);
+  t.deepEqual(
+    packets.map((packet) => packet.sightings.map((one) => one.hop)),
+    packets.map((packet) => (packet.direction === "request" ? names : [...names].reverse())),
+  );
+  t.true(packets.every((packet) => packet.verdict.kind === "delivered"));
+  t.is(packets[3]!.summary, "PSH ACK 73 B");
+  t.deepEqual(packets[0]!.rewrites, [
+    { kind: "dnat", between: ["host:eth0", "host:yapc0"], from: "203.0.113.1:8080", to: "10.0.0.10:80" },
+    { kind: "ttl", between: ["host:eth0", "host:yapc0"], from: "64", to: "63" },
+    {
+      kind: "mac",
+      between: ["host:eth0", "host:yapc0"],
+      from: `${macs.client} > ${macs.host}`,
+      to: `${macs.bridge} > ${macs.web}`,
+    },
+  ]);
+  t.deepEqual(
+    packets[1]!.rewrites.filter((one) => one.kind === "snat"),
+    [{ kind: "snat", between: ["host:yapc0", "host:eth0"], from: "10.0.0.10:80", to: "203.0.113.1:8080" }],
+  );
+  // Without conntrack's word the first join is `strong`; what it taught makes the next ones `exact`.
+  t.deepEqual(
+    packets.map((packet) => packet.match),
+    ["strong", "strong", "exact", "exact", "exact", "exact", "exact", "exact"],
+  );
+  t.deepEqual(
+    exchanges.map(({ client, server, translated, packets: count, verdict }) => ({
+      client,
+      server,
+      translated,
+      count,
+      verdict,
+    })),
+    [
+      {
+        client: "203.0.113.2:40000",
+        server: "203.0.113.1:8080",
+        translated: { client: "203.0.113.2:40000", server: "10.0.0.10:80" },
+        count: 8,
+        verdict: "answered",
+      },
+    ],
+  );
+});
+
+test("--port 80 keeps a packet whose port is 80 at one hop only", (t) => {
+  const bench = new Bench({ ports: [80], hosts: [], protocols: [] });
+  connection(bench);
+  request(bench, 5e6, { id: 300, sequence: 1, flags: flag.syn }, 5, 8081, 81);
+  bench.end();
+  t.is(bench.packets.length, 8);
+  t.is(bench.exchanges.length, 1);
+});
+
+test("a segment that a rule drops ends between two hops, by that rule", (t) => {
+  const bench = new Bench();
+  request(bench, 1e6, { id: 100, sequence: 1000, flags: flag.syn }, 2, 8081, 81);
+  bench.end();
+  const text = "nft rule 'no 81' (inet yapc_filter, forward, handle 7)";
+  t.deepEqual(bench.packets[0]!.verdict, {
+    kind: "dropped",
+    after: "host:eth0",
+    before: "host:yapc0",
+    cause: { code: "nft-drop", text, evidence: [{ source: "configuration", strength: "sign", text }] },
+  });
+  t.is(bench.exchanges[0]!.verdict, "unanswered");
+  t.is(bench.exchanges[0]!.reason, `the request was dropped between host:eth0 and host:yapc0 by ${text}`);
+});
+
+test("a closed port: the SYN is refused by the node that sent the RST", (t) => {
+  const bench = new Bench();
+  request(bench, 1e6, { id: 100, sequence: 1000, flags: flag.syn });
+  answer(bench, 1.1e6, { id: 0, sequence: 0, acknowledgement: 1001, flags: flag.rst | flag.ack });
+  bench.end();
+  t.deepEqual(bench.packets[0]!.verdict, { kind: "refused", by: "web", reason: "RST" });
+  t.is(bench.packets[1]!.verdict.kind, "delivered");
+  t.is(bench.exchanges[0]!.verdict, "refused");
+  t.is(bench.exchanges[0]!.reason, "web: RST");
+});
+
+test("an ICMP error refuses the datagram it quotes, across NAT", (t) => {
+  const bench = new Bench();
+  const inner = { source: "10.0.0.10", sourcePort: 5000, destination: "203.0.113.2", destinationPort: 53 };
+  const outer = { source: "203.0.113.1", sourcePort: 5000, destination: "203.0.113.2", destinationPort: 53 };
+  const lan = { sourceMac: macs.web, destinationMac: macs.bridge };
+  const wire = { sourceMac: macs.host, destinationMac: macs.client };
+  const payload = Uint8Array.from([1, 2, 3, 4]);
+  for (const hop of ["web:eth0", "host:vethweb", "host:yapc0"]) {
+    bench.see(hop, 1000 * (5 - names.indexOf(hop)), udp({ ...inner, ...lan, id: 9, payload }));
+  }
+  bench.see("host:eth0", 6000, udp({ ...outer, ...wire, id: 9, ttl: 63, payload }));
+  bench.see("client:eth0", 7000, udp({ ...outer, ...wire, id: 9, ttl: 63, payload }));
+  const quote = (ends: typeof outer) => ip({ ...ends, id: 9 }, 17, udp({ ...ends, payload }).slice(34));
+  const back = { source: "203.0.113.2", sourceMac: macs.client, destinationMac: macs.host };
+  const home = { source: "203.0.113.2", sourceMac: macs.bridge, destinationMac: macs.web, ttl: 63 };
+  bench.see("client:eth0", 10000, icmpError({ ...back, destination: "203.0.113.1", id: 50 }, 3, 3, quote(outer)));
+  bench.see("host:eth0", 11000, icmpError({ ...back, destination: "203.0.113.1", id: 50 }, 3, 3, quote(outer)));
+  for (const [index, hop] of ["host:yapc0", "host:vethweb", "web:eth0"].entries()) {
+    bench.see(hop, 12000 + index * 1000, icmpError({ ...home, destination: "10.0.0.10", id: 50 }, 3, 3, quote(inner)));
+  }
+  bench.end();
+  t.is(bench.packets.length, 2);
+  t.deepEqual(bench.packets[0]!.verdict, { kind: "refused", by: "client", reason: "ICMP port unreachable" });
+  t.is(bench.packets[1]!.sightings.length, 5);
+  t.is(bench.packets[1]!.verdict.kind, "delivered");
+  t.is(bench.exchanges.length, 1);
+  t.is(bench.exchanges[0]!.verdict, "refused");
+});
+
+test("ping of the bridge address; the port and the bridge carry one stamp", (t) => {
+  const bench = new Bench();
+  const lan = { sourceMac: macs.web, destinationMac: macs.bridge };
+  const frame = echo({ source: "10.0.0.10", destination: "10.0.0.1", ...lan, id: 77, identifier: 3 });
+  bench.see("web:eth0", 1000, frame);
+  bench.see("host:yapc0", 3000, frame);
+  bench.see("host:vethweb", 3000, frame);
+  const back = echo({
+    source: "10.0.0.1",
+    destination: "10.0.0.10",
+    sourceMac: macs.bridge,
+    destinationMac: macs.web,
+    id: 78,
+    identifier: 3,
+    reply: true,
+  });
+  bench.see("host:yapc0", 5000, back);
+  bench.see("host:vethweb", 6000, back);
+  bench.see("web:eth0", 7000, back);
+  bench.end();
+  t.deepEqual(
+    bench.packets.map((packet) => packet.sightings.map((one) => one.hop)),
+    [
+      ["web:eth0", "host:vethweb", "host:yapc0"],
+      ["host:yapc0", "host:vethweb", "web:eth0"],
+    ],
+  );
+  t.deepEqual(
+    bench.packets.map((packet) => [packet.summary, packet.verdict.kind, packet.match]),
+    [
+      ["echo request 1", "delivered", "exact"],
+      ["echo reply 1", "delivered", "exact"],
+    ],
+  );
+  t.is(bench.exchanges[0]!.verdict, "answered");
+});
+
+test("an ARP question and its answer", (t) => {
+  const bench = new Bench();
+  const host = { mac: macs.bridge, address: "10.0.0.1" };
+  const web = { mac: macs.web, address: "10.0.0.10" };
+  for (const [index, hop] of ["host:yapc0", "host:vethweb", "web:eth0"].entries()) {
+    bench.see(hop, 1000 + index * 1000, arp(1, host, { address: web.address }));
+  }
+  for (const [index, hop] of ["web:eth0", "host:vethweb", "host:yapc0"].entries()) {
+    bench.see(hop, 5000 + index * 1000, arp(2, web, host));
+  }
+  bench.end();
+  t.deepEqual(
+    bench.packets.map((packet) => [packet.summary, packet.sightings.length, packet.verdict.kind]),
+    [
+      ["who-has 10.0.0.10", 3, "delivered"],
+      ["10.0.0.10 is-at", 3, "delivered"],
+    ],
+  );
+  t.deepEqual(
+    bench.exchanges.map((one) => [one.protocol, one.client, one.server, one.verdict]),
+    [["arp", "10.0.0.1", "10.0.0.10", "answered"]],
+  );
+});
+
+test("conntrack that speaks after the packet was seen on both sides makes the next joins exact", (t) => {
+  const bench = new Bench();
+  request(bench, 1e6, { id: 100, sequence: 1000, flags: flag.syn });
+  bench.trace.conntrack({
+    kind: "new",
+    node: "host",
+    flow: {
+      id: 1,
+      zone: 0,
+      family: 4,
+      original: {
+        source: "203.0.113.2",
+        destination: "203.0.113.1",
+        protocol: 6,
+        sourcePort: 40000,
+        destinationPort: 8080,
+      },
+      reply: { source: "10.0.0.10", destination: "203.0.113.2", protocol: 6, sourcePort: 80, destinationPort: 40000 },
+      status: 0x20,
+    },
+  });
+  request(bench, 1.2e6, { id: 101, sequence: 1001, acknowledgement: 9001, flags: flag.ack });
+  bench.end();
+  t.is(bench.packets[1]!.match, "exact");
+  t.is(bench.exchanges.length, 1);
+});
+
+test("a tap that lost records makes the loss unknown", (t) => {
+  const bench = new Bench();
+  request(bench, 1e6, { id: 100, sequence: 1000, flags: flag.syn }, 2);
+  bench.taps[2]!.lost(3);
+  bench.end();
+  t.deepEqual(bench.packets[0]!.verdict, { kind: "unknown", reason: "the tap of host:yapc0 lost 3 records" });
+});
+
+test("a saved trace replays to the same events", (t) => {
+  const bench = new Bench();
+  connection(bench);
+  // An idle tap is moved on by the clock; then it brings an older record after all.
+  bench.see("client:eth0", 2.9e6, echo({ source: "203.0.113.2", destination: "203.0.113.1", id: 5 }));
+  bench.trace.tick(3e6);
+  bench.see(
+    "host:eth0",
+    2.5e6,
+    tcp({ source: "203.0.113.2", destination: "203.0.113.1", sourcePort: 1, destinationPort: 2 }),
+  );
+  request(bench, 4e6, { id: 200, sequence: 5, flags: flag.syn }, 2, 8081, 81);
+  bench.trace.tick(3e9);
+  bench.end();
+  const replayed: TraceEvent[] = [];
+  const replay = createReplay(
+    {
+      snapshot: dockerBridge,
+      hops: hops(dockerBridge, { from: "client", to: "web" }),
+      filter: noFilter,
+      epoch,
+      emit: (event) => replayed.push(event),
+    },
+    bench.log,
+  );
+  const unread = bench.captures.map((chunks) => [...chunks]);
+  for (const hop of unread.keys()) replay.tap({ hop });
+  for (let hungry = replay.hungry(); hungry.length > 0; hungry = replay.hungry()) {
+    for (const tap of hungry) {
+      const chunk = unread[tap.number]!.shift();
+      if (chunk) tap.push(chunk);
+      else tap.end();
+    }
+  }
+  t.deepEqual(replayed, bench.events);
+  t.true(bench.log.some((entry) => "late" in entry));
+});

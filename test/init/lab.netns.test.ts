@@ -263,6 +263,7 @@ test("shutdown ends every process, also one that left its session; gone settles 
   await init.shutdown();
   await second.gone;
   t.false(alive(stubborn.pid));
+  await init.shutdown(); // nothing is left to do
   t.true(await until(() => !alive(init.pid))); // a zombie until the machine's PID 1 takes notice
 });
 

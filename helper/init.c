@@ -430,10 +430,13 @@ static void take_signal(struct source *s) {
 static int listen_for_clients(void) {
   struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "init.sock"};
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0 || chdir(state_folder)) return fail("enter the state folder", state_folder); /* a path has no limit there */
+  if (fd < 0 || chdir(state_folder))
+    return fail("enter the state folder", state_folder); /* a path has no limit there */
   mode_t before = umask(0177);
   unlink("init.sock");
-  int result = bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 64) ? fail("listen on init.sock in", state_folder) : fd;
+  int result = bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 64)
+                   ? fail("listen on init.sock in", state_folder)
+                   : fd;
   umask(before);
   return chdir("/") ? fail("enter", "/") : result;
 }

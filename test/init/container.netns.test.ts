@@ -107,7 +107,8 @@ test("PID 1 passes signals on, reaps orphans, and takes everything with it", asy
   t.false(existsSync(`/proc/${process.pid}`));
   t.is(await place.init.stopContainer("box", 10), undefined);
 
-  await startBox(t, place, "box", { command: ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"] });
+  await startBox(t, place, "box", { command: ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"] });
+  t.true(await until(() => log().includes("deaf")));
   t.deepEqual(await place.init.stopContainer("box", 100), { signal: "SIGKILL" });
 });
 

@@ -373,6 +373,16 @@ test("14: a session of its own without the machine's terminal (CVE-2017-5226)", 
   t.regex(run.text, /^2 2 0\n.*(No such device or address|cannot open)/);
 });
 
+test("16, 28: system calls that a container has no business with are refused; new namespaces among them", async (t) => {
+  const place = await lab(t);
+  const line =
+    "grep '^Seccomp:' /proc/self/status; unshare -U true 2>&1; unshare -n true 2>&1; mount -t tmpfs none /mnt 2>&1 | head -1; (true) && echo forks";
+  const run = await runBox(t, place, line, { capabilities: [...defaultCapabilities, "net_admin"] });
+  t.regex(run.text, /^Seccomp:\t2\n(.*(not permitted|permission denied).*\n){3}forks\n$/);
+  const open = await runBox(t, place, "grep '^Seccomp:' /proc/self/status", { seccomp: false });
+  t.is(open.text, "Seccomp:\t0\n");
+});
+
 test("17: without root one id is mapped, and groups cannot be dropped", async (t) => {
   const place = await lab(t);
   const run = await runBox(t, place, "cat /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups");

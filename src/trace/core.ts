@@ -462,7 +462,11 @@ export class TraceCore {
     if (this.#sameTuple(parent, row)) return;
     const node = this.#scene.nodes[c.hop[row] ?? 0] ?? 0;
     const before = this.#lookup(parent, node);
-    if (before !== NONE && flows.translated(before) === own) return;
+    if (before !== NONE && flows.translated(before) === own) {
+      // Conntrack told before the packet came; the exchange says it once, from its first packet.
+      if (flow.packets === 1 || flow.translatedServer === "") this.#exchanges.translated(flow, row, direction);
+      return;
+    }
     if (before === NONE || flows.translated(before) === NONE) {
       this.#mark(packet, State.unproven);
       if (before !== NONE) this.#translate(before, own);

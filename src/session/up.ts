@@ -1,25 +1,20 @@
 /** `up`: a lab from a topology file, or a running lab changed to match it. */
-import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
-import path from "node:path";
 import { connectInit, startInit } from "../init/client.js";
 import { apply } from "../lab/apply.js";
 import { ContainerRunner } from "../lab/containers.js";
 import { withLabLock } from "../lab/lock.js";
 import { publishNames } from "../lab/names.js";
-import { bootId, isAlive, labNamePattern, LabFolder, type LabRecord } from "../lab/state.js";
+import { bootId, isAlive, LabFolder, type LabRecord } from "../lab/state.js";
 import { sweep } from "../lab/sweep.js";
-import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { describeBody } from "../plan/describe.js";
 import type { Operation } from "../plan/operation.js";
 import type { PlanOptions } from "../plan/current.js";
 import { plan } from "../plan/plan.js";
-import { formatProblems } from "../topology/problem.js";
-import { readTopology } from "../topology/read.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
 import { OpenLab } from "./open-lab.js";
-import { shippedTopologies } from "./places.js";
 import { waitUntilReady } from "./ready.js";
+import { loadTopology } from "./topology-file.js";
 
 export interface UpOptions {
   /** Path of a topology file, or the name of one that ships. */
@@ -57,66 +52,6 @@ export async function up(options: UpOptions): Promise<UpResult> {
   if (options.dryRun) return run();
   return withLabLock(topology.name, "up", run, {
     onWait: (holder) => options.onWarning(`lab '${topology.name}' is in use by ${holder}; waiting`),
-  });
-}
-
-/** Reads and checks a topology file. @throws Failure (usage) with every problem of the file */
-export function loadTopology(options: Pick<UpOptions, "file" | "name" | "strict" | "assignments" | "onWarning">): {
-  readonly file: string;
-  readonly topology: ResolvedTopology;
-} {
-  const file = findTopology(options.file);
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new Failure("usage", `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
-  }
-  if (options.name !== undefined && !labNamePattern.test(options.name))
-    throw new Failure("usage", `'${options.name}' is no name for a lab`, {
-      hint: "letters, digits, '.', '_' and '-', 48 at the most, the first a letter or digit",
-    });
-  const read = readTopology(text, {
-    path: path.relative(process.cwd(), file),
-    variables: Object.fromEntries(options.assignments.map(parseAssignment)),
-    ...(options.name === undefined ? {} : { name: options.name }),
-    strict: options.strict,
-    files: {
-      rootExists: (root) => statSync(path.resolve(path.dirname(file), root), { throwIfNoEntry: false }) !== undefined,
-      commandExists: (root, command) => commandExists(path.resolve(path.dirname(file), root), command),
-    },
-  });
-  if (!read.ok) throw new Failure("usage", formatProblems(read.problems), { code: "TOPOLOGY" });
-  if (read.problems.length > 0) options.onWarning(formatProblems(read.problems));
-  return { file, topology: read.topology };
-}
-
-/** Folders that a container's PATH names. An archive is not looked into: what is in it shows when it starts. */
-const searched = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin", "sbin", "bin"];
-
-function commandExists(root: string, command: string): boolean {
-  if (statSync(root, { throwIfNoEntry: false })?.isDirectory() !== true) return true;
-  const places = command.includes("/") ? [command] : searched.map((folder) => path.join(folder, command));
-  // A link may be absolute and mean a file of the root, so its being there is enough.
-  return places.some((place) => lstatSync(path.join(root, place), { throwIfNoEntry: false }) !== undefined);
-}
-
-function parseAssignment(text: string): [string, string] {
-  const at = text.indexOf("=");
-  if (at <= 0) throw new Failure("usage", `--set ${text} is not of the form NAME=VALUE`);
-  return [text.slice(0, at), text.slice(at + 1)];
-}
-
-function findTopology(name: string): string {
-  const direct = path.resolve(name);
-  if (existsSync(direct)) return direct;
-  const shipped = path.join(shippedTopologies, name.endsWith(".json") ? path.basename(name) : `${name}.json`);
-  if (!name.includes("/") && existsSync(shipped)) return shipped;
-  throw new Failure("usage", `no topology file ${name}`, {
-    hint: `give the path of one, or the name of one that ships, such as docker-bridge`,
-    code: "ENOENT",
   });
 }
 

@@ -1,19 +1,15 @@
 /** `up`: a lab from a topology file, or a running lab changed to match it. */
-import { connectInit, startInit } from "../init/client.js";
-import { apply } from "../lab/apply.js";
-import { ContainerRunner } from "../lab/containers.js";
+import { connectInit } from "../init/client.js";
 import { withLabLock } from "../lab/lock.js";
 import { publishNames } from "../lab/names.js";
-import { bootId, isAlive, LabFolder, type LabRecord } from "../lab/state.js";
-import { sweep } from "../lab/sweep.js";
+import { isAlive, LabFolder, type LabRecord } from "../lab/state.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { describeBody } from "../plan/describe.js";
 import type { Operation } from "../plan/operation.js";
-import type { PlanOptions } from "../plan/current.js";
 import { plan } from "../plan/plan.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
+import { abandonLab, applyTo, buildLab, planOptions, whenReady } from "./build-lab.js";
 import { OpenLab } from "./open-lab.js";
-import { waitUntilReady } from "./ready.js";
 import { loadTopology } from "./topology-file.js";
 
 export interface UpOptions {
@@ -76,41 +72,15 @@ async function create(
   options: UpOptions,
   folder: LabFolder,
 ): Promise<UpResult> {
-  if (folder.exists()) sweep(folder);
-  folder.make();
-  // Until commit, init ends with our connection: a lab that was not finished leaves only its folder.
-  const line = await startInit({ stateFolder: folder.path }).catch((error: unknown) => {
-    folder.remove();
-    throw error;
-  });
-  const base: LabRecord = {
-    version: 1,
-    name: topology.name,
-    file,
-    created: new Date().toISOString(),
-    pid: line.pid,
-    startTime: line.startTime,
-    bootId: bootId(),
-    rootless: line.rootless,
-    committed: false,
-    topology,
-  };
-  folder.write(base);
-  const lab = new OpenLab({ folder, record: base }, line, options.onWarning);
+  const { lab, operations, snapshot } = await buildLab(topology, file, folder, options);
   try {
-    const { operations } = plan(topology, undefined, planOptions(line.rootless));
-    await applyTo(lab, topology, operations, false, options);
-    const snapshot = await finish(lab, topology, options);
-    folder.write({ ...base, committed: true });
-    await line.commit();
+    folder.write({ ...lab.found.record, committed: true });
+    await lab.line.commit();
     await nameNodes(lab, options);
     lab[Symbol.dispose]();
     return result(file, topology, options, operations, true, snapshot);
   } catch (error) {
-    lab.sockets[Symbol.dispose]();
-    await line.shutdown().catch(() => undefined);
-    line[Symbol.dispose]();
-    sweep(folder);
+    await abandonLab(lab);
     throw error;
   }
 }
@@ -130,36 +100,9 @@ async function change(
   if (operations.length === 0) return result(file, topology, options, operations, false, snapshot);
   await applyTo(lab, topology, operations, true, options);
   folder.write({ ...record, file, topology });
-  const after = await finish(lab, topology, options);
+  const after = await whenReady(lab, topology, options);
   await nameNodes(lab, options);
   return result(file, topology, options, operations, false, after);
-}
-
-function planOptions(rootless: boolean): PlanOptions {
-  return rootless ? { soleGroup: process.getgid?.() ?? 0 } : {};
-}
-
-function applyTo(
-  lab: OpenLab,
-  topology: ResolvedTopology,
-  operations: readonly Operation[],
-  undo: boolean,
-  options: UpOptions,
-): Promise<void> {
-  return apply(operations, {
-    undo,
-    line: lab.line,
-    sockets: lab.sockets,
-    folder: lab.found.folder,
-    containers: new ContainerRunner(lab.line, lab.found.folder, topology, options),
-    signal: options.signal,
-    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
-  });
-}
-
-async function finish(lab: OpenLab, topology: ResolvedTopology, options: UpOptions): Promise<Snapshot> {
-  await waitUntilReady(lab, topology, options.signal);
-  return lab.snapshot();
 }
 
 /** `ip netns list` shows the nodes of root's labs. */

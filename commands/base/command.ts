@@ -49,7 +49,7 @@ export abstract class BaseCommand extends Command {
     if (error.oclif?.exit === 0) return Promise.resolve(); // --help
     const failure = asFailure(error);
     if (this.jsonEnabled()) process.stdout.write(failureJson(failure));
-    else process.stderr.write(printFailure(failure, { stack: process.env["DEBUG"] !== undefined }));
+    else process.stderr.write(printFailure(failure, { stack: process.env.DEBUG !== undefined }));
     process.exitCode = this.exitCode(failure);
     return Promise.resolve();
   }

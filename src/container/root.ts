@@ -39,11 +39,14 @@ function parents(path: string): string[] {
   return parts.map((_, index) => `/${parts.slice(0, index + 1).join("/")}`);
 }
 
-/** Lays the files into the upper folder: there root-owned folders below do not stand in the way of an ordinary user. */
-function layFiles(site: ContainerSite, lower: string): ProgramOperation[] {
+/**
+ * Lays the files into the upper folder: there root-owned folders below do not stand in the way of an ordinary user.
+ * @param made folders that are there already
+ */
+function layFiles(site: ContainerSite, lower: string, made: readonly string[]): ProgramOperation[] {
   const folders = new Set(site.files.flatMap(([path]) => parents(path)));
   return [
-    ...[...folders].map((target) => folder(target, 0o755, `${lower}${target}`)),
+    ...[...folders].filter((path) => !made.includes(path)).map((target) => folder(target, 0o755, `${lower}${target}`)),
     ...site.files.map(([target, content]): ProgramOperation => ({
       kind: "write",
       target,
@@ -59,7 +62,7 @@ function overFolder(site: ContainerSite, lower: string): ProgramOperation[] {
   return [
     { kind: "base", target: site.upper },
     ...kernelFolders.map((target) => folder(target, 0o755)),
-    ...layFiles(site, lower),
+    ...layFiles(site, lower, kernelFolders),
     { kind: "mount", type: "overlay", target: site.root, inside: false, flags: 0, options },
     { kind: "base", target: site.root },
   ];
@@ -82,7 +85,7 @@ function overMachine(site: ContainerSite, entries: readonly RootEntry[]): Progra
     ...all.map(({ path, link }): ProgramOperation =>
       link === undefined ? folder(path, 0o755, path) : { kind: "symlink", target: path, inside: true, text: link },
     ),
-    ...layFiles(site, ""),
+    ...layFiles(site, "", [...kernelFolders, ...freshFolders.keys(), ...all.map(({ path }) => path)]),
     { kind: "bind", source: site.upper, target: site.root, inside: false, flags: 0 },
     { kind: "base", target: site.root },
     ...layers.map(({ path, mountPoint }, index): ProgramOperation => ({

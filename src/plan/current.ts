@@ -8,6 +8,11 @@ export interface Current {
   readonly topology?: ResolvedTopology;
   /** Nodes whose container runs. Absent: those of `topology` that have one. */
   readonly running?: ReadonlySet<string>;
+  /**
+   * By node: what a sysctl read before it was first written, where the file asked for it. It comes back when the file
+   * no longer does; of what is not remembered, the last value stays.
+   */
+  readonly originals?: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
 export interface PlanOptions {
@@ -31,6 +36,7 @@ export interface CurrentNode {
   readonly interfaces: ReadonlyMap<string, InterfaceSnapshot>;
   readonly remembered: ResolvedNode | undefined;
   readonly ends: ReadonlyMap<string, ResolvedEnd>;
+  readonly originals: Readonly<Record<string, string>>;
   readonly container: boolean;
   readonly running: boolean;
 }
@@ -38,7 +44,7 @@ export interface CurrentNode {
 export function currentNodes(current: Current | undefined): Map<string, CurrentNode> {
   const nodes = new Map<string, CurrentNode>();
   if (!current) return nodes;
-  const { snapshot, topology, running } = current;
+  const { snapshot, topology, running, originals } = current;
   const remembered = new Map((topology?.nodes ?? []).map((node) => [node.name, node]));
   const ends = new Map<string, Map<string, ResolvedEnd>>();
   for (const end of (topology?.links ?? []).flatMap((link) => link.ends)) {
@@ -53,6 +59,7 @@ export function currentNodes(current: Current | undefined): Map<string, CurrentN
       interfaces: new Map(node.interfaces.map((member) => [member.name, member])),
       remembered: known,
       ends: ends.get(node.name) ?? new Map(),
+      originals: originals?.get(node.name) ?? {},
       container,
       running: container && (running?.has(node.name) ?? true),
     });

@@ -3,6 +3,7 @@ import type { InterfaceSnapshot } from "../model/snapshot.js";
 import type { ResolvedBridge, ResolvedEnd, ResolvedNode, ResolvedTopology } from "../topology/resolved.js";
 import type { CurrentNode, PlanOptions } from "./current.js";
 import { equal } from "./equal.js";
+import { interfaceOf } from "./node.js";
 import type { LinkChange, OperationBody } from "./operation.js";
 import type { Draft } from "./phase.js";
 
@@ -76,11 +77,11 @@ export function planLinkRemovals(draft: Draft, nodes: ReadonlyMap<string, Curren
       if (done.has(place)) continue;
       done.add(place);
       if (member.peer) done.add(placeOf(member.peer.node, member.peer.interface));
-      draft.add("link.delete", "not in the topology", {
+      draft.add(member.kind === "bridge" ? "bridge.delete" : "link.delete", "not in the topology", {
         kind: "link.delete",
         node: name,
         interface: member.name,
-        undo: remake(name, node, member, nodes),
+        undo: [...remake(name, node, member, nodes), ...sysctlsOf(name, node, member.name)],
       });
     }
   }
@@ -108,6 +109,11 @@ function remake(
       longNames: [longNameOf(member), longNameOf(peer)],
     },
   ];
+}
+
+function sysctlsOf(name: string, node: CurrentNode, member: string): OperationBody[] {
+  const entries = (node.remembered?.sysctls ?? []).filter((entry) => interfaceOf(entry.name) === member);
+  return entries.length === 0 ? [] : [{ kind: "sysctl.write", node: name, entries }];
 }
 
 function longNameOf(member: InterfaceSnapshot): string | undefined {

@@ -34,7 +34,7 @@ export function planSysctls(
   current: CurrentNode | undefined,
   fresh: (interfaceName: string) => boolean,
 ): void {
-  const entries = wanted.flatMap((entry) => {
+  const entries = [...wanted, ...forgotten(wanted, current)].flatMap((entry) => {
     const member = interfaceOf(entry.name);
     const previous = member !== undefined && fresh(member) ? undefined : valueOf(current, entry.name);
     if (previous !== undefined && sameValue(previous, entry.value)) return [];
@@ -60,6 +60,15 @@ export function planSysctls(
       entries: late,
     });
   }
+}
+
+/** What was written and is no longer asked for, with the value that it had before. */
+function forgotten(wanted: readonly ResolvedSysctl[], current: CurrentNode | undefined): ResolvedSysctl[] {
+  const names = new Set(wanted.map(({ name }) => name));
+  return (current?.remembered?.sysctls ?? []).flatMap(({ name }) => {
+    const value = names.has(name) ? undefined : current?.originals[name];
+    return value === undefined ? [] : [{ name, value, optional: true }];
+  });
 }
 
 /** What the kernel says, or, of a name that the snapshot does not hold, what was written last. */

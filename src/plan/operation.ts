@@ -29,12 +29,12 @@ export type Operation = OperationBody & {
 
 export type OperationBody =
   | { readonly kind: "node.create"; readonly node: string; readonly container: boolean }
-  /** Comes after all that was in it has gone, so that undoing is making it again, with its sysctls. */
+  /** Comes after links, addresses, rules and container of it have gone by name; `undo` brings back the rest. */
   | {
       readonly kind: "node.remove";
       readonly node: string;
       readonly container: boolean;
-      readonly sysctls: readonly ResolvedSysctl[];
+      readonly undo: readonly OperationBody[];
     }
   | {
       readonly kind: "sysctl.write";

@@ -2,7 +2,7 @@
 import type { Operation, OperationBody } from "./operation.js";
 
 /**
- * Bridges come up last: each port that joins a bridge that is up costs a topology change. Routes need their links up;
+ * Bridges go after their ports, so that undoing has them back before the ports. Bridges come up last: each port that joins a bridge that is up costs a topology change. Routes need their links up;
  * a container starts when its network stands.
  */
 const phases = [
@@ -15,6 +15,7 @@ const phases = [
   "address.remove",
   "port.release",
   "link.delete",
+  "bridge.delete",
   "node.remove",
   "node.create",
   "sysctl.write",

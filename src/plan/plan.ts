@@ -6,8 +6,17 @@ import type { HostsLine, ResolvedNode, ResolvedTopology } from "../topology/reso
 import { type Current, type CurrentNode, currentNodes, type PlanOptions } from "./current.js";
 import { planAddresses, planNeighbours, planRoutes, planRules } from "./layer3.js";
 import { doomedInterfaces, placeOf, planBridge, planEnd, planLinkRemovals } from "./links.js";
-import { clearShaping, planContainer, planHosts, planNftables, planShaping, planSysctls, sysctlsFor } from "./node.js";
-import type { Plan } from "./operation.js";
+import {
+  clearShaping,
+  interfaceOf,
+  planContainer,
+  planHosts,
+  planNftables,
+  planShaping,
+  planSysctls,
+  sysctlsFor,
+} from "./node.js";
+import type { OperationBody, Plan } from "./operation.js";
 import { Draft } from "./phase.js";
 
 export function plan(topology: ResolvedTopology, current?: Current, options: PlanOptions = {}): Plan {
@@ -30,7 +39,7 @@ export function plan(topology: ResolvedTopology, current?: Current, options: Pla
   for (const name of new Set([...existing.keys(), ...wanted.keys()])) {
     const before = existing.get(name);
     const after = wanted.get(name);
-    if (before && replaced.has(name)) planEmptying(draft, name, before, isMachine(name), options, doomed);
+    if (before && replaced.has(name)) planEmptying(draft, name, before, hostsBefore.get(name), doomed);
     const kept = replaced.has(name) ? undefined : before;
     if (after)
       planNode(draft, after, kept, {
@@ -128,11 +137,10 @@ function planEmptying(
   draft: Draft,
   name: string,
   current: CurrentNode,
-  isMachine: boolean,
-  options: PlanOptions,
+  hosts: readonly HostsLine[] | undefined,
   doomed: ReadonlySet<string>,
 ): void {
-  const layer3 = { draft, name, wanted: undefined, current, doomed, ours: oursOn(current, isMachine, options) };
+  const layer3 = { draft, name, wanted: undefined, current, doomed, ours: () => true };
   planContainer(draft, name, undefined, current);
   planNftables(draft, name, undefined, current);
   planNeighbours(layer3);
@@ -143,8 +151,20 @@ function planEmptying(
     kind: "node.remove",
     node: name,
     container: current.container,
-    sysctls: current.remembered?.sysctls ?? [],
+    undo: remakeNode(name, current, hosts),
   });
+}
+
+/** The empty node again: its links, addresses and rules come back by themselves. */
+function remakeNode(node: string, current: CurrentNode, hosts: readonly HostsLine[] | undefined): OperationBody[] {
+  const entries = (current.remembered?.sysctls ?? []).filter(({ name }) => interfaceOf(name) === undefined);
+  const up = current.interfaces.get("lo")?.up ?? false;
+  return [
+    { kind: "node.create", node, container: current.container },
+    ...(entries.length > 0 ? [{ kind: "sysctl.write", node, entries } as const] : []),
+    { kind: "link.change", node, interface: "lo", change: { up }, previous: { up: false } },
+    ...(hosts ? [{ kind: "hosts.write", node, hosts } as const] : []),
+  ];
 }
 
 function planLinks(

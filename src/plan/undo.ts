@@ -8,12 +8,9 @@ import type { OperationBody } from "./operation.js";
 export function undo(operation: OperationBody): readonly OperationBody[] {
   switch (operation.kind) {
     case "node.create":
-      return [{ kind: "node.remove", node: operation.node, container: operation.container, sysctls: [] }];
-    case "node.remove": {
-      const { node, container, sysctls } = operation;
-      const create: OperationBody = { kind: "node.create", node, container };
-      return sysctls.length === 0 ? [create] : [create, { kind: "sysctl.write", node, entries: sysctls }];
-    }
+      return [{ kind: "node.remove", node: operation.node, container: operation.container, undo: [] }];
+    case "node.remove":
+      return operation.undo;
     case "sysctl.write": {
       const entries = operation.entries.flatMap(({ name, value, previous, optional }) =>
         previous === undefined ? [] : [{ name, value: previous, previous: value, ...(optional ? { optional } : {}) }],

@@ -109,11 +109,10 @@ async function change(
 async function nameNodes(lab: OpenLab, options: UpOptions): Promise<void> {
   const { record } = lab.found;
   if (record.rootless) return;
-  const names = (await lab.line.nodes()).flatMap((node) =>
-    node.descriptor === undefined
-      ? []
-      : [{ name: `${record.name}-${node.name}`, target: `/proc/${record.pid}/fd/${node.descriptor}` }],
-  );
+  const names = (await lab.line.nodes()).map((node) => ({
+    name: `${record.name}-${node.name}`,
+    target: `/proc/${record.pid}/fd/${node.descriptor}`,
+  }));
   for (const taken of publishNames(names))
     options.onWarning(`/run/netns/${taken} is somebody else's: this node has no name there`);
 }

@@ -235,7 +235,7 @@ function readOnce(client: NetlinkClient): NftTable[] {
       }
     }
     const ownRules = rules.filter(inside);
-    return [{ family, name, chains: chains.filter(inside).map((chain) => toChain(chain, ownRules, contents)) }];
+    return [{ family, name, chains: chains.filter(inside).map((chain) => toChain(family, chain, ownRules, contents)) }];
   });
 }
 
@@ -272,6 +272,7 @@ function dump<A>(
 }
 
 function toChain(
+  family: NftFamily,
   { attributes: { name = "", hook, type, policy }, header }: ChainMessage,
   rules: readonly RuleMessage[],
   sets: ReadonlyMap<string, SetContents>,
@@ -289,15 +290,19 @@ function toChain(
             policy: policy === k.NF_DROP ? ("drop" as const) : ("accept" as const),
           },
         }),
-    rules: rules.filter(({ attributes }) => attributes.chain === name).map((rule) => toRule(rule, sets)),
+    rules: rules.filter(({ attributes }) => attributes.chain === name).map((rule) => toRule(family, rule, sets)),
   };
 }
 
-export function toRule({ attributes: a }: RuleMessage, sets?: ReadonlyMap<string, SetContents>): NftRule {
+export function toRule(
+  family: NftFamily,
+  { attributes: a }: RuleMessage,
+  sets?: ReadonlyMap<string, SetContents>,
+): NftRule {
   const comment = a.userdata === undefined ? undefined : readComment(a.userdata);
   return {
     ...(a.handle === undefined ? {} : { handle: a.handle }),
-    statements: decompileRule(a.expressions ?? [], sets),
+    statements: decompileRule(family, a.expressions ?? [], sets),
     ...(comment === undefined ? {} : { comment }),
   };
 }

@@ -69,7 +69,10 @@ test.serial("ip reads back the addresses, links and routes", async (t) => {
   t.true(addresses.every(({ flags }) => flags.includes("UP")));
 
   const ports = await place.ok("exec", at("host"), "--", "ip", "-j", "link", "show", "master", "yapc0");
-  t.deepEqual((JSON.parse(ports) as { ifname: string }[]).map(({ ifname }) => ifname), ["vethweb"]);
+  t.deepEqual(
+    (JSON.parse(ports) as { ifname: string }[]).map(({ ifname }) => ifname),
+    ["vethweb"],
+  );
   const routes = await place.ok("exec", at("web"), "--outside", "--", "ip", "-j", "route");
   const gateway = (JSON.parse(routes) as { dst: string; gateway?: string }[]).find(({ dst }) => dst === "default");
   t.is(gateway?.gateway, "10.0.0.1");
@@ -82,7 +85,10 @@ test.serial("nft reads back NAT and firewall", async (t) => {
   const rules = await place.ok("exec", at("host"), "--", "nft", "list", "ruleset");
   t.regex(rules, /type nat hook prerouting/);
   t.regex(rules, /fib daddr type local .*tcp dport 8080 .*dnat ip to 10\.0\.0\.10:80/);
-  t.regex(rules, /ip saddr 10\.0\.0\.0\/24 .*oifname "eth0".* masquerade|oifname "eth0" ip saddr 10\.0\.0\.0\/24 .*masquerade/);
+  t.regex(
+    rules,
+    /ip saddr 10\.0\.0\.0\/24 .*oifname "eth0".* masquerade|oifname "eth0" ip saddr 10\.0\.0\.0\/24 .*masquerade/,
+  );
   t.regex(rules, /tcp dport 81 .*drop comment "no 81"/);
 });
 
@@ -94,7 +100,11 @@ test.serial("one row a packet, at all five hops, rewritten where NAT rewrites, t
     t.true(["exact", "strong"].includes(packet.match), `packet ${packet.id} is ${packet.match}`);
     t.deepEqual(packet.verdict, { kind: "delivered" });
     const times = packet.sightings.map(({ time }) => time);
-    t.deepEqual(times, times.toSorted((a, b) => a - b), `time runs backwards in packet ${packet.id}`);
+    t.deepEqual(
+      times,
+      times.toSorted((a, b) => a - b),
+      `time runs backwards in packet ${packet.id}`,
+    );
     const [dnat] = rewritesOf(packet, "dnat");
     const [snat] = rewritesOf(packet, "snat");
     if (packet.direction === "request")
@@ -220,7 +230,10 @@ test.serial("what goes out from behind is masqueraded, and its answer gets the a
 test.serial("the container: its port, ping, its own interfaces, its log", async (t) => {
   t.regex(await place.ok("exec", at("web"), "--", "cat", "/proc/net/tcp", "/proc/net/tcp6"), /:0050 /);
   t.regex(await place.ok("exec", at("web"), "--", "busybox", "ping", "-c", "1", "10.0.0.1"), /1 packets received/);
-  t.deepEqual((await place.ok("exec", at("web"), "--", "ls", "/sys/class/net")).trim().split("\n").sort(), ["eth0", "lo"]);
+  t.deepEqual((await place.ok("exec", at("web"), "--", "ls", "/sys/class/net")).trim().split("\n").sort(), [
+    "eth0",
+    "lo",
+  ]);
   t.is((await place.ok("exec", at("web"), "--", "cat", "/srv/index.html")).trim(), "hello");
   t.regex(await place.ok("exec", at("web"), "--", "cat", "/etc/hosts"), /10\.0\.0\.10\s+web/);
   t.is((await place.run("logs", at("web"))).code, 0);
@@ -249,7 +262,10 @@ test.serial("ls and inspect tell what runs", async (t) => {
   t.deepEqual([own?.nodes, own?.containers], [3, 1]);
   t.regex(await place.ok("ls"), new RegExp(lab));
   const snapshot = await place.json<Snapshot>("inspect", lab);
-  t.deepEqual(snapshot.nodes.map(({ name, role }) => `${name} ${role}`), ["client namespace", "host machine", "web container"]);
+  t.deepEqual(
+    snapshot.nodes.map(({ name, role }) => `${name} ${role}`),
+    ["client namespace", "host machine", "web container"],
+  );
   const port = snapshot.nodes[1]?.interfaces.find(({ name }) => name === "vethweb");
   t.is(port?.master, "yapc0");
   t.deepEqual(port?.peer, { node: "web", interface: "eth0" });

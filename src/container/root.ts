@@ -12,10 +12,14 @@ import type { ProgramOperation } from "./program.js";
 /** Mount points of the kernel's own file systems. */
 const kernelFolders = ["/proc", "/sys", "/dev"];
 
-/** Folders that start empty in a container over `/`: what the machine has there is of its own processes. */
-const freshFolders = new Map([
-  ["/tmp", 0o1777],
+/** Folders that start empty in a container over `/`: what is there is of the machine's own processes, or mounted. */
+const freshFolders: ReadonlyMap<string, number> = new Map([
+  ["/boot", 0o755],
+  ["/media", 0o755],
+  ["/mnt", 0o755],
   ["/run", 0o755],
+  ["/snap", 0o755],
+  ["/tmp", 0o1777],
 ]);
 
 /** Option strings of overlayfs: `\`, `:` and `,` separate (overlayfs.rst). */
@@ -73,19 +77,20 @@ function flatten(entries: readonly RootEntry[]): RootEntry[] {
 }
 
 function overMachine(site: ContainerSite, entries: readonly RootEntry[]): ProgramOperation[] {
-  const taken = entries.filter(({ path }) => !kernelFolders.includes(path) && !freshFolders.has(path));
-  const all = flatten(taken);
+  const leftOut = [...kernelFolders, ...freshFolders.keys(), "/lost+found"];
+  const all = flatten(entries.filter(({ path }) => !leftOut.includes(path)));
+  const fresh = [...freshFolders].filter(([target]) => entries.some(({ path }) => path === target));
   const layers = all.filter(({ link, children, empty }) => link === undefined && children === undefined && !empty);
   return [
     { kind: "base", target: site.work },
     ...layers.map((_, index) => folder(`/${index}`, 0o700)),
     { kind: "base", target: site.upper },
     ...kernelFolders.map((target) => folder(target, 0o755)),
-    ...[...freshFolders].map(([target, mode]) => folder(target, mode)),
+    ...fresh.map(([target, mode]) => folder(target, mode)),
     ...all.map(({ path, link }): ProgramOperation =>
       link === undefined ? folder(path, 0o755, path) : { kind: "symlink", target: path, inside: true, text: link },
     ),
-    ...layFiles(site, "", [...kernelFolders, ...freshFolders.keys(), ...all.map(({ path }) => path)]),
+    ...layFiles(site, "", [...kernelFolders, ...fresh.map(([path]) => path), ...all.map(({ path }) => path)]),
     { kind: "bind", source: site.upper, target: site.root, inside: false, flags: 0 },
     { kind: "base", target: site.root },
     ...layers.map(({ path, mountPoint }, index): ProgramOperation => ({

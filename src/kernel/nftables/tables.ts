@@ -70,10 +70,16 @@ export function replaceRequests(tables: readonly NftTable[], options: TableOptio
 /** Gone, whether or not it was there: made, so that it can be deleted (DESTROYTABLE is younger than our floor). */
 export function removeTable(table: TableReference): Request<unknown>[] {
   const { family, name } = table;
-  return [addTable({ family, name }), inTable(table, k.NFT_MSG_DELTABLE, 0, "table.remove", tableMessage, { name: table.name })];
+  return [
+    addTable({ family, name }),
+    inTable(table, k.NFT_MSG_DELTABLE, 0, "table.remove", tableMessage, { name: table.name }),
+  ];
 }
 
-export function addTable(table: TableReference & { readonly comment?: string }, options: TableOptions = {}): Request<void> {
+export function addTable(
+  table: TableReference & { readonly comment?: string },
+  options: TableOptions = {},
+): Request<void> {
   return inTable(table, k.NFT_MSG_NEWTABLE, NLM_F_CREATE, "table.add", tableMessage, {
     name: table.name,
     flags: options.owned === true ? k.NFT_TABLE_F_OWNER : 0,

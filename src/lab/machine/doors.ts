@@ -7,15 +7,15 @@ import { acceptRules, dockerChain, legacyAcceptRules, type OpenDoor } from "./fo
 import type { Journal, Made, MadeOf } from "./journal.js";
 import { labOfText } from "./mark.js";
 
-/** Puts the rules of the interfaces where they are not yet. @param tables as they are now */
+/** Puts the rules of the interfaces where they are not yet. */
 export function openDoors(
   client: NetlinkClient,
   journal: Journal,
-  tables: readonly NftTable[],
   doors: readonly OpenDoor[],
   interfaces: readonly string[],
 ): void {
   const { lab } = journal.header;
+  const tables = doors.length === 0 ? [] : nftables.readTables(client);
   for (const door of doors) {
     if (door.kind === "legacy") openLegacy(journal, door.program, interfaces);
     else {
@@ -25,9 +25,13 @@ export function openDoors(
       const missing = interfaces.flatMap((name) => acceptRules(lab, name)).filter(({ comment }) => !there.has(comment));
       if (missing.length === 0) continue;
       journal.make(
-        ...missing.map(
-          ({ comment = "" }): Made => ({ kind: "chain rule", family, table, chain: dockerChain, comment }),
-        ),
+        ...missing.map(({ comment = "" }): Made => ({
+          kind: "chain rule",
+          family,
+          table,
+          chain: dockerChain,
+          comment,
+        })),
       );
       // Docker ends its chain with a return: ours go before it.
       const requests = missing.flatMap(
@@ -51,14 +55,15 @@ const attempts = 10;
 
 /**
  * Removes the rules of a lab from the chains of others, by handle, in one transaction for the ruleset in which their
- * comments were read. @param names only of these interfaces; absent: all of the lab
+ * comments were read.
+ * @param kept comments of rules that stay
  */
-export function closeDoors(client: NetlinkClient, lab: string): void {
+export function closeDoors(client: NetlinkClient, lab: string, kept: ReadonlySet<string> = new Set()): void {
   for (let attempt = 1; ; attempt += 1) {
     const generation = client.execute(nftables.generation());
-    const requests = foreignRules(nftables.readTables(client), lab).map(({ table, chain, handle }) =>
-      nftables.removeRule(table, chain, handle),
-    );
+    const requests = foreignRules(nftables.readTables(client), lab)
+      .filter(({ comment }) => !kept.has(comment))
+      .map(({ table, chain, handle }) => nftables.removeRule(table, chain, handle));
     if (requests.length === 0) return;
     try {
       client.transact(nftables.batch(requests, generation));

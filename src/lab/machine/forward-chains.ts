@@ -46,7 +46,10 @@ export function forwardChains(
     if (dropping.rules.some((rule) => rule.statements.some((each) => jumpsTo(each, dockerChain))))
       open.push({ kind: "nft", family, table: name });
     else
-      closed.push({ where: `table ${family} ${name}, chain ${dropping.name}`, line: openingLine(table, dropping, interfaces) });
+      closed.push({
+        where: `table ${family} ${name}, chain ${dropping.name}`,
+        line: openingLine(table, dropping, interfaces),
+      });
   }
   for (const family of families) {
     const legacy = legacyDoor(family, interfaces);

@@ -31,8 +31,12 @@ export function isThisBoot(header: Pick<JournalHeader, "bootId">): boolean {
 /** @throws Failure (usage) where the lab was built in another network namespace than this process is in */
 export function checkPlace({ lab, netns }: Pick<JournalHeader, "lab" | "netns">): void {
   if (netns === ownNetns()) return;
-  throw new Failure("usage", `lab '${lab}' is built in another network namespace (${netns}) than this command runs in`, {
-    hint: "run it where `up` ran",
-    code: "OTHER_NAMESPACE",
-  });
+  throw new Failure(
+    "usage",
+    `lab '${lab}' is built in another network namespace (${netns}) than this command runs in`,
+    {
+      hint: "run it where `up` ran",
+      code: "OTHER_NAMESPACE",
+    },
+  );
 }

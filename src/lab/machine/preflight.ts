@@ -2,7 +2,15 @@
  * Whether a lab can be built on this machine beside what is there. Everything is asked before anything is done: a name
  * that is taken, a network that is in use, a firewall that would drop the lab's packets.
  */
-import { contains, isLinkLocal, networkOf, overlaps, parseAddress, parsePrefix, type Prefix } from "../../model/address.js";
+import {
+  contains,
+  isLinkLocal,
+  networkOf,
+  overlaps,
+  parseAddress,
+  parsePrefix,
+  type Prefix,
+} from "../../model/address.js";
 import { Failure } from "../../model/failure.js";
 import type { NodeSnapshot, RouteSnapshot } from "../../model/snapshot.js";
 import type { ResolvedNode, ResolvedTopology } from "../../topology/resolved.js";
@@ -140,7 +148,9 @@ function checkNetworks(
   foreign: NodeSnapshot["interfaces"],
 ): void {
   const wanted = [
-    ...node.interfaces.flatMap((member) => member.addresses).flatMap(({ address, prefixLength }) => networkText(address, prefixLength)),
+    ...node.interfaces
+      .flatMap((member) => member.addresses)
+      .flatMap(({ address, prefixLength }) => networkText(address, prefixLength)),
     ...node.routes.flatMap((route) => parsePrefix(route.destination) ?? []),
   ].filter((prefix) => !isLinkLocal(prefix));
   const used = routes

@@ -95,7 +95,9 @@ export function markedLabs(machine: Machine): string[] {
       const lab = labOfText(table.comment);
       return lab !== undefined && isTableOf(table, lab) ? lab : undefined;
     }),
-    ...tables.flatMap((table) => table.chains.flatMap(({ rules: list }) => list.map(({ comment }) => labOfText(comment)))),
+    ...tables.flatMap((table) =>
+      table.chains.flatMap(({ rules: list }) => list.map(({ comment }) => labOfText(comment))),
+    ),
   ];
   return [...new Set(found.filter((lab) => lab !== undefined))].sort();
 }

@@ -71,7 +71,11 @@ export class MachineSite {
       case "neighbour.add":
         return [{ kind: "neighbour", neighbour: operation.neighbour }];
       case "nftables.replace":
-        return operation.tables.map(({ family, name }) => ({ kind: "table", family, name: tableNameOf(this.lab, name) }));
+        return operation.tables.map(({ family, name }) => ({
+          kind: "table",
+          family,
+          name: tableNameOf(this.lab, name),
+        }));
       case "sysctl.write":
         return operation.entries.flatMap(({ name, value, previous }): Made[] =>
           previous === undefined

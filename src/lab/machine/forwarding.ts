@@ -25,8 +25,10 @@ export function readSysctl(name: string): string | undefined {
 
 /** As sysctl(8): a slash stands for a dot that belongs to an interface's name. */
 function fileOf(name: string): string {
-  const swapped = [...name].map((letter) => (letter === "." ? "/" : letter === "/" ? "." : letter));
-  return path.join("/proc/sys", swapped.join(""));
+  return path.join(
+    "/proc/sys",
+    name.replace(/[./]/g, (letter) => (letter === "." ? "/" : ".")),
+  );
 }
 
 /** What a write of this sysctl changes beside it, as it reads now. */
@@ -68,6 +70,14 @@ export function forwardersOf(links: readonly SeenLink[], tables: readonly NftTab
       .filter(({ chains }) => chains.some(({ hook }) => hook?.type === "nat" && hook.hook === "postrouting"))
       .map((table) => `table ${table.family} ${table.name}`),
   ].sort();
+}
+
+/** Writes a sysctl that reads otherwise. @param users who forwards on the machine beside the lab */
+export function raiseSysctl(journal: Journal, name: string, value: string, users: readonly string[]): void {
+  const previous = readSysctl(name);
+  if (previous === undefined || previous === value) return;
+  journal.make({ kind: "sysctl", name, value, previous, beside: sideEffectsOf(name), users });
+  writeSysctl(name, value);
 }
 
 /**

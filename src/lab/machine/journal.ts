@@ -52,8 +52,8 @@ export type Made =
       /** Who forwarded on the machine before. */
       readonly users: readonly string[];
     }
-  /** A process outside the lab's PID namespace. */
-  | { readonly kind: "process"; readonly pid: number; readonly startTime: string; readonly program: string };
+  /** A process outside the lab's PID namespace, known by the path of its PID file, which is one of its arguments. */
+  | { readonly kind: "process"; readonly program: string; readonly pidFile: string };
 
 export type MadeOf<K extends Made["kind"]> = Extract<Made, { readonly kind: K }>;
 
@@ -128,7 +128,7 @@ export function readJournal(folder: string): JournalContents | undefined {
   if (!existsSync(file)) return undefined;
   const lines = readFileSync(file, "utf8").split("\n");
   // Every whole line was written by the class above: its form is ours. A torn one tells of a step that was not taken.
-  const [header, ...entries] = lines.map((line) => parse(line) as unknown);
+  const [header, ...entries] = lines.map((line) => parse(line));
   if (header === undefined) return undefined;
   const made = new Map<string, Made>();
   for (const entry of entries as (Entry | undefined)[]) {

@@ -35,8 +35,8 @@ int write_file(int folder, const char *path, const char *text); /* one write(2),
 struct node {
   struct node *next;
   const char *name;
-  bool container;
-  int net, user; /* held until the node goes; user is -1 where there is no nested user namespace */
+  bool container, adopted; /* adopted: others live there, whose connections are none of ours */
+  int net, user;           /* held until the node goes; user is -1 where there is no nested user namespace */
   uint64_t inode;
   struct process *first; /* of the container that runs */
   bool ended, out_of_memory;

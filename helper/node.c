@@ -143,6 +143,7 @@ int adopt_node(const char *name, int net) {
     free_node(n);
     return fail_with(EINVAL, "adopt a descriptor that is no network namespace", name);
   }
+  n->adopted = true;
   n->net = fcntl(net, F_DUPFD_CLOEXEC, 3);
   return keep_node(n);
 }
@@ -205,7 +206,7 @@ static void destroy_family(int socket, uint8_t family) {
 }
 
 void destroy_sockets(const struct node *n) {
-  if (enter_node(n)) return;
+  if (n->adopted || enter_node(n)) return;
   for (int i = 0; i < 2; i++) {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     if (fd < 0) break;

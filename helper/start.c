@@ -103,8 +103,10 @@ int main(int argc, char **argv) {
   machine_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (machine_proc < 0) fail("open", "/proc"), report_and_exit(FIRST_CLIENT);
   if (rootless && make_user_namespace()) report_and_exit(FIRST_CLIENT);
-  if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET)) fail("make the lab's namespaces", ""), report_and_exit(FIRST_CLIENT);
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) fail("make mounts private below", "/"), report_and_exit(FIRST_CLIENT);
+  if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET))
+    fail("make the lab's namespaces", ""), report_and_exit(FIRST_CLIENT);
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+    fail("make mounts private below", "/"), report_and_exit(FIRST_CLIENT);
   pid_t pid = fork();
   if (pid < 0) fail("start the lab's init", ""), report_and_exit(FIRST_CLIENT);
   if (pid > 0) _exit(0);

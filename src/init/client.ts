@@ -10,7 +10,7 @@ import { SystemCallError } from "../kernel/system-error.js";
 import { close, connect, constants, open, pidfdOpen, socket, socketpair, unixAddress } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import type { ContainerOutput, ExitStatus, InitLine, InitProcess, NodeStatus, SpawnRequest } from "./api.js";
-import { Connection, type Reply } from "./connection.js";
+import { Connection, type Reply, initGone } from "./connection.js";
 import { helperProgram, sealedCopy } from "./helper-binary.js";
 import { LabProcess, exitStatus } from "./process.js";
 import { FieldWriter, protocolVersion, request, spawnFlag } from "./protocol.js";
@@ -96,6 +96,7 @@ class LabInit implements InitLine {
   readonly #pidfd: number;
   readonly #death: Watch;
   #disposed = false;
+  #ended = false;
 
   constructor(
     readonly connection: Connection,
@@ -110,6 +111,7 @@ class LabInit implements InitLine {
     this.#death = new Watch(
       this.#pidfd,
       () => {
+        this.#ended = true;
         settle();
         this[Symbol.dispose]();
       },
@@ -235,7 +237,8 @@ class LabInit implements InitLine {
   }
 
   async stopContainer(node: string, grace: number): Promise<ExitStatus | undefined> {
-    const process = (await this.nodes()).find(({ name }) => name === node)?.process;
+    const status = async () => (await this.nodes()).find(({ name }) => name === node);
+    const process = (await status())?.process;
     if (process === undefined) return undefined;
     const id = () => new FieldWriter().u32(process);
     const ended = this.connection.exitOf(id(), node);
@@ -245,6 +248,9 @@ class LabInit implements InitLine {
       // It may end by itself in this moment: then there is nothing to signal, and its exit is what counts.
       await send(os.signals.SIGTERM).catch(() => undefined);
       return exitStatus(await ended);
+    } catch (error) {
+      if (error instanceof Failure && error.code === "ESRCH") return (await status())?.lastExit;
+      throw error;
     } finally {
       clearTimeout(timer);
     }
@@ -255,6 +261,8 @@ class LabInit implements InitLine {
   }
 
   async shutdown(): Promise<void> {
+    if (this.#ended) return;
+    if (this.#disposed) throw initGone();
     // Init does not answer: it ends, and the call with it.
     this.connection.call(request.shutdown, new FieldWriter()).catch(() => undefined);
     this.#death.ref();

@@ -263,6 +263,7 @@ test("shutdown ends every process, also one that left its session; gone settles 
   await init.shutdown();
   await second.gone;
   t.false(alive(stubborn.pid));
+  await init.shutdown(); // nothing is left to do
   t.true(await until(() => !alive(init.pid))); // a zombie until the machine's PID 1 takes notice
 });
 
@@ -342,4 +343,46 @@ test("a thousand nodes in one request", async (t) => {
   await init.createNodes(names.map((name, index) => ({ name, container: index % 10 === 0 })));
   const found = await init.nodes();
   t.is(new Set(found.map(({ netns }) => netns)).size, 1000);
+});
+
+/*
+ *   first lab: node a, with a connection to itself      second lab holds a's namespace as its node "guest"
+ */
+test("connections in an adopted namespace are left alone when the lab ends", async (t) => {
+  const [first, second] = [await lab(t), await lab(t)];
+  if (first.init.rootless) {
+    t.log("skipped: an ordinary user's lab cannot enter the namespace of another");
+    t.pass();
+    return;
+  }
+  await first.init.createNodes([{ name: "a", container: false }]);
+  const namespace = first.init.openNamespace("a");
+  await second.init.adoptNode("guest", namespace);
+  close(namespace);
+  await shell(first.init, "a", "ip link set lo up");
+  await background(first.init, "a", "sleep 1000 | busybox nc -l -p 8080");
+  const established = async () => / 01 [0-9A-F]{8}:/.test(await first.init.readProcNet("a", "tcp"));
+  t.true(await until(async () => / 0A 0{8}:/.test(await first.init.readProcNet("a", "tcp6"))));
+  await background(first.init, "a", "sleep 1000 | busybox nc 127.0.0.1 8080");
+  t.true(await until(established));
+  await second.init.shutdown();
+  t.true(await established());
+  await first.init.removeNode("a");
+});
+
+test("tcpdump captures in a container node, with the rights of the lab", async (t) => {
+  const { init } = await lab(t);
+  await init.createNodes([{ name: "a", container: true }]);
+  t.is((await shell(init, "a", "ip link set lo up")).text, "");
+  const run = await shell(
+    init,
+    "a",
+    "tcpdump -i lo -c 1 -n -l icmp 2>&1 & while kill -0 $! 2>/dev/null; do ping -c 1 -W 1 127.0.0.1 >/dev/null; sleep 0.1; done",
+  );
+  if (run.text.includes("not found")) {
+    t.log("skipped: tcpdump is not installed");
+    t.pass();
+    return;
+  }
+  t.regex(run.text, /127\.0\.0\.1 > 127\.0\.0\.1: ICMP echo/);
 });

@@ -179,6 +179,11 @@ function sequence<T>(typeOf: (index: number) => number, element: Codec<T>): Code
   };
 }
 
+/** The same, sent without NLA_F_NESTED: where iproute2 leaves it out, so do we. */
+export function unflagged<T>(codec: Codec<T>): Codec<T> {
+  return { ...codec, isNested: () => false };
+}
+
 type Variants = Readonly<Record<string, Codec<unknown>>>;
 
 /** `{ bridge: … }` or `{ veth: … }`: the key is the variant. `other` holds the bytes of one that the schema does not know. */
@@ -238,9 +243,17 @@ export interface Headed<H, A> {
 }
 
 /** A struct and attributes after it: every rtnetlink message, a veth's peer, netem's options. */
-export function headed<H, A>(header: Codec<H> & { readonly size: number }, body: Codec<A>): Codec<Headed<H, A>> {
+export interface HeadedCodec<H, C extends Codec<unknown>> extends Codec<Headed<H, Infer<C>>> {
+  readonly body: C;
+}
+
+export function headed<H, C extends Codec<unknown>>(
+  header: Codec<H> & { readonly size: number },
+  body: C,
+): HeadedCodec<H, C> {
   const bodyAt = align4(header.size);
   return {
+    body,
     write(out, value, siblings) {
       header.write(out, value.header, siblings);
       out.pad4();
@@ -249,7 +262,7 @@ export function headed<H, A>(header: Codec<H> & { readonly size: number }, body:
     read(input, start, end, siblings) {
       return {
         header: header.read(input, start, end, siblings),
-        attributes: body.read(input, Math.min(start + bodyAt, end), end, siblings),
+        attributes: body.read(input, Math.min(start + bodyAt, end), end, siblings) as Infer<C>, // what C reads
       };
     },
     pathAt(input, start, end, offset, siblings) {

@@ -55,6 +55,7 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
       tui: flags.tui,
       title: title(flags),
       live: true,
+      ...(flags.save === undefined ? {} : { recording: `${flags.save.replace(/\.trace\/?$/, "")}.trace` }),
     });
     const interrupt = this.interruptible();
     const result = await outputs.during((stop) =>
@@ -63,7 +64,7 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
         filter: filterOf(flags),
         from: flags.from,
         argv: command,
-        save: flags.save === undefined ? outputs.recordingFolder : `${flags.save.replace(/\.trace\/?$/, "")}.trace`,
+        save: outputs.recordingFolder,
         snapshotLength: flags.snaplen,
         count: flags.count,
         duration: flags.duration === undefined ? undefined : milliseconds(flags.duration),
@@ -71,7 +72,7 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
         onEvent: (event) => outputs.event(event),
         onProvisional: (packet) => outputs.provisional(packet),
         onReady: (hops) => outputs.ready(hops, command),
-        onWarning: (text) => this.warning(text),
+        onWarning: (text) => outputs.warning(text),
         signal: AbortSignal.any([interrupt, stop]),
       }),
     );

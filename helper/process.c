@@ -204,9 +204,17 @@ int take_terminal(int slave) {
   return 0;
 }
 
+/* Node makes its pipes and sockets non-blocking, and the flag is the file's, not the descriptor's: a command that does
+ * not expect EAGAIN would lose what it writes. */
+static int wait_for_file(int file) {
+  int flags = fcntl(file, F_GETFL);
+  if (flags < 0) return -1;
+  return flags & O_NONBLOCK ? fcntl(file, F_SETFL, flags & ~O_NONBLOCK) : 0;
+}
+
 int take_files(const int files[3]) {
   for (int i = 0; i < 3; i++)
-    if (dup2(files[i], i) < 0) return fail("take the standard files", "");
+    if (dup2(files[i], i) < 0 || wait_for_file(i)) return fail("take the standard files", "");
   return 0;
 }
 

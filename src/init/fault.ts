@@ -62,7 +62,7 @@ const advice: readonly Advice[] = [
     kind: "machine",
     hint: "without root a container has one user: root, who is you outside",
   },
-  { step: /^run /, codes: ["ENOENT"], kind: "usage", hint: "the program is not in the PATH of the node" },
+  { step: /^run /, codes: ["ENOENT"], kind: "machine", hint: "the program is not in the PATH of the node" },
   {
     step: /open files|descriptor|socket|namespace/,
     codes: ["EMFILE", "ENFILE"],

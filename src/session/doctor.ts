@@ -25,14 +25,7 @@ export interface Check {
 const kernelFloor = [5, 15] as const;
 
 export async function doctor(): Promise<readonly Check[]> {
-  return [
-    checkNode(),
-    checkKernel(),
-    ...programChecks(),
-    ...(await labChecks()),
-    ...limitChecks(),
-    ...evidenceChecks(),
-  ];
+  return [checkNode(), checkKernel(), ...programChecks(), ...(await labChecks()), ...limitChecks()];
 }
 
 function checkNode(): Check {

@@ -8,7 +8,7 @@ import { resolveExpectations } from "./expectations.js";
 import { lowerFirewall } from "./firewall.js";
 import type { TopologyForm } from "./form/file.js";
 import type { RouteForm } from "./form/node.js";
-import { commonHosts, nearHosts } from "./hosts.js";
+import { commonHosts, nearHosts, severalAddresses } from "./hosts.js";
 import { allocate } from "./allocation.js";
 import { expandLinks } from "./links.js";
 import { listOf } from "./merge.js";
@@ -53,10 +53,11 @@ export function resolve(document: Document, form: TopologyForm, name: string, pr
   const routing = planRoutes(draft);
   checkDraft(draft, routing);
   const macs = macsOf(draft);
+  const several = severalAddresses(draft);
   return {
     name: draft.name,
     ...(form.machine === undefined ? {} : { machine: form.machine }),
-    nodes: [...draft.nodes.values()].map((node) => resolveNode(draft, node, routing, macs, probe)),
+    nodes: [...draft.nodes.values()].map((node) => resolveNode(draft, node, routing, macs, several, probe)),
     links: draft.links.map((link) => resolveLink(draft, link, macs)),
     hosts: commonHosts(draft),
     expectations: resolveExpectations(draft),
@@ -87,6 +88,7 @@ function resolveNode(
   node: DraftNode,
   routing: Routing,
   macs: Macs,
+  several: ReturnType<typeof severalAddresses>,
   probe: FileProbe | undefined,
 ): ResolvedNode {
   const { form, name, at } = node;
@@ -109,7 +111,7 @@ function resolveNode(
     ...(form.container
       ? { container: resolveContainer(draft.document, name, form.container, [...at, "container"], probe) }
       : {}),
-    hosts: nearHosts(draft, node),
+    hosts: nearHosts(node, several),
     ready: listOf(form.ready).map((text) => ({
       protocol: text.startsWith("udp") ? "udp" : "tcp",
       port: parsePorts(text.slice(4))?.from ?? 0,

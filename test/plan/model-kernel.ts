@@ -354,6 +354,8 @@ export class ModelKernel {
           handle: ++this.#handle,
           statements: rule.statements.flatMap((statement): NftStatement[] => {
             if (statement.kind === "counter") return [{ ...statement, packets: 7, bytes: 420 }];
+            if (statement.kind === "reject" && statement.code === 1) return [{ kind: "reject", with: statement.with }];
+            if (statement.kind === "limit") return [{ kind: "limit", rate: statement.rate, per: statement.per }];
             if (statement.kind !== "match") return [statement];
             const value = Array.isArray(statement.value)
               ? [...(statement.value as string[])].reverse()

@@ -6,7 +6,7 @@ export const verdict = attributes({ code: [1, bes32], chain: [2, cstr] });
 /** NFTA_DATA_*: a register's value, in the byte order of what it is compared with, or a verdict. */
 export const data = attributes({ value: [1, bytes], verdict: [2, verdict] });
 
-const schemas = {
+export const expressionSchemas = {
   meta: attributes({ key: [2, be32], dreg: [1, be32], sreg: [3, be32] }),
   payload: attributes({
     dreg: [1, be32],
@@ -68,12 +68,12 @@ const schemas = {
 };
 
 /** NFTA_EXPR_*: a name, and attributes that depend on it. */
-export const expression = attributes({ name: [1, cstr], data: [2, variant("name", schemas)] });
+export const expression = attributes({ name: [1, cstr], data: [2, variant("name", expressionSchemas)] });
 export type Expression = Infer<typeof expression>;
 export type ExpressionData = NonNullable<Expression["data"]>;
-type ExpressionName = keyof typeof schemas;
+type ExpressionName = keyof typeof expressionSchemas;
 
 /** `make("meta", { key: 6, dreg: 1 })`. */
-export function make<N extends ExpressionName>(name: N, value: Infer<(typeof schemas)[N]>): Expression {
+export function make<N extends ExpressionName>(name: N, value: Infer<(typeof expressionSchemas)[N]>): Expression {
   return { name, data: { [name]: value } };
 }

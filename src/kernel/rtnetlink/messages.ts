@@ -153,13 +153,15 @@ export const linkInfo = attributes({
   kind: [1, str],
   data: [
     2,
-    unflagged(variant("kind", {
-      veth: attributes({ peer: [1, headed(ifinfomsg, peerAttributes)] }),
-      bridge: bridgeAttributes,
-      macvlan: macvlanAttributes,
-      vxlan: vxlanAttributes,
-      vlan: vlanAttributes,
-    })),
+    unflagged(
+      variant("kind", {
+        veth: attributes({ peer: [1, headed(ifinfomsg, peerAttributes)] }),
+        bridge: bridgeAttributes,
+        macvlan: macvlanAttributes,
+        vxlan: vxlanAttributes,
+        vlan: vlanAttributes,
+      }),
+    ),
   ],
   slaveKind: [4, str],
   slaveData: [5, slaveInfo],

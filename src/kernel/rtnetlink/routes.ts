@@ -61,7 +61,10 @@ export interface NewRoute {
   readonly onlink?: boolean;
 }
 
-/** @param filter by table, family and link: the kernel filters where it can, and the rest is done here */
+/**
+ * @param filter by table, family and link: the kernel filters where it can, and the rest is done here. Throws ENOENT for
+ *   a table that does not exist.
+ */
 export function list(
   filter: { readonly family?: 4 | 6; readonly table?: number; readonly index?: number } = {},
 ): Request<Route[]> {

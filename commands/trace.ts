@@ -46,8 +46,10 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
   };
 
   async run(): Promise<void> {
+    const command = this.takeCommand();
     const { flags, argv } = await this.parse(Trace);
-    const command = argv.map(String);
+    if (argv.length > 0)
+      throw new Failure("usage", `'${String(argv[0])}' is no option`, { hint: "a command follows --" });
     if (command.length > 0) this.ownFailure = exitCodes.own;
     const outputs = await OutputSet.open({
       formats: flags.output,
@@ -55,6 +57,7 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
       tui: flags.tui,
       title: title(flags),
       live: true,
+      ...(flags.save === undefined ? {} : { recording: `${flags.save.replace(/\.trace\/?$/, "")}.trace` }),
     });
     const interrupt = this.interruptible();
     const result = await outputs.during((stop) =>
@@ -63,7 +66,7 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
         filter: filterOf(flags),
         from: flags.from,
         argv: command,
-        save: flags.save === undefined ? outputs.recordingFolder : `${flags.save.replace(/\.trace\/?$/, "")}.trace`,
+        save: outputs.recordingFolder,
         snapshotLength: flags.snaplen,
         count: flags.count,
         duration: flags.duration === undefined ? undefined : milliseconds(flags.duration),
@@ -71,7 +74,7 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
         onEvent: (event) => outputs.event(event),
         onProvisional: (packet) => outputs.provisional(packet),
         onReady: (hops) => outputs.ready(hops, command),
-        onWarning: (text) => this.warning(text),
+        onWarning: (text) => outputs.warning(text),
         signal: AbortSignal.any([interrupt, stop]),
       }),
     );

@@ -16,7 +16,8 @@ const skippedTests = [];
 const failedTests = [];
 
 // NODE_EXTRA_CA_CERTS costs 50 ms at every start of node, and nothing here speaks TLS.
-const { NODE_EXTRA_CA_CERTS: _, ...environment } = process.env;
+const environment = { ...process.env };
+delete environment.NODE_EXTRA_CA_CERTS;
 environment.PATH = `${environment.PATH}:/usr/sbin:/sbin`;
 
 const belts = {
@@ -70,7 +71,18 @@ async function belt(name, user) {
     // A clone below a folder that only root may enter is invisible to the ordinary user: test a copy.
     if (!readableByOthers(root)) {
       cwd = path.join(home, "checkout");
-      for (const part of ["bin", "dist", "helper", "topologies", "captures", "test", "docs", "node_modules", "package.json", "oclif.manifest.json"])
+      for (const part of [
+        "bin",
+        "dist",
+        "helper",
+        "topologies",
+        "captures",
+        "test",
+        "docs",
+        "node_modules",
+        "package.json",
+        "oclif.manifest.json",
+      ])
         cpSync(path.join(root, part), path.join(cwd, part), { recursive: true, verbatimSymlinks: true });
     }
   }
@@ -98,7 +110,9 @@ async function belt(name, user) {
     } else if (line.trim() !== "" && !/^(TAP version|1\.\.|# (tests|pass|fail|skip) |---|\.\.\.)/.test(line.trim()))
       console.log(`   ${line}`);
   }
-  const code = await new Promise((resolve) => (child.exitCode === null ? child.on("close", resolve) : resolve(child.exitCode)));
+  const code = await new Promise((resolve) =>
+    child.exitCode === null ? child.on("close", resolve) : resolve(child.exitCode),
+  );
   if (code !== 0 && failedTests.length === 0) {
     totals.failed += 1;
     failedTests.push(`[${name}] ava ended with ${code}`);

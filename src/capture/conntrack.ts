@@ -1,7 +1,8 @@
 /** Follows the connection tracking of a node: what NAT does to a flow, told by the kernel itself. */
 import type { InitLine } from "../init/api.js";
 import { conntrack, NETLINK_NETFILTER, NetlinkClient, NetlinkSocket } from "../kernel/index.js";
-import type { ConntrackEvent, ConntrackFlow } from "../model/conntrack.js";
+import type { ConntrackEvent } from "../model/conntrack.js";
+import { toFlow } from "../observe/flows.js";
 
 /** Room for a burst of events: each takes about 1 KiB of it. The kernel may give less in a user namespace. */
 const receiveBuffer = 4 << 20;
@@ -15,19 +16,13 @@ export function followConntrack(line: InitLine, node: string, onEvent: (event: C
   return conntrack.listenFlows(
     socket,
     {
-      onEvent: ({ kind, flow }) => onEvent({ kind, node, flow: plainFlow(flow) }),
+      onEvent: ({ kind, flow }) => onEvent({ kind, node, flow: toFlow(flow) }),
       onResync: () => {
         using client = NetlinkClient.adopt(line.openNetlink(node, NETLINK_NETFILTER), NETLINK_NETFILTER, { node });
         for (const flow of client.execute(conntrack.flows.list()))
-          onEvent({ kind: "update", node, flow: plainFlow(flow) });
+          onEvent({ kind: "update", node, flow: toFlow(flow) });
       },
     },
     { keepsAlive: false },
   );
-}
-
-/** The part of a flow that is JSON and that a saved trace keeps. */
-function plainFlow(flow: conntrack.flows.Flow): ConntrackFlow {
-  const { counters: _counters, start: _start, stop: _stop, ...kept } = flow;
-  return kept;
 }

@@ -98,13 +98,13 @@ export function readRecording(folder: string): Recording {
 /** @throws Failure (usage) */
 export function readRecordingHeader(folder: string): RecordingHeader {
   // The cast holds for files that RecordingWriter wrote; `version` tells them from those of a later form.
-  const header = readJson(folder, "trace.json") as RecordingHeader;
+  const header = readJson(folder, "trace.json") as Omit<RecordingHeader, "version"> & { readonly version: number };
   if (header.version !== 1)
     throw new Failure(
       "usage",
       `${folder} is a saved trace of version ${String(header.version)}; this program reads version 1`,
     );
-  return header;
+  return { ...header, version: 1 };
 }
 
 /** Path of each hop's capture. */

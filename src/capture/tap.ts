@@ -122,7 +122,7 @@ function listening(process: InitProcess, messages: net.Socket, options: TapOptio
     messages.setEncoding("latin1");
     messages.on("data", (chunk: string) => {
       text += chunk;
-      if (/listening on /.test(text)) resolve();
+      if (text.includes("listening on ")) resolve();
       const complete = text.lastIndexOf("\n") + 1;
       for (const [, dropped] of text.slice(counted, complete).matchAll(/(\d+) packets? dropped by kernel/g))
         options.onDrops(Number(dropped));

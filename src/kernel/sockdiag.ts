@@ -39,7 +39,7 @@ const inetRequest = headed(
   none,
 );
 /** struct inet_diag_msg. */
-const inetMessage = headed(
+export const inetMessage = headed(
   struct(72, {
     family: [0, u8],
     state: [1, u8],
@@ -180,7 +180,7 @@ export function destroyAll(client: NetlinkClient): number {
 
 type Header = typeof inetMessage extends Codec<{ readonly header: infer H }> ? H : never;
 
-function toSocket(header: Header, protocol: "tcp" | "udp"): InetSocket {
+export function toSocket(header: Header, protocol: "tcp" | "udp"): InetSocket {
   const family = header.family === AF_INET6 ? 6 : 4;
   const format = family === 4 ? formatIpv4 : formatIpv6;
   const { id, receiveQueue, sendQueue, uid, inode } = header;

@@ -92,18 +92,16 @@ interface Parameter {
 type Parameters<T extends readonly (keyof Parameter)[]> = { [K in keyof T]: Parameter[T[K]] };
 type Typed = (string | number | bigint | Bytes)[];
 
-/**
- * Functions that return ssize_t or long. The others return int, whose upper half in the register is undefined: read as a
- * wide number, the -1 of a failed connect(2) is 4294967295.
- */
-const wide = new Set(["send", "recv", "sendmsg", "recvmsg", "read", "write", "syscall"]);
+/** `intptr_t` is ssize_t, which koffi does not know. An int must not be read as one: its upper half is left over. */
+type Result = "int" | "intptr_t" | "long";
 
 /** Declares a C function. To TypeScript a koffi function takes and gives anything: the return type here is the one check. */
 function declare<const T extends readonly (keyof Parameter)[]>(
+  result: Result,
   name: string,
   ...types: T
 ): (...values: Parameters<T>) => number {
-  return libc.func(name, wide.has(name) ? "intptr_t" : "int", [...types]);
+  return libc.func(name, result, [...types]);
 }
 
 /**
@@ -111,40 +109,41 @@ function declare<const T extends readonly (keyof Parameter)[]>(
  * named ones stand pairs of a type's name and a value.
  */
 function declareVariadic<const T extends readonly (keyof Parameter)[]>(
+  result: Result,
   name: string,
   ...types: T
 ): (...values: [...Parameters<T>, ...Typed]) => number {
-  return libc.func(name, wide.has(name) ? "intptr_t" : "int", [...types, "..."]);
+  return libc.func(name, result, [...types, "..."]);
 }
 
 const c = {
-  socket: declare("socket", "int", "int", "int"),
-  socketpair: declare("socketpair", "int", "int", "int", "void *"),
-  bind: declare("bind", "int", "void *", "uint32_t"),
-  connect: declare("connect", "int", "void *", "uint32_t"),
-  listen: declare("listen", "int", "int"),
-  accept4: declare("accept4", "int", "void *", "void *", "int"),
-  getsockname: declare("getsockname", "int", "void *", "void *"),
-  setsockopt: declare("setsockopt", "int", "int", "int", "void *", "uint32_t"),
-  getsockopt: declare("getsockopt", "int", "int", "int", "void *", "void *"),
-  send: declare("send", "int", "void *", "size_t", "int"),
-  recv: declare("recv", "int", "void *", "size_t", "int"),
-  sendmsg: declare("sendmsg", "int", "void *", "int"),
-  recvmsg: declare("recvmsg", "int", "void *", "int"),
-  read: declare("read", "int", "void *", "size_t"),
-  write: declare("write", "int", "void *", "size_t"),
-  close: declare("close", "int"),
-  pipe2: declare("pipe2", "void *", "int"),
-  poll: declare("poll", "void *", "unsigned long", "int"),
-  memfdCreate: declare("memfd_create", "str", "unsigned int"),
-  ftruncate: declare("ftruncate", "int", "int64_t"),
-  flock: declare("flock", "int", "int"),
-  unshare: declare("unshare", "int"),
-  setns: declare("setns", "int", "int"),
-  fcntl: declareVariadic("fcntl", "int", "int"),
-  openat: declareVariadic("openat", "int", "str", "int"),
-  ioctl: declareVariadic("ioctl", "int", "unsigned long"),
-  syscall: declareVariadic("syscall", "long"),
+  socket: declare("int", "socket", "int", "int", "int"),
+  socketpair: declare("int", "socketpair", "int", "int", "int", "void *"),
+  bind: declare("int", "bind", "int", "void *", "uint32_t"),
+  connect: declare("int", "connect", "int", "void *", "uint32_t"),
+  listen: declare("int", "listen", "int", "int"),
+  accept4: declare("int", "accept4", "int", "void *", "void *", "int"),
+  getsockname: declare("int", "getsockname", "int", "void *", "void *"),
+  setsockopt: declare("int", "setsockopt", "int", "int", "int", "void *", "uint32_t"),
+  getsockopt: declare("int", "getsockopt", "int", "int", "int", "void *", "void *"),
+  send: declare("intptr_t", "send", "int", "void *", "size_t", "int"),
+  recv: declare("intptr_t", "recv", "int", "void *", "size_t", "int"),
+  sendmsg: declare("intptr_t", "sendmsg", "int", "void *", "int"),
+  recvmsg: declare("intptr_t", "recvmsg", "int", "void *", "int"),
+  read: declare("intptr_t", "read", "int", "void *", "size_t"),
+  write: declare("intptr_t", "write", "int", "void *", "size_t"),
+  close: declare("int", "close", "int"),
+  pipe2: declare("int", "pipe2", "void *", "int"),
+  poll: declare("int", "poll", "void *", "unsigned long", "int"),
+  memfdCreate: declare("int", "memfd_create", "str", "unsigned int"),
+  flock: declare("int", "flock", "int", "int"),
+  ftruncate: declare("int", "ftruncate", "int", "int64_t"),
+  unshare: declare("int", "unshare", "int"),
+  setns: declare("int", "setns", "int", "int"),
+  fcntl: declareVariadic("int", "fcntl", "int", "int"),
+  openat: declareVariadic("int", "openat", "int", "str", "int"),
+  ioctl: declareVariadic("int", "ioctl", "int", "unsigned long"),
+  syscall: declareVariadic("long", "syscall", "long"),
 };
 
 const LOCK_EX = 2;
@@ -363,7 +362,7 @@ export function unshare(flags: number): void {
   checked("unshare", () => c.unshare(flags));
 }
 
-/** Takes this thread into the namespace of a descriptor. For tests and benches: the product enters none. */
+/** Takes this thread into the namespace of a descriptor. The product enters none: see `NetlinkSocket.openIn`. */
 export function setns(fd: Fd, kind: number): void {
   checked("setns", () => c.setns(fd, kind));
 }

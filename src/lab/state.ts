@@ -50,7 +50,7 @@ export function processStartTime(pid: number): string | undefined {
 /** The folder of all labs of this user. Made when absent; refused when somebody else owns it. */
 export function stateRoot(): string {
   const uid = process.getuid?.() ?? 0;
-  const runtime = process.env["XDG_RUNTIME_DIR"];
+  const runtime = process.env.XDG_RUNTIME_DIR;
   const folder =
     uid === 0
       ? "/run/yapc-net"
@@ -117,8 +117,8 @@ export class LabFolder {
     }
     try {
       // Written by `write` below, in a folder that only this user can write: its form is ours.
-      const record = JSON.parse(text) as LabRecord;
-      return record.version === 1 ? record : undefined;
+      const record = JSON.parse(text) as Omit<LabRecord, "version"> & { readonly version: number };
+      return record.version === 1 ? { ...record, version: 1 } : undefined;
     } catch {
       return undefined;
     }

@@ -34,6 +34,8 @@ export interface CaptureReader {
   readonly header: CaptureHeader | undefined;
   /** Records delivered. */
   readonly records: number;
+  /** LINKTYPE_* of the records that come with `link`; 0 where that is not known yet. */
+  linkType(link: number): number;
   /** @throws CaptureError; the records before it were delivered, the reader is of no use after it */
   push(chunk: Uint8Array): void;
   /** The input is over. @throws CaptureError where it ends inside a header or record */
@@ -66,6 +68,10 @@ export class PcapReader implements CaptureReader {
     this.#sink = sink;
     this.#epochSeconds = Number(epoch / 1_000_000_000n);
     this.#epochNanoseconds = Number(epoch % 1_000_000_000n);
+  }
+
+  linkType(): number {
+    return this.header?.linkType ?? 0;
   }
 
   push(chunk: Uint8Array): void {

@@ -83,13 +83,13 @@ interface WithContainer {
 
 function containerEnvironment(nodes: readonly WithContainer[], name: string): (readonly [string, string])[] {
   const own = nodes.find((node) => node.name === name)?.container?.environment ?? [];
-  const term = process.env["TERM"];
+  const term = process.env.TERM;
   return term === undefined || own.some(([key]) => key === "TERM") ? [...own] : [...own, ["TERM", term]];
 }
 
 /** The shell that `shell NODE` starts: the caller's where the node sees the machine's files, else what the root has. */
 function shellCommand(contained: boolean): readonly string[] {
   if (contained) return ["/bin/sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"];
-  const own = process.env["SHELL"];
+  const own = process.env.SHELL;
   return own !== undefined && path.isAbsolute(own) && existsSync(own) ? [own] : ["/bin/sh"];
 }

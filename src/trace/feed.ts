@@ -1,18 +1,17 @@
 /** From the bytes of a capture to rows that wait for their turn. */
-import type { RecordSink, CaptureReader } from "../packet/pcap.js";
-import { PcapReader } from "../packet/pcap.js";
+import { type CaptureReader, PcapReader, type RecordSink } from "../packet/pcap.js";
+import type { OpenReader } from "../packet/open.js";
 import { Decoder } from "../packet/decode.js";
 import type { TraceCore } from "./core.js";
 import type { Merge } from "./merge.js";
 
-/** What a tap captures: one hop, or (`-i any`, LINKTYPE_LINUX_SLL2) several by their interface index. */
+/** What a tap captures; hops are meant by their numbers. Records of other interfaces are passed over. */
 export type TapSource =
   | { readonly hop: number }
-  /** Interface index to hop number; records of other interfaces are passed over. */
-  | { readonly interfaces: ReadonlyMap<number, number> };
-
-/** Makes a reader for the bytes of a capture; the default reads pcap. */
-export type OpenReader = (epoch: bigint, sink: RecordSink) => CaptureReader;
+  /** `-i any` (LINKTYPE_LINUX_SLL2): interface index to hop. */
+  | { readonly interfaces: ReadonlyMap<number, number> }
+  /** pcapng: number of the interface in the file to hop. */
+  | { readonly links: ReadonlyMap<number, number> };
 
 export class Feed {
   readonly tap: number;
@@ -27,12 +26,11 @@ export class Feed {
     const c = core.columns;
     const decoder = new Decoder(c, core.book);
     let record = 0;
-    let linkType = -1;
-    const sink: RecordSink = (time, bytes, offset, captured, length) => {
-      if (linkType < 0) linkType = this.#reader.header?.linkType ?? 1;
+    const sink: RecordSink = (time, bytes, offset, captured, length, link) => {
       const row = c.take();
-      const index = decoder.decode(row, linkType, bytes, offset, captured, length);
-      const hop = "hop" in source ? source.hop : source.interfaces.get(index);
+      const index = decoder.decode(row, this.#reader.linkType(link), bytes, offset, captured, length);
+      const hop =
+        "hop" in source ? source.hop : "links" in source ? source.links.get(link) : source.interfaces.get(index);
       const number = record++;
       if (hop === undefined) {
         c.release(row);
@@ -47,7 +45,8 @@ export class Feed {
   }
 
   get hops(): readonly number[] {
-    return "hop" in this.source ? [this.source.hop] : [...this.source.interfaces.values()];
+    if ("hop" in this.source) return [this.source.hop];
+    return [...("links" in this.source ? this.source.links : this.source.interfaces).values()];
   }
 
   /** @throws CaptureError */

@@ -1,6 +1,7 @@
 /** A saved trace: the same captures and the input log give the same events, however the bytes are cut into chunks. */
 import { type CoreOptions, TraceCore } from "./core.js";
-import { Feed, type OpenReader, type TapSource } from "./feed.js";
+import { Feed, type TapSource } from "./feed.js";
+import type { OpenReader } from "../packet/open.js";
 import type { LogEntry } from "./log.js";
 import { Merge } from "./merge.js";
 

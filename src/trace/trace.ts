@@ -1,7 +1,8 @@
 /** A live trace: taps in, events out, and a log from which a replay gives the same events. */
 import type { ConntrackEvent } from "../model/conntrack.js";
 import { type CoreOptions, TraceCore } from "./core.js";
-import { Feed, type OpenReader, type TapSource } from "./feed.js";
+import { Feed, type TapSource } from "./feed.js";
+import type { OpenReader } from "../packet/open.js";
 import type { LogEntry } from "./log.js";
 import { Merge } from "./merge.js";
 

@@ -1,9 +1,9 @@
 /** One packet's path, drawn from top to bottom: what it looked like at each hop, what happened between, how it ended. */
 import type { PacketEvent } from "../model/trace.js";
 import { noInk, type Ink } from "./ink.js";
-import { addressesOf, marksOf, pathOf, rewriteText, type Gap, type Station } from "./path.js";
-import { duration, microseconds, milliseconds } from "./quantity.js";
-import { directionArrow, doubt, endMark, verdictSentence, verdictTone } from "./verdict.js";
+import { addressesOf, marksOf, pathOf, rewritesOf, type Gap, type Station, titleOf } from "./path.js";
+import { duration, elapsedWithUnit, milliseconds } from "./quantity.js";
+import { doubt, endMark, verdictSentence, verdictTone } from "./verdict.js";
 import { displayWidth, padEnd, visibleDeep } from "./width.js";
 
 /** Lines without line ends. */
@@ -11,7 +11,7 @@ export function explainPacket(raw: PacketEvent, ink: Ink = noInk): string[] {
   const packet = visibleDeep(raw);
   const path = pathOf(packet);
   const first = packet.sightings[0];
-  const title = `${directionArrow[packet.direction]} ${packet.protocol} ${packet.summary}`;
+  const title = titleOf(packet);
   const lines = [
     `${ink("strong", title)}${first === undefined ? "" : `  ${addressesOf(first)}`}  ${ink("dim", `packet ${packet.id}, exchange ${packet.exchange}, at ${milliseconds(packet.time)} ms`)}`,
     "",
@@ -38,17 +38,9 @@ function appearance({ sighting }: Station): string {
 }
 
 function gapLine(gap: Gap, width: number, ink: Ink): string {
-  const time =
-    gap.elapsed === undefined
-      ? ""
-      : gap.elapsed === 0
-        ? "same stamp"
-        : `${gap.elapsed > 0 ? "+" : ""}${microseconds(gap.elapsed)} µs`;
+  const time = gap.elapsed === undefined ? "" : elapsedWithUnit(gap.elapsed);
   const marked = marksOf(gap).length > 0;
-  const rewrites = gap.rewrites
-    .filter(({ kind }) => kind !== "mac")
-    .map(rewriteText)
-    .join(", ");
+  const rewrites = rewritesOf(gap).join(", ");
   return `    ${ink("dim", "│")} ${padEnd(time, width - 2)}${ink(marked ? "accent" : "dim", rewrites)}`.trimEnd();
 }
 

@@ -6,10 +6,10 @@ import type { HopEvent, PacketEvent } from "../model/trace.js";
 import { closingLines, DeathCount, hopLines } from "./closing.js";
 import { inkFor, type Ink, type Tone } from "./ink.js";
 import { hopName, type Hop } from "../model/hop.js";
-import { marksOf, pathOf, type Station } from "./path.js";
+import { gapLabel, pathOf, type Station, titleOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
-import { elapsed, milliseconds } from "./quantity.js";
-import { directionArrow, doubt, endMark, verdictTone } from "./verdict.js";
+import { milliseconds } from "./quantity.js";
+import { doubt, endMark, verdictTone } from "./verdict.js";
 import { centre, cut, displayWidth, padEnd, padStart, visibleDeep } from "./width.js";
 
 export interface LadderLayout {
@@ -47,7 +47,7 @@ export function ladderRow(packet: PacketEvent, layout: LadderLayout, ink: Ink): 
   const tone = packet.provisional === true ? "dim" : verdictTone[packet.verdict.kind];
   let last: Station | undefined;
   for (const station of path.stations) {
-    if (last !== undefined) canvas.arrow(last.hop, station.hop, gapLabel(station));
+    if (last !== undefined) canvas.arrow(last.hop, station.hop, station.gap === undefined ? "" : gapLabel(station.gap));
     canvas.station(station.hop, station.sighting === undefined ? "○" : "●", tone);
     last = station;
   }
@@ -56,11 +56,6 @@ export function ladderRow(packet: PacketEvent, layout: LadderLayout, ink: Ink): 
     canvas.end(last.hop, path.missing, packet.direction === "request" ? 1 : -1, endMark[kind], tone);
   }
   return canvas.lines(ink);
-}
-
-function gapLabel({ gap }: Station): string {
-  if (gap === undefined) return "";
-  return [...(gap.elapsed === undefined ? [] : [elapsed(gap.elapsed)]), ...marksOf(gap)].join(" ");
 }
 
 interface Cell {
@@ -180,7 +175,7 @@ export function ladderPrinter(options: Pick<PrinterOptions, "colours" | "columns
         deaths.push(event);
         rows += 1;
         const again = rows > 1 && rows % rowsPerHead === 1 ? `\n${head(known)}` : "";
-        const title = cut(`${directionArrow[event.direction]} ${event.protocol} ${event.summary}`, 20);
+        const title = cut(titleOf(event), 20);
         const { kind } = event.verdict;
         const note = [kind === "delivered" ? "" : ink(verdictTone[kind], kind), doubt(event.match)].join(" ");
         const lines = ladderRow(event, layout, ink).map((line, index) =>

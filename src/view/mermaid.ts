@@ -3,10 +3,10 @@ import type { PacketEvent, TraceStarted } from "../model/trace.js";
 import { hopName } from "../model/hop.js";
 import { FirstPackets } from "./first-packets.js";
 import { mermaidText } from "./mermaid-text.js";
-import { pathOf, rewriteText, type Gap, type PacketPath } from "./path.js";
+import { pathOf, rewritesOf, type Gap, type PacketPath } from "./path.js";
 import type { TracePrinter } from "./printer.js";
 import { doubt, verdictSentence } from "./verdict.js";
-import { count, elapsed, milliseconds } from "./quantity.js";
+import { count, elapsedWithUnit, milliseconds } from "./quantity.js";
 import { visibleDeep } from "./width.js";
 
 /** A diagram of more packets cannot be read, and Mermaid refuses to draw it. */
@@ -54,11 +54,8 @@ function packetLines(packet: PacketEvent, ids: ReadonlyMap<string, string>): str
 }
 
 function gapText(gap: Gap): string {
-  const rewrites = gap.rewrites
-    .filter(({ kind }) => kind !== "mac")
-    .map((rewrite) => rewriteText(rewrite).replace(" -> ", " → "));
-  const time = gap.elapsed === undefined ? [] : [gap.elapsed === 0 ? elapsed(0) : `${elapsed(gap.elapsed)} µs`];
-  return [...time, ...rewrites].join(", ");
+  const time = gap.elapsed === undefined ? [] : [elapsedWithUnit(gap.elapsed)];
+  return [...time, ...rewritesOf(gap).map((text) => text.replace(" -> ", " → "))].join(", ");
 }
 
 function endLines(

@@ -21,3 +21,27 @@ export interface Field {
 
 /** For traces whose bytes are not at hand. */
 export const noPackets: PacketSource = { bytes: () => undefined, describe: () => [] };
+
+/**
+ * Asks the source once for each sighting that is looked at, however often it is drawn. What the source throws (a
+ * capture that is cut off, a recording not begun) becomes a field to be read: a view goes on without the bytes.
+ */
+export function askedOnce(source: PacketSource): PacketSource {
+  let last: { readonly key: string; readonly bytes: Uint8Array | undefined; readonly fields: FieldTree } | undefined;
+  const ask = (hop: string, record: number): NonNullable<typeof last> => {
+    const key = `${hop} ${record}`;
+    // Live, bytes may come to hand later: only found ones are kept.
+    if (last?.key === key && last.bytes !== undefined) return last;
+    try {
+      last = { key, bytes: source.bytes(hop, record), fields: source.describe(hop, record) };
+    } catch (error) {
+      const value = error instanceof Error ? error.message : String(error);
+      last = { key, bytes: undefined, fields: [{ label: "bytes not at hand", value }] };
+    }
+    return last;
+  };
+  return {
+    bytes: (hop, record) => ask(hop, record).bytes,
+    describe: (hop, record) => ask(hop, record).fields,
+  };
+}

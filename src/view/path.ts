@@ -3,6 +3,7 @@
  * view that shows a path draws this; none of them looks at sightings, rewrites and implied hops on its own.
  */
 import type { PacketEvent, Rewrite, Sighting } from "../model/trace.js";
+import { elapsed } from "./quantity.js";
 
 export interface Station {
   readonly hop: string;
@@ -76,7 +77,7 @@ const rewriteNames: Readonly<Record<Rewrite["kind"], string>> = {
   dscp: "dscp",
 };
 
-export function rewriteName(rewrite: Rewrite): string {
+function rewriteName(rewrite: Rewrite): string {
   return rewriteNames[rewrite.kind];
 }
 
@@ -85,9 +86,19 @@ export function rewriteText(rewrite: Rewrite): string {
   return `${rewriteName(rewrite)} ${rewrite.from} -> ${rewrite.to}`;
 }
 
-/** What was rewritten on the way, MAC addresses left out: they change at every router and say little. */
-export function rewritesOf(packet: PacketEvent): string[] {
-  return packet.rewrites.filter(({ kind }) => kind !== "mac").map(rewriteText);
+/** What was rewritten in a gap or all the way, MAC addresses left out: they change at every router and say little. */
+export function rewritesOf({ rewrites }: Pick<PacketEvent, "rewrites">): string[] {
+  return rewrites.filter(({ kind }) => kind !== "mac").map(rewriteText);
+}
+
+/** `+4.1 DNAT`: what stands on an arrow. */
+export function gapLabel(gap: Gap): string {
+  return [...(gap.elapsed === undefined ? [] : [elapsed(gap.elapsed)]), ...marksOf(gap)].join(" ");
+}
+
+/** `→ tcp SYN`: requests go to the right. */
+export function titleOf({ direction, protocol, summary }: PacketEvent): string {
+  return `${direction === "request" ? "→" : "←"} ${protocol} ${summary}`;
 }
 
 /** `203.0.113.2:43210`, `[fd00::1]:80`, or the bare address where there are no ports. */

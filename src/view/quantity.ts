@@ -16,6 +16,11 @@ export function elapsed(nanoseconds: number): string {
   return `${nanoseconds > 0 ? "+" : ""}${microseconds(nanoseconds)}`;
 }
 
+/** `+3.0 µs`, or `same stamp`. */
+export function elapsedWithUnit(nanoseconds: number): string {
+  return nanoseconds === 0 ? elapsed(0) : `${elapsed(nanoseconds)} µs`;
+}
+
 /** `10.8 µs`, `1.95 ms`, `3.02 s`: for sentences. */
 export function duration(nanoseconds: number): string {
   const size = Math.abs(nanoseconds);

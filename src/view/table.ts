@@ -9,17 +9,17 @@ import { closingLines, DeathCount, exchangeLines, gapLines, hopLines } from "./c
 import { GapTimes } from "./gap-times.js";
 import { inkFor, type Ink } from "./ink.js";
 import { pathPieces } from "./path-line.js";
-import { pathOf, rewritesOf } from "./path.js";
+import { pathOf, rewritesOf, titleOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
 import { duration, milliseconds } from "./quantity.js";
 import { TraceLog } from "./trace-log.js";
-import { directionArrow, doubt, verdictSentence, verdictTone } from "./verdict.js";
+import { doubt, verdictSentence, verdictTone } from "./verdict.js";
 import { displayWidth, padEnd, padStart, visibleDeep, wrap } from "./width.js";
 
 /** Rows that cli-table3 lays out. */
 const rowsLaidOut = 500;
-/** A longer summary goes on in a second line. */
-const widestPacket = 20;
+/** A longer summary goes on in a second line; below a hundred columns the path needs the room more. */
+const widestPacket = (columns: number): number => (columns < 100 ? 14 : 20);
 /** Narrower than this, a path cannot be read: the table is then wider than the terminal. */
 const narrowestPath = 30;
 
@@ -86,8 +86,8 @@ class TraceTable {
     const number = widest("#", ({ id }) => String(id).length) + (open ? 3 : 0);
     const time = widest("time ms", ({ time }) => milliseconds(time).length) + (open ? 2 : 0);
     const packet = Math.min(
-      widestPacket,
-      widest("packet", (one) => displayWidth(packetTitle(one))),
+      widestPacket(this.#columns),
+      widest("packet", (one) => displayWidth(titleOf(one))),
     );
     const verdict = "delivered".length;
     const borders = 1 + 3 * head.length;
@@ -106,7 +106,8 @@ class TraceTable {
     const { verdict } = packet;
     const rewrites = rewritesOf(packet);
     if (rewrites.length > 0 && this.#told.first(packet, rewrites.join()) === packet.id) {
-      const pieces = rewrites.map((rewrite, index) => (index < rewrites.length - 1 ? `${rewrite},` : rewrite));
+      const texts = rewrites.map((rewrite, index) => (index < rewrites.length - 1 ? `${rewrite},` : rewrite));
+      const pieces = texts.flatMap((text) => (displayWidth(text) <= width ? [text] : text.split(" ")));
       pathCell.push(...wrap(pieces, width).map((line) => this.#ink("accent", line)));
     }
     if (verdict.kind !== "delivered") {
@@ -123,9 +124,7 @@ class TraceTable {
       [String(packet.id)],
       [milliseconds(packet.time)],
       [
-        ...wrap(packetTitle(packet).split(" "), (widths[2] ?? widestPacket) - 2).map((line, index) =>
-          index === 0 ? line : `  ${line}`,
-        ),
+        ...titleLines(titleOf(packet), widths[2] ?? 0),
         ...(this.#severalExchanges ? [this.#ink("dim", `  exchange ${packet.exchange}`)] : []),
       ],
       pathCell,
@@ -168,8 +167,9 @@ class Told {
   }
 }
 
-function packetTitle(packet: PacketEvent): string {
-  return `${directionArrow[packet.direction]} ${packet.protocol} ${packet.summary}`;
+function titleLines(title: string, width: number): string[] {
+  if (displayWidth(title) <= width) return [title];
+  return wrap(title.split(" "), width - 2).map((line, index) => (index === 0 ? line : `  ${line}`));
 }
 
 /** cli-table3 draws the line below the head with the same characters as those between rows, which are off. */

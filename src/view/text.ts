@@ -4,10 +4,10 @@ import { closingLines, DeathCount, hopLines, lasted } from "./closing.js";
 import { inkFor, type Ink } from "./ink.js";
 import { hopName } from "../model/hop.js";
 import { pathPieces } from "./path-line.js";
-import { pathOf, rewritesOf } from "./path.js";
+import { pathOf, rewritesOf, titleOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
 import { milliseconds } from "./quantity.js";
-import { directionArrow, doubt, exchangeTone, reasonOf, verdictTone } from "./verdict.js";
+import { doubt, exchangeTone, reasonOf, verdictTone } from "./verdict.js";
 import { padEnd, padStart, visibleDeep } from "./width.js";
 
 export function textPrinter(options: Pick<PrinterOptions, "colours">): TracePrinter {
@@ -55,7 +55,7 @@ export function packetLine(packet: PacketEvent, ink: Ink): string {
   return [
     padStart(String(packet.id), 4),
     padStart(milliseconds(packet.time), 9),
-    padEnd(`${directionArrow[packet.direction]} ${packet.protocol} ${packet.summary}`, 20),
+    padEnd(titleOf(packet), 20),
     pathPieces(path, verdict, ink).join(" "),
     ink(verdictTone[verdict.kind], verdict.kind) + (reason === "" ? "" : `: ${reason}`),
     ...(notes.length === 0 ? [] : [ink("dim", `[${notes.join(", ")}]`)]),

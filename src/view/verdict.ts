@@ -73,5 +73,3 @@ export function isProblem(packet: PacketEvent): boolean {
 export function doubt(match: MatchClass): string {
   return match === "ordered" || match === "ambiguous" ? match : "";
 }
-
-export const directionArrow: Readonly<Record<PacketEvent["direction"], string>> = { request: "→", reply: "←" };

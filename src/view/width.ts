@@ -60,11 +60,11 @@ export function cut(text: string, width: number): string {
   return width < 1 ? "" : `${result}…`;
 }
 
-/** Joins pieces by blanks into lines no wider than `width`; a piece that is too wide has a line of its own. */
+/** Joins pieces by blanks into lines no wider than `width`. A plain piece that is too wide for any line is cut in two. */
 export function wrap(pieces: readonly string[], width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const piece of pieces) {
+  for (const piece of pieces.flatMap((one) => chunks(one, width))) {
     if (line === "") line = piece;
     else if (displayWidth(line) + 1 + displayWidth(piece) <= width) line += ` ${piece}`;
     else {
@@ -74,6 +74,20 @@ export function wrap(pieces: readonly string[], width: number): string[] {
   }
   if (line !== "") lines.push(line);
   return lines;
+}
+
+function chunks(piece: string, width: number): string[] {
+  if (displayWidth(piece) <= width || width < 2 || piece.includes("\u001b")) return [piece];
+  const parts: string[] = [];
+  let part = "";
+  for (const character of piece) {
+    if (displayWidth(part) + cells(character) > width) {
+      parts.push(part);
+      part = "";
+    }
+    part += character;
+  }
+  return [...parts, part];
 }
 
 // eslint-disable-next-line no-control-regex -- they are what is looked for

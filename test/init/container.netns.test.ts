@@ -107,7 +107,8 @@ test("PID 1 passes signals on, reaps orphans, and takes everything with it", asy
   t.false(existsSync(`/proc/${process.pid}`));
   t.is(await place.init.stopContainer("box", 10), undefined);
 
-  await startBox(t, place, "box", { command: ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"] });
+  await startBox(t, place, "box", { command: ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"] });
+  t.true(await until(() => log().includes("deaf")));
   t.deepEqual(await place.init.stopContainer("box", 100), { signal: "SIGKILL" });
 });
 
@@ -252,6 +253,27 @@ test("limits: written before the command enters, seen by the kernel, and running
   t.regex(readFileSync(join(place.folder, "box.log"), "utf8"), /[Cc]annot fork/);
 });
 
+test("a node that is removed takes its container along; one without a container has none to join", async (t) => {
+  const { init, folder } = await lab(t);
+  await init.createNodes([
+    { name: "box", container: true },
+    { name: "plain", container: false },
+  ]);
+  const { process } = await startBox(t, { init, folder }, "box", { command: ["sleep", "1000"] });
+  await t.throwsAsync(startBox(t, { init, folder }, "box", { command: ["true"] }), {
+    message: "cannot start a second container box in box: device or resource busy (EBUSY)",
+  });
+  await t.throwsAsync(startBox(t, { init, folder }, "plain", { command: ["true"] }), { code: "EINVAL" });
+  await t.throwsAsync(inside(init, "plain", "true"), { message: /^cannot find a running container plain/ });
+  await init.removeNode("box");
+  t.is((await process.exit).signal, "SIGKILL");
+  t.true(await until(() => !existsSync(`/proc/${process.pid}`)));
+  t.deepEqual(
+    (await init.nodes()).map(({ name }) => name),
+    ["plain"],
+  );
+});
+
 test("another user (as root; a user namespace of one id has only root)", async (t) => {
   const place = await lab(t);
   if (!asRoot) {
@@ -371,6 +393,16 @@ test("14: a session of its own without the machine's terminal (CVE-2017-5226)", 
   const place = await lab(t);
   const run = await runBox(t, place, "cut -d' ' -f5,6,7 /proc/self/stat; (: < /dev/tty) 2>&1");
   t.regex(run.text, /^2 2 0\n.*(No such device or address|cannot open)/);
+});
+
+test("16, 28: system calls that a container has no business with are refused; new namespaces among them", async (t) => {
+  const place = await lab(t);
+  const line =
+    "grep '^Seccomp:' /proc/self/status; unshare -U true 2>&1; unshare -n true 2>&1; mount -t tmpfs none /mnt 2>&1 | head -1; (true) && echo forks";
+  const run = await runBox(t, place, line, { capabilities: [...defaultCapabilities, "net_admin"] });
+  t.regex(run.text, /^Seccomp:\t2\n(.*(not permitted|permission denied).*\n){3}forks\n$/);
+  const open = await runBox(t, place, "grep '^Seccomp:' /proc/self/status", { seccomp: false });
+  t.is(open.text, "Seccomp:\t0\n");
 });
 
 test("17: without root one id is mapped, and groups cannot be dropped", async (t) => {

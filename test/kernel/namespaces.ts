@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { closeSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { ExecutionContext } from "ava";
 import {
   type ClientOptions,
   NETLINK_NETFILTER,
@@ -29,7 +30,11 @@ export class NamespaceHost implements Disposable {
     const script = fileURLToPath(new URL("namespace-host.js", import.meta.url));
     const argv = this.rootless ? ["unshare", "-Urn", process.execPath, script] : [process.execPath, script];
     // It ends when its line does, with this process at the latest.
-    const child = spawn(argv[0]!, argv.slice(1), { stdio: ["ignore", "inherit", "inherit", theirs] });
+    const child = spawn(argv[0]!, argv.slice(1), {
+      stdio: ["ignore", "inherit", "inherit", theirs],
+      // npx puts node_modules/.bin first, and there a package has an `nft` of its own (@vercel/nft).
+      env: { ...process.env, PATH: "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin" },
+    });
     child.unref();
     sys.close(theirs);
   }
@@ -122,4 +127,9 @@ export async function until<T>(condition: () => T | undefined, what: string, lim
     if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+/** Ends what listens when the test does, passed or failed. */
+export function disposeAfter(t: ExecutionContext, resource: Disposable): void {
+  t.teardown(() => resource[Symbol.dispose]());
 }

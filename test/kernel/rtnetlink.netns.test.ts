@@ -424,7 +424,7 @@ const cases: Case[] = [
     theirs(ns) {
       const { kind, handle, options } = first(ns, "tc -j qdisc show dev v0");
       const text = ns.run("tc class show dev v0");
-      if (!text.includes('class htb 1:10 root prio 0 rate 8Mbit ceil 16Mbit burst 11600b')) return text;
+      if (!text.includes("class htb 1:10 root prio 0 rate 8Mbit ceil 16Mbit burst 11600b")) return text;
       return { kind, handle, defaultClass: Number(options.default) };
     },
     ours(client, index) {

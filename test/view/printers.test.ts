@@ -41,12 +41,16 @@ for (const format of traceFormats) {
   });
 }
 
-test("the table keeps to 100 columns, and paths stay on one line where there is room", async (t) => {
-  const narrow = await print("table", events);
-  t.deepEqual(
-    narrow.split("\n").filter((line) => displayWidth(line) > 100),
-    [],
-  );
+test("the table keeps to its columns, and paths stay on one line where there is room", async (t) => {
+  for (const columns of [80, 100, 130]) {
+    const tooWide = (await print("table", events, columns))
+      .split("\n")
+      .filter((line) => /^[│┌└]/.test(line) && displayWidth(line) > columns);
+    t.deepEqual(tooWide, []);
+  }
+  const sighting = { ...lost.sightings[0]!, hop: `${"long-name-".repeat(9)}:eth0` };
+  const cutNowhere = await print("table", [started, { ...lost, sightings: [sighting] }, events.at(-1)!], 80);
+  t.notRegex(cutNowhere, /…/);
   const wide = await print("table", events, 160);
   t.regex(wide, /client:eth0 \+3\.0 host:eth0 \+4\.1 DNAT host:yapc0 \+1\.9 host:vethweb \+1\.8 web:eth0/);
 });

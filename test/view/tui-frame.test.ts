@@ -139,3 +139,17 @@ test("the guide lists every key and every keyword", (t) => {
   for (const { name } of keywords) t.true(guide.includes(`\`${name} `), name);
   for (const format of traceFormats) t.true(guide.includes(`| \`${format}\` |`), format);
 });
+
+test("a capture that cannot be read costs its bytes, not the screen", (t) => {
+  const source = {
+    bytes: (): Uint8Array => {
+      throw new Error("host-eth0.pcap ends in the middle of record 3");
+    },
+    describe: () => [],
+  };
+  const state = new TuiState({ title: "view", live: false, canExport: false, source });
+  for (const event of events) state.push(event);
+  const text = frame(state, 110, 30, noInk).join("\n");
+  t.regex(text, /bytes not at hand: host-eth0\.pcap ends in the middle of record 3/);
+  t.regex(text, /bytes on the wire: 42/);
+});

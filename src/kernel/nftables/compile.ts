@@ -98,7 +98,8 @@ class RuleCompiler {
         }
         break;
       case "counter":
-        this.#emit(make("counter", { packets: statement.packets, bytes: statement.bytes }));
+        // Without attributes it begins at zero, as nft has it.
+        this.#emit(make("counter", { packets: statement.packets || undefined, bytes: statement.bytes || undefined }));
         break;
       case "log":
         this.#emit(make("log", { group: statement.group, prefix: statement.prefix, level: statement.level }));
@@ -136,8 +137,8 @@ class RuleCompiler {
   #match({ field, op, value }: Match): void {
     const { needs = [] } = fields[field];
     for (const need of needs) this.#require(need);
-    if ((field === "nfproto" || field === "l4proto") && op === "==" && typeof value === "number") {
-      this.#known.set(field, value);
+    if ((field === "nfproto" || field === "l4proto") && op === "==" && typeof value !== "object") {
+      this.#known.set(field, Number(fields[field].type.decode(fields[field].type.encode(value))));
     }
     this.#comparison(field, op, value);
   }
@@ -191,7 +192,7 @@ class RuleCompiler {
       set: ANONYMOUS,
       sreg: REG_1,
       setId: id,
-      flags: op === "!=" ? k.NFT_LOOKUP_F_INV : 0,
+      flags: op === "!=" ? k.NFT_LOOKUP_F_INV : undefined,
     });
   }
 
@@ -262,7 +263,6 @@ function and(mask: Uint8Array): Expression {
     sreg: REG_1,
     dreg: REG_1,
     length: mask.length,
-    op: 0,
     mask: { value: mask },
     xor: { value: new Uint8Array(mask.length) },
   });

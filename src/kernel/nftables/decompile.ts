@@ -1,10 +1,11 @@
 /** Expressions of the kernel -> statements of nft(8). What is not understood is shown, never lost. */
-import type { NftField, NftRange, NftStatement } from "../../model/nft.js";
+import type { NftFamily, NftField, NftRange, NftStatement } from "../../model/nft.js";
 import { formatIpv4, formatIpv6, print } from "../codec/index.js";
+import { readCompat } from "./compat.js";
 import * as k from "./constants.js";
 import { DEFAULT_BURST, limitUnits, rejections } from "./compile.js";
 import type { Expression, ExpressionData } from "./expressions.js";
-import { type DataType, fieldOf, fields } from "./fields.js";
+import { type DataType, type Known, fieldOf, fields } from "./fields.js";
 import { compareBytes, fromElements, intervalPrefix, prefixLength } from "./intervals.js";
 import type { SetElement } from "./messages.js";
 
@@ -19,7 +20,9 @@ export interface SetContents {
 /** A statement, and how many expressions it took. */
 type Step = readonly [statement: NftStatement, expressions: number];
 
+/** @param sets elements of the sets that the rule looks in, by name */
 export function decompileRule(
+  family: NftFamily,
   expressions: readonly Expression[],
   sets: ReadonlyMap<string, SetContents> = new Map<string, SetContents>(),
 ): NftStatement[] {
@@ -29,9 +32,20 @@ export function decompileRule(
     const rest = expressions.slice(at);
     const [first] = rest;
     if (first === undefined) break;
+    const known = {
+      nfproto: familyProtocols[family] ?? last(statements, "nfproto"),
+      l4proto: last(statements, "l4proto"),
+    };
+    const compat = readCompat(first, known);
+    if (compat !== undefined) {
+      statements.push(...compat);
+      at += 1;
+      continue;
+    }
     const step =
-      readMatch(rest, sets, last(statements, "l4proto")) ??
-      readStatement(rest, last(statements, "nfproto")) ??
+      readEtherType(family, rest) ??
+      readMatch(rest, sets, known) ??
+      readStatement(rest, known) ??
       ([unknown(first), 1] as const);
     statements.push(step[0]);
     at += step[1];
@@ -39,10 +53,23 @@ export function decompileRule(
   return withoutDependencies(statements);
 }
 
+const familyProtocols: Partial<Record<NftFamily, number>> = { ip: k.NFPROTO_IPV4, ip6: k.NFPROTO_IPV6 };
+
 /** What the rule has made sure of so far. */
 function last(statements: readonly NftStatement[], field: "l4proto" | "nfproto"): number | undefined {
   const found = statements.findLast((statement) => statement.kind === "match" && statement.field === field);
   return found?.kind === "match" && found.op === "==" && typeof found.value === "number" ? found.value : undefined;
+}
+
+/** Below IP the EtherType stands for the protocol family, where a field of that family follows. */
+function readEtherType(family: NftFamily, [load, test, next]: readonly Expression[]): Step | undefined {
+  if (family !== "bridge" && family !== "netdev") return undefined;
+  if (load?.data?.meta?.key !== k.NFT_META_PROTOCOL || test?.data?.cmp?.op !== k.NFT_CMP_EQ) return undefined;
+  const [high, low] = test.data.cmp.data?.value ?? [];
+  const value =
+    high === 0x08 && low === 0x00 ? k.NFPROTO_IPV4 : high === 0x86 && low === 0xdd ? k.NFPROTO_IPV6 : undefined;
+  if (value === undefined || next === undefined || fieldOf(next, { nfproto: value }) === undefined) return undefined;
+  return [{ kind: "match", field: "nfproto", op: "==", value }, 2];
 }
 
 /** Drops what nft would put before the next field by itself, as nft does when it lists a rule. */
@@ -79,10 +106,10 @@ function unknown({ name = "", data }: Expression): NftStatement {
 function readMatch(
   [load, second, third]: readonly Expression[],
   sets: ReadonlyMap<string, SetContents>,
-  l4proto: number | undefined,
+  known: Known,
 ): Step | undefined {
   if (load === undefined || second === undefined) return undefined;
-  const field = fieldOf(load, l4proto);
+  const field = fieldOf(load, known);
   if (field === undefined) return undefined;
   const { type } = fields[field];
   const { cmp, range, lookup, bitwise } = second.data ?? {};
@@ -187,7 +214,7 @@ function operatorOf(number: number | undefined): Match["op"] | undefined {
 }
 
 /** What is no match. */
-function readStatement(rest: readonly Expression[], nfproto: number | undefined): Step | undefined {
+function readStatement(rest: readonly Expression[], { nfproto }: Known): Step | undefined {
   const data = rest[0]?.data ?? {};
   if (data.immediate !== undefined) {
     return data.immediate.data?.verdict === undefined ? readRegisters(rest) : readVerdict(data.immediate.data.verdict);

@@ -6,8 +6,8 @@ export const verdict = attributes({ code: [1, bes32], chain: [2, cstr] });
 /** NFTA_DATA_*: a register's value, in the byte order of what it is compared with, or a verdict. */
 export const data = attributes({ value: [1, bytes], verdict: [2, verdict] });
 
-const schemas = {
-  meta: attributes({ dreg: [1, be32], key: [2, be32], sreg: [3, be32] }),
+export const expressionSchemas = {
+  meta: attributes({ key: [2, be32], dreg: [1, be32], sreg: [3, be32] }),
   payload: attributes({
     dreg: [1, be32],
     base: [2, be32],
@@ -29,11 +29,11 @@ const schemas = {
     xor: [5, data],
     data: [7, data],
   }),
-  ct: attributes({ dreg: [1, be32], key: [2, be32], direction: [3, u8], sreg: [4, be32] }),
+  ct: attributes({ key: [2, be32], dreg: [1, be32], direction: [3, u8], sreg: [4, be32] }),
   fib: attributes({ dreg: [1, be32], result: [2, be32], flags: [3, be32] }),
   immediate: attributes({ dreg: [1, be32], data: [2, data] }),
   counter: attributes({ bytes: [1, beCount64], packets: [2, beCount64] }),
-  lookup: attributes({ set: [1, cstr], sreg: [2, be32], dreg: [3, be32], setId: [4, be32], flags: [5, be32] }),
+  lookup: attributes({ sreg: [2, be32], set: [1, cstr], dreg: [3, be32], setId: [4, be32], flags: [5, be32] }),
   nat: attributes({
     type: [1, be32],
     family: [2, be32],
@@ -68,12 +68,12 @@ const schemas = {
 };
 
 /** NFTA_EXPR_*: a name, and attributes that depend on it. */
-export const expression = attributes({ name: [1, cstr], data: [2, variant("name", schemas)] });
+export const expression = attributes({ name: [1, cstr], data: [2, variant("name", expressionSchemas)] });
 export type Expression = Infer<typeof expression>;
 export type ExpressionData = NonNullable<Expression["data"]>;
-type ExpressionName = keyof typeof schemas;
+type ExpressionName = keyof typeof expressionSchemas;
 
 /** `make("meta", { key: 6, dreg: 1 })`. */
-export function make<N extends ExpressionName>(name: N, value: Infer<(typeof schemas)[N]>): Expression {
+export function make<N extends ExpressionName>(name: N, value: Infer<(typeof expressionSchemas)[N]>): Expression {
   return { name, data: { [name]: value } };
 }

@@ -145,6 +145,28 @@ const addressTypes: Names = {
   unreachable: 7,
   prohibit: 8,
 };
+/** Types of ICMP (RFC 792) and ICMPv6 (RFC 4443, RFC 4861) by their nft(8) words. */
+const icmpTypes: Names = {
+  "echo-reply": 0,
+  "destination-unreachable": 3,
+  redirect: 5,
+  "echo-request": 8,
+  "time-exceeded": 11,
+  "parameter-problem": 12,
+};
+const icmpv6Types: Names = {
+  "destination-unreachable": 1,
+  "packet-too-big": 2,
+  "time-exceeded": 3,
+  "parameter-problem": 4,
+  "echo-request": 128,
+  "echo-reply": 129,
+  "nd-router-solicit": 133,
+  "nd-router-advert": 134,
+  "nd-neighbor-solicit": 135,
+  "nd-neighbor-advert": 136,
+  "nd-redirect": 137,
+};
 const packetTypes: Names = { host: 0, broadcast: 1, multicast: 2, other: 3 };
 
 function meta(key: number, type: DataType): Field {
@@ -155,13 +177,17 @@ function ct(key: number, type: DataType): Field {
   return { type, load: () => make("ct", { dreg: k.NFT_REG_1, key }) };
 }
 
-function payload(base: number, offset: number, type: DataType, needs: readonly Dependency[] = []): Field {
-  return { type, needs, load: (length) => make("payload", { dreg: k.NFT_REG_1, base, offset, length }) };
+function payload(base: number, offset: number, type: DataType, needs?: readonly Dependency[]): Field {
+  return {
+    type,
+    ...(needs === undefined ? {} : { needs }),
+    load: (length) => make("payload", { dreg: k.NFT_REG_1, base, offset, length }),
+  };
 }
 
 const network = (offset: number, type: DataType, family: number) =>
   payload(k.NFT_PAYLOAD_NETWORK_HEADER, offset, type, [{ field: "nfproto", value: family }]);
-const transport = (offset: number, type: DataType, needs: readonly Dependency[] = []) =>
+const transport = (offset: number, type: DataType, needs?: readonly Dependency[]) =>
   payload(k.NFT_PAYLOAD_TRANSPORT_HEADER, offset, type, needs);
 
 const IPPROTO_ICMP = 1;
@@ -182,11 +208,11 @@ export const fields: Readonly<Record<NftField, Field>> = {
   "th sport": transport(0, service),
   "th dport": transport(2, service),
   "tcp flags": transport(13, integer(1, "host", 15, {}, tcpFlags), [{ field: "l4proto", value: IPPROTO_TCP }]),
-  "icmp type": transport(0, integer(1, "big", 14), [
+  "icmp type": transport(0, integer(1, "big", 14, icmpTypes), [
     { field: "nfproto", value: k.NFPROTO_IPV4 },
     { field: "l4proto", value: IPPROTO_ICMP },
   ]),
-  "icmpv6 type": transport(0, integer(1, "big", 29), [
+  "icmpv6 type": transport(0, integer(1, "big", 29, icmpv6Types), [
     { field: "nfproto", value: k.NFPROTO_IPV6 },
     { field: "l4proto", value: IPPROTO_ICMPV6 },
   ]),
@@ -200,25 +226,32 @@ export const fields: Readonly<Record<NftField, Field>> = {
   },
 };
 
-/** The field that an expression loads; `icmp type` and the ports lie at the same place: `l4proto` tells them apart. */
-export function fieldOf(expression: Expression, l4proto: number | undefined): NftField | undefined {
-  const { meta: m, ct: c, payload: p, fib: f } = expression.data ?? {};
-  const same = (candidate: Expression): boolean => {
-    const { meta: m2, ct: c2, payload: p2, fib: f2 } = candidate.data ?? {};
-    if (m !== undefined) return m2 !== undefined && m.dreg !== undefined && m.key === m2.key;
-    if (c !== undefined)
-      return c2 !== undefined && c.dreg !== undefined && c.key === c2.key && c.direction === undefined;
-    if (f !== undefined) return f2 !== undefined && f.result === f2.result && f.flags === f2.flags;
-    return p !== undefined && p2 !== undefined && p.dreg !== undefined && p.base === p2.base && p.offset === p2.offset;
-  };
+/** What a rule has made sure of: the families of tables and earlier matches tell. */
+export type Known = Readonly<Partial<Record<Dependency["field"], number | undefined>>>;
+
+/**
+ * The field that an expression loads. Fields lie at the same places (`icmp type` and a port, `ip ttl` and the first byte
+ * of `ip6 saddr`): only one whose needs are known counts.
+ */
+export function fieldOf(expression: Expression, known: Known): NftField | undefined {
   const candidates = (Object.keys(fields) as NftField[]).filter((name) => {
-    const { type, load } = fields[name];
-    if (!same(load(type.size))) return false;
-    const length = p?.length ?? type.size;
-    return type.prefixes === true ? length <= type.size : length === type.size;
+    const { needs = [] } = fields[name];
+    return loads(expression, fields[name]) && needs.every(({ field, value }) => known[field] === value);
   });
-  return (
-    candidates.find((name) => fields[name].needs?.some((need) => need.field === "l4proto" && need.value === l4proto)) ??
-    candidates.find((name) => fields[name].needs?.some((need) => need.field === "l4proto") !== true)
-  );
+  // `icmp type` rather than what needs nothing.
+  return candidates.find((name) => fields[name].needs !== undefined) ?? candidates[0];
+}
+
+function loads({ data = {} }: Expression, { type, load }: Field): boolean {
+  const own = load(type.size).data ?? {};
+  if (data.meta !== undefined) return data.meta.dreg !== undefined && data.meta.key === own.meta?.key;
+  if (data.ct !== undefined) {
+    return data.ct.dreg !== undefined && data.ct.direction === undefined && data.ct.key === own.ct?.key;
+  }
+  if (data.fib !== undefined) return data.fib.result === own.fib?.result && data.fib.flags === own.fib?.flags;
+  const { payload } = data;
+  if (payload === undefined || own.payload === undefined) return false;
+  const { dreg, base, offset, length = 0 } = payload;
+  const whole = type.prefixes === true ? length <= type.size : length === type.size;
+  return dreg !== undefined && base === own.payload.base && offset === own.payload.offset && whole;
 }

@@ -48,10 +48,10 @@ export const chainMessage = headed(
     table: [1, cstr],
     handle: [2, beCount64],
     name: [3, cstr],
-    hook: [4, hook],
-    policy: [5, be32],
-    use: [6, be32],
     type: [7, cstr],
+    policy: [5, be32],
+    hook: [4, hook],
+    use: [6, be32],
     flags: [10, be32],
     id: [11, be32],
     userdata: [12, bytes],
@@ -93,9 +93,9 @@ export const setMessage = headed(
 
 /** NFTA_SET_ELEM_*. */
 export const setElement = attributes({
+  flags: [3, be32],
   key: [1, data],
   data: [2, data],
-  flags: [3, be32],
   keyEnd: [10, data],
 });
 export type SetElement = Infer<typeof setElement>;

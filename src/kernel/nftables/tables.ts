@@ -6,6 +6,7 @@ import { NETLINK_NETFILTER, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP } from "../fr
 import { type Request, request } from "../request.js";
 import { batch, change } from "./batch.js";
 import { ANONYMOUS, type AnonymousSet, compileRule } from "./compile.js";
+import { compatComment } from "./compat.js";
 import * as k from "./constants.js";
 import { type SetContents, decompileRule } from "./decompile.js";
 import {
@@ -235,7 +236,7 @@ function readOnce(client: NetlinkClient): NftTable[] {
       }
     }
     const ownRules = rules.filter(inside);
-    return [{ family, name, chains: chains.filter(inside).map((chain) => toChain(chain, ownRules, contents)) }];
+    return [{ family, name, chains: chains.filter(inside).map((chain) => toChain(family, chain, ownRules, contents)) }];
   });
 }
 
@@ -272,6 +273,7 @@ function dump<A>(
 }
 
 function toChain(
+  family: NftFamily,
   { attributes: { name = "", hook, type, policy }, header }: ChainMessage,
   rules: readonly RuleMessage[],
   sets: ReadonlyMap<string, SetContents>,
@@ -289,15 +291,20 @@ function toChain(
             policy: policy === k.NF_DROP ? ("drop" as const) : ("accept" as const),
           },
         }),
-    rules: rules.filter(({ attributes }) => attributes.chain === name).map((rule) => toRule(rule, sets)),
+    rules: rules.filter(({ attributes }) => attributes.chain === name).map((rule) => toRule(family, rule, sets)),
   };
 }
 
-export function toRule({ attributes: a }: RuleMessage, sets?: ReadonlyMap<string, SetContents>): NftRule {
-  const comment = a.userdata === undefined ? undefined : readComment(a.userdata);
+export function toRule(
+  family: NftFamily,
+  { attributes: a }: RuleMessage,
+  sets?: ReadonlyMap<string, SetContents>,
+): NftRule {
+  const expressions = a.expressions ?? [];
+  const comment = (a.userdata === undefined ? undefined : readComment(a.userdata)) ?? compatComment(expressions);
   return {
     ...(a.handle === undefined ? {} : { handle: a.handle }),
-    statements: decompileRule(a.expressions ?? [], sets),
+    statements: decompileRule(family, expressions, sets),
     ...(comment === undefined ? {} : { comment }),
   };
 }

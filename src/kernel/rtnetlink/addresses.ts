@@ -71,14 +71,20 @@ function change(operation: string, type: number, flags: number, given: NewAddres
     flags,
     schema: addressMessage,
     value: {
-      header: { ...ifaddrmsg.zero, family: k.addressFamily(family), prefixLength, scope, index },
+      header: {
+        ...ifaddrmsg.zero,
+        family: k.addressFamily(family),
+        prefixLength,
+        flags: skipDuplicateDetection === true ? k.IFA_F_NODAD : 0,
+        scope,
+        index,
+      },
       attributes: {
         address,
         // IPv4 goes by IFA_LOCAL: "Local address is not supplied" otherwise.
         local: address,
         broadcast,
         label,
-        flags: skipDuplicateDetection === true ? k.IFA_F_NODAD : undefined,
       },
     },
     operation,

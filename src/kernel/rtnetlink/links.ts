@@ -1,7 +1,7 @@
 /** Links: what `ip link` shows and does. */
 import type { Infer } from "../codec/index.js";
 import type { Feature } from "../errors.js";
-import { NETLINK_ROUTE, NLM_F_ACK, NLM_F_DUMP, NLM_F_ECHO } from "../framing.js";
+import { NETLINK_ROUTE, NLM_F_ACK, NLM_F_APPEND, NLM_F_DUMP, NLM_F_ECHO } from "../framing.js";
 import { type Request, request } from "../request.js";
 import * as k from "./constants.js";
 import { type LinkSpecification, infoOf } from "./link-kinds.js";
@@ -224,7 +224,7 @@ export function removeAltname(reference: LinkReference, altname: string): Reques
 
 function property(operation: string, reference: LinkReference, altname: string, type: number): Request<void> {
   const { name, ...header } = select(reference);
-  return acknowledged(operation, reference, type, type === k.RTM_NEWLINKPROP ? k.verbs.add : NLM_F_ACK, {
+  return acknowledged(operation, reference, type, type === k.RTM_NEWLINKPROP ? k.verbs.add | NLM_F_APPEND : NLM_F_ACK, {
     header: { ...ifinfomsg.zero, ...header },
     attributes: { name, properties: { altnames: [altname] } },
   });

@@ -23,6 +23,7 @@ import {
   u16,
   u32,
   u8,
+  unflagged,
   variant,
 } from "../codec/index.js";
 
@@ -136,9 +137,9 @@ const slaveInfo = variant("slaveKind", { bridge: bridgePortAttributes });
 
 /** What the other end of a veth pair can be given: VETH_INFO_PEER holds a whole link message. */
 const peerAttributes = attributes({
-  name: [3, cstr],
   mac: [1, mac],
   mtu: [4, u32],
+  name: [3, cstr],
   txQueueLength: [13, u32],
   group: [27, u32],
   netnsPid: [19, u32],
@@ -152,13 +153,15 @@ export const linkInfo = attributes({
   kind: [1, str],
   data: [
     2,
-    variant("kind", {
-      veth: attributes({ peer: [1, headed(ifinfomsg, peerAttributes)] }),
-      bridge: bridgeAttributes,
-      macvlan: macvlanAttributes,
-      vxlan: vxlanAttributes,
-      vlan: vlanAttributes,
-    }),
+    unflagged(
+      variant("kind", {
+        veth: attributes({ peer: [1, headed(ifinfomsg, peerAttributes)] }),
+        bridge: bridgeAttributes,
+        macvlan: macvlanAttributes,
+        vxlan: vxlanAttributes,
+        vlan: vlanAttributes,
+      }),
+    ),
   ],
   slaveKind: [4, str],
   slaveData: [5, slaveInfo],
@@ -166,11 +169,11 @@ export const linkInfo = attributes({
 
 /** IFLA_*, of a link of any family but AF_BRIDGE. */
 export const linkAttributes = attributes({
-  name: [3, cstr],
   mac: [1, mac],
   broadcast: [2, mac],
   mtu: [4, u32],
   link: [5, u32],
+  name: [3, cstr],
   qdisc: [6, cstr],
   master: [10, u32],
   protocolInfo: [12, bridgePortAttributes],
@@ -202,7 +205,7 @@ export const linkAttributes = attributes({
   altname: [53, cstr],
   permanentMac: [54, mac],
   groMaximumSize: [58, u32],
-  info: [18, linkInfo],
+  info: [18, unflagged(linkInfo)],
 });
 export const linkMessage = headed(ifinfomsg, linkAttributes);
 
@@ -215,10 +218,10 @@ export const ifaddrmsg = struct(8, {
 });
 /** IFA_*. */
 export const addressAttributes = attributes({
-  address: [1, ip],
   local: [2, ip],
-  label: [3, cstr],
   broadcast: [4, ip],
+  address: [1, ip],
+  label: [3, cstr],
   cacheInfo: [6, struct(16, { preferred: [0, u32], valid: [4, u32], created: [8, u32], updated: [12, u32] })],
   flags: [8, u32],
   routePriority: [9, u32],
@@ -299,13 +302,13 @@ export const routeAttributes = attributes({
   gateway: [5, ip],
   via: [18, via],
   preferredSource: [7, ip],
-  outputIndex: [4, u32],
+  table: [15, u32],
   priority: [6, u32],
-  metrics: [8, metricAttributes],
+  outputIndex: [4, u32],
+  metrics: [8, unflagged(metricAttributes)],
   multipath: [9, multipath],
   flow: [11, u32],
   cacheInfo: [12, bytes],
-  table: [15, u32],
   mark: [16, u32],
   preference: [20, u8],
   uid: [25, u32],
@@ -350,11 +353,11 @@ export const fibRuleHeader = struct(12, {
 });
 /** FRA_*. */
 export const ruleAttributes = attributes({
+  priority: [6, u32],
   destination: [1, ip],
   source: [2, ip],
   inputInterface: [3, cstr],
   goto: [4, u32],
-  priority: [6, u32],
   mark: [10, u32],
   suppressPrefixLength: [14, s32],
   table: [15, u32],

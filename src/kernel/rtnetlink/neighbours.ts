@@ -138,7 +138,8 @@ function changeFdb(operation: string, type: number, flags: number, entry: NewFdb
         family: k.AF_BRIDGE,
         index,
         // Static, as `bridge fdb add … static`: forwarded to, not one of our own addresses.
-        state: k.neighbourStates.noarp | (remote === undefined ? 0 : k.neighbourStates.permanent),
+        state:
+          k.neighbourStates.noarp | (remote === undefined ? k.neighbourStates.reachable : k.neighbourStates.permanent),
         flags: remote === undefined ? k.NTF_MASTER : k.NTF_SELF,
       },
       attributes: { destination: remote, mac, vlan },

@@ -241,16 +241,17 @@ function netem(given: Netem) {
     throw new RangeError("reorder needs a delay: there is nothing to overtake");
   return {
     header: {
-      ...netemZero,
+      latency: wholeTicks(delay) ?? 0,
       limit,
       loss: probability(loss),
       // Every first packet may overtake.
       gap: reorder === undefined ? 0 : 1,
       duplicate: probability(duplicate),
+      jitter: wholeTicks(jitter) ?? 0,
     },
     attributes: {
-      latency64: delay === undefined ? undefined : BigInt(Math.round(delay)),
-      jitter64: jitter === undefined ? undefined : BigInt(Math.round(jitter)),
+      latency64: wholeTicks(delay) === undefined ? BigInt(Math.round(delay ?? 0)) : undefined,
+      jitter64: wholeTicks(jitter) === undefined ? BigInt(Math.round(jitter ?? 0)) : undefined,
       reorder: reorder === undefined ? undefined : { probability: probability(reorder), correlation: 0 },
       corrupt: corrupt === undefined ? undefined : { probability: probability(corrupt), correlation: 0 },
       rate64: rate === undefined ? undefined : wide(rate),
@@ -263,7 +264,11 @@ function netem(given: Netem) {
   };
 }
 
-const netemZero = { latency: 0, limit: 0, loss: 0, gap: 0, duplicate: 0, jitter: 0 };
+/** Ticks of a time, where they give it exactly; else it goes into an attribute that counts nanoseconds. */
+function wholeTicks(nanoseconds = 0): number | undefined {
+  const count = nanoseconds / TICK;
+  return Number.isInteger(count) && count <= 0xffffffff ? count : undefined;
+}
 
 /** As a part of 2^32 - 1. */
 function probability(value: number): number {

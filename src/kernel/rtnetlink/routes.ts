@@ -61,7 +61,10 @@ export interface NewRoute {
   readonly onlink?: boolean;
 }
 
-/** @param filter by table, family and link: the kernel filters where it can, and the rest is done here */
+/**
+ * @param filter by table, family and link: the kernel filters where it can, and the rest is done here. Throws ENOENT for
+ *   a table that does not exist.
+ */
 export function list(
   filter: { readonly family?: 4 | 6; readonly table?: number; readonly index?: number } = {},
 ): Request<Route[]> {
@@ -170,7 +173,8 @@ function change(operation: string, type: number, flags: number, route: NewRoute)
         ...rtmsg.zero,
         family: k.addressFamily(family),
         destinationLength: length === undefined ? (family === 4 ? 32 : 128) : Number(length),
-        table: table > 255 ? k.RT_TABLE_COMPAT : table,
+        // A larger number goes into an attribute of its own.
+        table: table > 255 ? 0 : table,
         protocol: route.protocol ?? (isNew ? k.RTPROT_STATIC : 0),
         scope: route.scope ?? (isNew ? defaultScope(route, family, nexthops) : k.RT_SCOPE_NOWHERE),
         type: k.routeTypes.indexOf(route.type ?? (isNew ? "unicast" : "unspec")),

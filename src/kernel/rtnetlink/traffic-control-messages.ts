@@ -14,6 +14,7 @@ import {
   u32,
   u64,
   u8,
+  unflagged,
   variant,
 } from "../codec/index.js";
 
@@ -118,7 +119,7 @@ export const trafficControlMessage = headed(
   tcmsg,
   attributes({
     kind: [1, cstr],
-    options: [2, variant("kind", { tbf: tbfOptions, netem: netemOptions, htb: htbOptions })],
+    options: [2, unflagged(variant("kind", { tbf: tbfOptions, netem: netemOptions, htb: htbOptions }))],
     statistics: [7, statistics],
     chain: [11, u32],
     hardwareOffload: [12, u8],

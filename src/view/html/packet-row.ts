@@ -2,9 +2,9 @@
 import type { PacketEvent } from "../../model/trace.js";
 import { markup } from "../html-text.js";
 import type { FieldTree, PacketSource } from "../packet-source.js";
-import { addressesOf, marksOf, pathOf, rewritesOf, type PacketPath, type Station } from "../path.js";
-import { duration, elapsed, milliseconds } from "../quantity.js";
-import { directionArrow, doubt, endMark, verdictSentence } from "../verdict.js";
+import { addressesOf, marksOf, pathOf, rewritesOf, type PacketPath, type Station, titleOf } from "../path.js";
+import { duration, elapsedWithUnit, milliseconds } from "../quantity.js";
+import { doubt, endMark, verdictSentence } from "../verdict.js";
 import { visible } from "../width.js";
 
 export function packetRow(packet: PacketEvent, source: PacketSource): string {
@@ -13,7 +13,7 @@ export function packetRow(packet: PacketEvent, source: PacketSource): string {
   const first = packet.sightings[0];
   const total = path.stations.length > 1 ? duration(path.total) : "";
   const doubtful = doubt(packet.match);
-  return `<details class="packet"><summary><span class="id">${packet.id}</span><span class="time">${milliseconds(packet.time)}</span><span class="what">${directionArrow[packet.direction]} ${markup(`${packet.protocol} ${packet.summary}`)}</span><span class="total">${total}</span><b class="${verdict.kind}">${verdict.kind}</b><span class="from">${first === undefined ? "" : markup(addressesOf(first))}</span></summary>
+  return `<details class="packet"><summary><span class="id">${packet.id}</span><span class="time">${milliseconds(packet.time)}</span><span class="what">${markup(titleOf(packet))}</span><span class="total">${total}</span><b class="${verdict.kind}">${verdict.kind}</b><span class="from">${first === undefined ? "" : markup(addressesOf(first))}</span></summary>
 ${pathPicture(packet, path)}
 <p class="${verdict.kind}">${markup(verdictSentence(verdict))}${doubtful === "" ? "" : `, join ${doubtful}`}</p>
 ${evidence(packet)}${list(rewritesOf(packet), "rewrites")}
@@ -25,7 +25,7 @@ function pathPicture(packet: PacketEvent, path: PacketPath): string {
   const pieces = path.stations.map((station) => {
     const { gap, hop, sighting } = station;
     const marks = gap === undefined ? [] : marksOf(gap);
-    const time = gap?.elapsed === undefined ? "" : gap.elapsed === 0 ? elapsed(0) : `${elapsed(gap.elapsed)} µs`;
+    const time = gap?.elapsed === undefined ? "" : elapsedWithUnit(gap.elapsed);
     const arrow =
       gap === undefined ? "" : `<span class="gap"><i>${time}</i><i class="mark">${markup(marks.join(" "))}</i></span>`;
     return `${arrow}<span class="hop${sighting === undefined ? " implied" : ""}">${markup(hop)}</span>`;

@@ -9,7 +9,7 @@ import { markup } from "../html-text.js";
 import { FirstPackets } from "../first-packets.js";
 import { GapTimes, type GapTime } from "../gap-times.js";
 import { noInk } from "../ink.js";
-import { noPackets, type PacketSource } from "../packet-source.js";
+import { askedOnce, noPackets, type PacketSource } from "../packet-source.js";
 import type { PrinterOptions, TracePrinter } from "../printer.js";
 import { count, microseconds } from "../quantity.js";
 import { TraceLog } from "../trace-log.js";
@@ -73,7 +73,7 @@ ${closingLines(ended, log.hops, deaths.list(), noInk)
 ${exchangeTable(log)}
 ${gapTable(times.list(log.hopNames()))}
 ${hopTable(log.hops)}
-${packetList(packets, source)}
+${packetList(packets, askedOnce(source))}
 <script>${filterScript}</script>
 </body>
 </html>

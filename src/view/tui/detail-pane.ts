@@ -84,7 +84,8 @@ function fieldText({ indent, label, value }: DetailLine, width: number, ink: Ink
 
 function linesOf(packet: PacketEvent, sighting: Sighting, source: PacketSource): DetailLine[] {
   const decoded = flatten(source.describe(sighting.hop, sighting.record), 0);
-  return [...evidenceLines(packet), ...(decoded.length > 0 ? decoded : known(packet, sighting))];
+  const atHand = source.bytes(sighting.hop, sighting.record) !== undefined;
+  return [...evidenceLines(packet), ...(atHand ? [] : known(packet, sighting)), ...decoded];
 }
 
 function flatten(fields: FieldTree, indent: number): DetailLine[] {

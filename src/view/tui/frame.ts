@@ -5,8 +5,8 @@
 import { closingLines, exchangeLines, gapLines, hopLines } from "../closing.js";
 import type { Ink } from "../ink.js";
 import { ladderHead, ladderLayout, ladderRow, ladderWidth } from "../ladder.js";
+import { titleOf } from "../path.js";
 import { count, milliseconds } from "../quantity.js";
-import { directionArrow } from "../verdict.js";
 import { cut, displayWidth, padEnd, padStart, sliceCells, withoutInk, wrap } from "../width.js";
 import { detailPane } from "./detail-pane.js";
 import { keywords } from "./filter.js";
@@ -184,7 +184,7 @@ function ladderPane(state: TuiState, columns: number, rows: number, ink: Ink): s
   const lines: string[] = [];
   for (const packet of state.list.inSight(room)) {
     const chosen = packet.id === state.list.selected;
-    const title = `${directionArrow[packet.direction]} ${packet.protocol} ${packet.summary}`;
+    const title = titleOf(packet);
     const left = `${chosen ? "▶" : " "}${state.list.marks.has(packet.id) ? "*" : " "}${padStart(String(packet.id), 4)} ${padStart(milliseconds(packet.time), 9)} ${padEnd(cut(title, 16), 16)} `;
     ladderRow(packet, layout, ink).forEach((line, index) => {
       const text = sliceCells(index === 0 ? left : "", 0, ladderLeft) + view(line);

@@ -1,9 +1,9 @@
 /** The packets, one a row; a dot for each hop that saw it. Only the rows in sight are made. */
 import type { PacketEvent } from "../../model/trace.js";
 import type { Ink } from "../ink.js";
-import { addressesOf, pathOf } from "../path.js";
+import { addressesOf, pathOf, titleOf } from "../path.js";
 import { duration, milliseconds } from "../quantity.js";
-import { directionArrow, doubt, endMark, reasonOf, verdictTone } from "../verdict.js";
+import { doubt, endMark, reasonOf, verdictTone } from "../verdict.js";
 import { cut, padEnd, padStart, sliceCells, withoutInk } from "../width.js";
 import type { TuiState } from "./state.js";
 import { inverse } from "./tui-ink.js";
@@ -79,7 +79,7 @@ function rowOf(packet: PacketEvent, layout: Layout, state: TuiState, ink: Ink): 
   const { verdict, provisional } = packet;
   const path = pathOf(packet);
   const first = packet.sightings[0];
-  const title = `${directionArrow[packet.direction]} ${packet.protocol} ${packet.summary}`;
+  const title = titleOf(packet);
   const pointer = packet.id === state.list.selected ? "▶" : " ";
   const mark = state.list.marks.has(packet.id) ? ink("accent", "*") : " ";
   const addresses = first === undefined ? "" : cut(addressesOf(first), layout.rest);

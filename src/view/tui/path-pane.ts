@@ -1,8 +1,8 @@
 /** The path of the selected packet: boxes with arrows and microseconds, rewrites, and the gap where it died. */
 import type { PacketEvent } from "../../model/trace.js";
 import type { Ink } from "../ink.js";
-import { marksOf, pathOf, rewriteText, type PacketPath, type Station } from "../path.js";
-import { duration, elapsed, microseconds } from "../quantity.js";
+import { gapLabel, marksOf, pathOf, rewritesOf, type PacketPath, type Station } from "../path.js";
+import { duration, elapsedWithUnit } from "../quantity.js";
 import { doubt, endMark, verdictSentence, verdictTone } from "../verdict.js";
 import { centre, displayWidth, sliceCells, wrap } from "../width.js";
 import { inverse } from "./tui-ink.js";
@@ -36,22 +36,21 @@ interface Piece {
 
 /** Boxes and arrows, in as many rows as the width asks for. */
 function boxRows(packet: PacketEvent, path: PacketPath, options: PathPaneOptions): string[] {
-  const rows: (readonly Piece[])[] = [];
-  let row: Piece[] = [];
-  let used = 1;
-  for (const station of path.stations) {
-    const pieces = [...(station.gap === undefined ? [] : [arrow(station, options.ink)]), box(station, options)];
-    const size = pieces.reduce((sum, { lines }) => sum + displayWidth(lines[1]), 0);
-    if (row.length > 0 && used + size > options.width) {
-      rows.push(row);
-      row = [];
+  const units = path.stations.map((station) => [
+    ...(station.gap === undefined ? [] : [arrow(station, options.ink)]),
+    box(station, options),
+  ]);
+  const rows: Piece[][] = [];
+  let used = Infinity;
+  for (const unit of [...units, ending(packet, path, options)]) {
+    const size = unit.reduce((sum, { lines }) => sum + displayWidth(lines[1]), 0);
+    if (used + size > options.width && size > 0) {
+      rows.push([]);
       used = 1;
     }
-    row.push(...pieces);
+    rows.at(-1)?.push(...unit);
     used += size;
   }
-  row.push(...ending(packet, path, options));
-  rows.push(row);
   return rows.flatMap((pieces) => [0, 1, 2].map((line) => ` ${pieces.map(({ lines }) => lines[line] ?? "").join("")}`));
 }
 
@@ -68,7 +67,7 @@ function box({ hop, sighting }: Station, { ink, hop: chosen }: PathPaneOptions):
 
 function arrow(station: Station, ink: Ink): Piece {
   const { gap } = station;
-  const time = gap?.elapsed === undefined ? "" : timeLabel(gap.elapsed);
+  const time = gap?.elapsed === undefined ? "" : elapsedWithUnit(gap.elapsed);
   const marks = gap === undefined ? "" : marksOf(gap).join(" ");
   const width = Math.max(displayWidth(time), displayWidth(marks) + 1, 3) + 2;
   return {
@@ -78,10 +77,6 @@ function arrow(station: Station, ink: Ink): Piece {
       " ".repeat(width),
     ],
   };
-}
-
-function timeLabel(nanoseconds: number): string {
-  return nanoseconds === 0 ? elapsed(0) : `${nanoseconds > 0 ? "+" : ""}${microseconds(nanoseconds)} µs`;
 }
 
 function dashesAround(marks: string, width: number, ink: Ink): string {
@@ -106,10 +101,7 @@ function inline(packet: PacketEvent, path: PacketPath, { width, ink, hop: chosen
   const pieces: string[] = [];
   for (const station of path.stations) {
     const { gap } = station;
-    if (gap !== undefined) {
-      const label = [...(gap.elapsed === undefined ? [] : [elapsed(gap.elapsed)]), ...marksOf(gap)].join(" ");
-      pieces.push(ink("dim", `─${label}─▶`));
-    }
+    if (gap !== undefined) pieces.push(ink("dim", `─${gapLabel(gap)}─▶`));
     if (station.sighting === undefined) pieces.push(ink("dim", `(${station.hop})`));
     else pieces.push(station.sighting === chosen?.sighting ? inverse(station.hop) : station.hop);
   }
@@ -122,10 +114,8 @@ function rewriteLines(path: PacketPath, ink: Ink): string[] {
   let before = "";
   const lines: string[] = [];
   for (const { hop, gap, sighting } of path.stations) {
-    const rewrites = gap?.rewrites.filter(({ kind }) => kind !== "mac") ?? [];
-    if (rewrites.length > 0) {
-      lines.push(` ${ink("dim", `${before} ▶ ${hop}:`)} ${ink("accent", rewrites.map(rewriteText).join(", "))}`);
-    }
+    const rewrites = gap === undefined ? [] : rewritesOf(gap);
+    if (rewrites.length > 0) lines.push(` ${ink("dim", `${before} ▶ ${hop}:`)} ${ink("accent", rewrites.join(", "))}`);
     if (sighting !== undefined) before = hop;
   }
   return lines;

@@ -6,7 +6,7 @@ import type { PacketEvent, TraceEvent, Verdict } from "../../model/trace.js";
 import { DeathCount } from "../closing.js";
 import { GapTimes } from "../gap-times.js";
 import { ladderLayout, ladderWidth } from "../ladder.js";
-import { noPackets, type PacketSource } from "../packet-source.js";
+import { askedOnce, noPackets, type PacketSource } from "../packet-source.js";
 import { pathOf, type Station } from "../path.js";
 import { TraceLog } from "../trace-log.js";
 import { visible, visibleDeep } from "../width.js";
@@ -81,7 +81,7 @@ export class TuiState {
 
   constructor(settings: TuiSettings) {
     this.title = visible(settings.title);
-    this.source = settings.source ?? noPackets;
+    this.source = askedOnce(settings.source ?? noPackets);
     this.canExport = settings.canExport;
     this.list = new PacketList(settings.live, settings.limit);
     if (!settings.live) this.finished = "";

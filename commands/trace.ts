@@ -46,8 +46,10 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
   };
 
   async run(): Promise<void> {
+    const command = this.takeCommand();
     const { flags, argv } = await this.parse(Trace);
-    const command = argv.map(String);
+    if (argv.length > 0)
+      throw new Failure("usage", `'${String(argv[0])}' is no option`, { hint: "a command follows --" });
     if (command.length > 0) this.ownFailure = exitCodes.own;
     const outputs = await OutputSet.open({
       formats: flags.output,

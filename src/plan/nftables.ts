@@ -53,9 +53,6 @@ function normalStatement(statement: NftStatement): unknown {
     case "log":
       // LOGLEVEL_WARNING is what the kernel takes for none (nft_log.c).
       return { kind: "log", prefix: statement.prefix, group: statement.group, level: statement.level ?? 4 };
-    case "reject":
-      // NFT_REJECT_ICMPX_PORT_UNREACH is what nft(8) takes for none, and leaves out.
-      return statement.with === "icmpx" ? { ...statement, code: statement.code ?? 1 } : statement;
     case "limit":
       return { ...statement, burst: statement.burst ?? 5 };
     case "masquerade":

@@ -1,6 +1,7 @@
 /** Expressions of the kernel -> statements of nft(8). What is not understood is shown, never lost. */
 import type { NftFamily, NftField, NftRange, NftStatement } from "../../model/nft.js";
 import { formatIpv4, formatIpv6, print } from "../codec/index.js";
+import { readCompat } from "./compat.js";
 import * as k from "./constants.js";
 import { DEFAULT_BURST, limitUnits, rejections } from "./compile.js";
 import type { Expression, ExpressionData } from "./expressions.js";
@@ -35,6 +36,12 @@ export function decompileRule(
       nfproto: familyProtocols[family] ?? last(statements, "nfproto"),
       l4proto: last(statements, "l4proto"),
     };
+    const compat = readCompat(first, known);
+    if (compat !== undefined) {
+      statements.push(...compat);
+      at += 1;
+      continue;
+    }
     const step =
       readEtherType(family, rest) ??
       readMatch(rest, sets, known) ??

@@ -6,6 +6,7 @@ import { NETLINK_NETFILTER, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP } from "../fr
 import { type Request, request } from "../request.js";
 import { batch, change } from "./batch.js";
 import { ANONYMOUS, type AnonymousSet, compileRule } from "./compile.js";
+import { compatComment } from "./compat.js";
 import * as k from "./constants.js";
 import { type SetContents, decompileRule } from "./decompile.js";
 import {
@@ -299,10 +300,11 @@ export function toRule(
   { attributes: a }: RuleMessage,
   sets?: ReadonlyMap<string, SetContents>,
 ): NftRule {
-  const comment = a.userdata === undefined ? undefined : readComment(a.userdata);
+  const expressions = a.expressions ?? [];
+  const comment = (a.userdata === undefined ? undefined : readComment(a.userdata)) ?? compatComment(expressions);
   return {
     ...(a.handle === undefined ? {} : { handle: a.handle }),
-    statements: decompileRule(family, a.expressions ?? [], sets),
+    statements: decompileRule(family, expressions, sets),
     ...(comment === undefined ? {} : { comment }),
   };
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Starts oclif, nothing else. `--version` is answered before oclif is loaded (100 ms of packages).
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 
 const [first, ...rest] = process.argv.slice(2);
 if ((first === "--version" || first === "-v") && rest.length === 0) {
@@ -11,5 +12,5 @@ if ((first === "--version" || first === "-v") && rest.length === 0) {
   if (!process.stdout.isTTY) process.env.OCLIF_COLUMNS ??= "200";
   const { execute } = await import("@oclif/core");
   // No user plugins: nothing outside the package is looked for, nor run.
-  await execute({ loadOptions: { root: import.meta.url, userPlugins: false, devPlugins: false } });
+  await execute({ loadOptions: { root: fileURLToPath(import.meta.url), userPlugins: false, devPlugins: false } });
 }

@@ -1,5 +1,4 @@
 import { Args, Flags } from "@oclif/core";
-import { openPacketSource } from "../src/session/packet-source.js";
 import { recordingTitle, replay } from "../src/session/replay.js";
 import { BaseCommand } from "./base/command.js";
 import { outputFlag, OutputSet } from "./base/output.js";
@@ -27,7 +26,7 @@ export default class View extends BaseCommand {
       tui: flags.tui,
       title: recordingTitle(args.path),
       live: false,
-      source: openPacketSource(args.path),
+      recording: args.path,
     });
     await outputs.during(() => replay({ path: args.path, onEvent: (event) => outputs.event(event) }));
   }

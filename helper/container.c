@@ -78,7 +78,7 @@ static int join_node(const struct node *n) {
 static bool continue_in_child(int status) {
   long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0);
   if (pid == 0) return true;
-  if (pid < 0) fail("start a process in the container", ""), report_fault(status);
+  if (pid < 0) give_up(status, "start a process in the container", "");
   send_report(status, (struct report){.kind = REPORT_PID, .value = (int)pid}, NULL, 0);
   return false;
 }
@@ -86,12 +86,14 @@ static bool continue_in_child(int status) {
 /* A pty of the container's own devpts. What lies at /dev/pts is the container's to change, so that it is looked at
  * (CVE-2025-52565): no links on the way, a devpts, its ptmx. The slave comes by ioctl, not by path. */
 static int open_own_terminal(int status, uint32_t user) {
-  struct open_how how = {.flags = O_RDWR | O_NOCTTY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+  struct open_how how = {.flags = O_RDWR | O_NOCTTY | O_CLOEXEC,
+                         .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
   int master = (int)syscall(SYS_openat2, AT_FDCWD, "/dev/pts/ptmx", &how, sizeof how), unlock = 0;
   struct statfs fs;
   struct stat s;
   if (master < 0 || fstatfs(master, &fs) || fstat(master, &s)) return fail("open a terminal", "/dev/pts/ptmx");
-  if (fs.f_type != DEVPTS_SUPER_MAGIC || s.st_rdev != makedev(5, 2)) return fail_with(ENODEV, "open a terminal", "/dev/pts/ptmx");
+  if (fs.f_type != DEVPTS_SUPER_MAGIC || s.st_rdev != makedev(5, 2))
+    return fail_with(ENODEV, "open a terminal", "/dev/pts/ptmx");
   if (ioctl(master, TIOCSPTLCK, &unlock)) return fail("open a terminal", "/dev/pts/ptmx");
   int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (slave < 0 || fchown(slave, user, (gid_t)-1)) return fail("open a terminal", "/dev/pts/ptmx");
@@ -144,7 +146,7 @@ static void watch_over(pid_t command, int status) {
 
 struct start {
   const struct node *node;
-  const struct container *container;
+  struct container *container;
   uint32_t flags;
   const int *output;
 };
@@ -158,9 +160,9 @@ static void run_first(const struct start *start, int status) {
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL); /* its own, or none where the kernel has no keys */
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, NULL);
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate)) fail("make a status socket", ""), report_fault(status);
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate)) give_up(status, "make a status socket", "");
   pid_t command = fork();
-  if (command < 0) fail("start the command", p->argv[0]), report_fault(status);
+  if (command < 0) give_up(status, "start the command", p->argv[0]);
   if (command == 0) {
     child_defaults();
     if (take_output(start->flags, start->output, status, p->user)) report_fault(status);
@@ -179,8 +181,9 @@ static void become_first(const struct start *start, int status) {
   child_defaults();
   if (join_cgroups(start->container) || join_node(start->node)) report_fault(status);
   /* The cgroup namespace is made in the leaf, so that the leaf is its root. */
-  if (unshare(CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWPID)) fail("make the namespaces of the container", ""), report_fault(status);
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) fail("make mounts private below", "/"), report_fault(status);
+  if (unshare(CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWPID))
+    give_up(status, "make the namespaces of the container", "");
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) give_up(status, "make mounts private below", "/");
   if (continue_in_child(status)) run_first(start, status);
   _exit(0);
 }
@@ -200,11 +203,46 @@ static struct container *new_container(int program, int *files, unsigned file_co
   struct container *c = calloc(1, sizeof *c);
   if (!c) abort();
   int result = read_program(c, program);
-  if (!result && file_count != c->program.cgroup_count + c->program.counts_oom) result = fail_with(EBADMSG, "read the program", "");
-  for (unsigned i = 0; !result && i < file_count; i++) c->files[c->file_count++] = fcntl(files[i], F_DUPFD_CLOEXEC, 3);
-  if (!result) return c;
+  if (!result && file_count != c->program.cgroup_count + c->program.counts_oom)
+    result = fail_with(EBADMSG, "read the program", "");
+  for (unsigned i = 0; !result && i < file_count; i++) {
+    int file = fcntl(files[i], F_DUPFD_CLOEXEC, 3);
+    if (file < 0) result = fail("keep the cgroups", "");
+    else c->files[c->file_count++] = file;
+  }
+  if (!result) {
+    c->oom_kills = read_oom_kills(c);
+    return c;
+  }
   free_container(c);
   return NULL;
+}
+
+/* Where its output goes: three files of the client, a pty that it makes itself, or a log that init keeps. */
+static int open_output(struct container *c, uint32_t flags, const char *log_path, const int *files, int output[3]) {
+  if (flags & SPAWN_PTY) return 0;
+  for (int i = 0; i < 3 && flags & SPAWN_STDIO; i++) output[i] = fcntl(files[i], F_DUPFD_CLOEXEC, 3);
+  if (flags & SPAWN_STDIO) return output[2] < 0 ? fail("keep the standard files", "") : 0;
+  output[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  c->log = start_log(log_path, output + 1);
+  return c->log ? 0 : -1;
+}
+
+static int start_first(struct client *client, uint32_t serial, const struct start *start, struct node *n) {
+  int status;
+  struct process *p = begin_process(client, serial, n, start->flags & SPAWN_TIED, &status);
+  if (!p) return -1;
+  pid_t pid = fork();
+  if (pid == 0) become_first(start, status);
+  if (pid < 0) {
+    fail("start a process", n->name);
+    abandon_process(p, status);
+    return -1;
+  }
+  p->container = start->container;
+  n->first = p;
+  end_beginning(p, pid, status);
+  return 0;
 }
 
 int start_container(struct client *client, uint32_t serial, struct reader *in, int *files, unsigned file_count) {
@@ -219,31 +257,11 @@ int start_container(struct client *client, uint32_t serial, struct reader *in, i
   if (!n->container) return fail_with(EINVAL, "start a container in a node that has none", name);
   struct container *c = new_container(files[0], files + 1 + stdio, file_count - 1 - stdio);
   if (!c) return -1;
-  int output[3] = {-1, -1, -1}, status, result = -1;
-  if (stdio) memcpy(output, files + 1, sizeof output);
-  else if (!(flags & SPAWN_PTY)) {
-    output[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    c->log = start_log(log_path, output + 1);
-  }
-  struct process *p = c->log || stdio || flags & SPAWN_PTY ? begin_process(client, serial, n, flags & SPAWN_TIED, &status) : NULL;
-  pid_t pid = -1;
-  if (p) {
-    c->oom_kills = read_oom_kills(c);
-    pid = fork();
-    if (pid == 0) become_first(&(struct start){n, c, flags, output}, status);
-    if (pid < 0) fail("start a process", name), abandon_process(p, status);
-  }
-  if (pid > 0) {
-    p->container = c;
-    n->first = p;
-    end_beginning(p, pid, status);
-    result = 0;
-  } else {
-    free_container(c);
-  }
-  if (!stdio)
-    for (int i = 0; i < 3; i++)
-      if (output[i] >= 0) close(output[i]);
+  int output[3] = {-1, -1, -1}, result = open_output(c, flags, log_path, files + 1, output);
+  if (!result) result = start_first(client, serial, &(struct start){n, c, flags, output}, n);
+  if (result) free_container(c);
+  for (int i = 0; i < 3; i++)
+    if (output[i] >= 0) close(output[i]);
   return result;
 }
 
@@ -251,8 +269,10 @@ void become_guest(const struct command *command, int status) {
   static const struct {
     int kind;
     const char *step;
-  } inner[INNER_NAMESPACES] = {{CLONE_NEWCGROUP, "join the cgroup namespace"}, {CLONE_NEWIPC, "join the IPC namespace"},
-                               {CLONE_NEWUTS, "join the UTS namespace"}, {CLONE_NEWPID, "join the PID namespace"},
+  } inner[INNER_NAMESPACES] = {{CLONE_NEWCGROUP, "join the cgroup namespace"},
+                               {CLONE_NEWIPC, "join the IPC namespace"},
+                               {CLONE_NEWUTS, "join the UTS namespace"},
+                               {CLONE_NEWPID, "join the PID namespace"},
                                {CLONE_NEWNS, "join the mount namespace"}};
   const struct node *n = command->node;
   const struct container *c = n->first->container;
@@ -264,5 +284,6 @@ void become_guest(const struct command *command, int status) {
   child_defaults();
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
   if (take_output(command->flags, command->files, status, c->program.user)) report_fault(status);
-  enter_command(&c->program, status, command->argv, command->environment, *command->folder ? command->folder : c->program.folder);
+  enter_command(&c->program, status, command->argv, command->environment,
+                *command->folder ? command->folder : c->program.folder);
 }

@@ -394,9 +394,16 @@ static void add_client(int fd, bool first) {
 /* The socket is 0600 in a folder of its owner. Its owner may speak, and root, who reads as an unmapped id (overflow)
  * in a user namespace that maps only its owner. */
 static void accept_client(struct source *s) {
+  static int reserve = -1; /* when init has no descriptor left, one to take a client with, or the loop would spin */
   int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   struct ucred peer;
   socklen_t size = sizeof peer;
+  if (fd < 0 && reserve >= 0) {
+    close(reserve);
+    reserve = -1;
+    close(accept4(s->fd, NULL, NULL, SOCK_CLOEXEC));
+  }
+  if (reserve < 0) reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;
   bool known = !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) &&
                (peer.uid == geteuid() || peer.uid == 0 || (rootless && peer.uid == 65534));
@@ -423,10 +430,13 @@ static void take_signal(struct source *s) {
 static int listen_for_clients(void) {
   struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "init.sock"};
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0 || chdir(state_folder)) return fail("enter the state folder", state_folder); /* a path has no limit there */
+  if (fd < 0 || chdir(state_folder))
+    return fail("enter the state folder", state_folder); /* a path has no limit there */
   mode_t before = umask(0177);
   unlink("init.sock");
-  int result = bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 64) ? fail("listen on init.sock in", state_folder) : fd;
+  int result = bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 64)
+                   ? fail("listen on init.sock in", state_folder)
+                   : fd;
   umask(before);
   return chdir("/") ? fail("enter", "/") : result;
 }

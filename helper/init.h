@@ -22,21 +22,21 @@ void answer(struct client *, int file);
 void answer_fault(struct client *, uint32_t serial);
 
 extern const char *state_folder;
-extern int own_net;       /* init's network namespace: where it is between two calls */
-extern int lab_proc;      /* /proc of the lab */
-extern int machine_proc;  /* /proc as the machine sees it: tells pids that a client can use */
+extern int own_net;      /* init's network namespace: where it is between two calls */
+extern int lab_proc;     /* /proc of the lab */
+extern int machine_proc; /* /proc as the machine sees it: tells pids that a client can use */
 extern bool rootless;
 extern struct rlimit machine_files; /* RLIMIT_NOFILE as it was: init's own is higher */
 void close_files(const int *files, unsigned count);
-int open_beneath(int folder, const char *path, int flags); /* no links, no way out, no other mount */
+int open_beneath(int folder, const char *path, int flags);      /* no links, no way out, no other mount */
 int write_file(int folder, const char *path, const char *text); /* one write(2), through open_beneath */
 
 /* node.c: the network namespaces of the lab */
 struct node {
   struct node *next;
   const char *name;
-  bool container;
-  int net, user; /* held until the node goes; user is -1 where there is no nested user namespace */
+  bool container, adopted; /* adopted: others live there, whose connections are none of ours */
+  int net, user;           /* held until the node goes; user is -1 where there is no nested user namespace */
   uint64_t inode;
   struct process *first; /* of the container that runs */
   bool ended, out_of_memory;
@@ -51,7 +51,7 @@ int enter_node(const struct node *); /* the caller's network namespace is the no
 void leave_node(void);
 int node_socket(const struct node *, int family, int type, int protocol);
 int open_sysctl(const char *dotted, int flags); /* of the current network namespace; net.* only */
-void destroy_sockets(const struct node *);      /* TCP connections that a process holds are reset */
+void destroy_sockets(const struct node *); /* TCP connections that a process holds are reset, in a node that is ours */
 
 /* process.c */
 struct process *find_process(uint32_t id); /* NULL: a fault */

@@ -97,7 +97,11 @@ struct log *start_log(const char *path, int ends[2]) {
     struct stream *s = &log->streams[i];
     s->log = log;
     s->name = i ? "stderr" : "stdout";
-    if (pipe2(pipe_ends, O_CLOEXEC)) abort();
+    if (pipe2(pipe_ends, O_CLOEXEC)) {
+      fail("make a pipe for the log", path);
+      end_log(log);
+      return NULL;
+    }
     fcntl(pipe_ends[0], F_SETFL, O_NONBLOCK);
     ends[i] = pipe_ends[1];
     watch(&s->source, pipe_ends[0], stream_ready);

@@ -104,12 +104,15 @@ static int make_nested(struct node *n) {
   char uid_map[32], gid_map[32];
   snprintf(uid_map, sizeof uid_map, "0 %u 1", geteuid());
   snprintf(gid_map, sizeof gid_map, "0 %u 1", getegid());
-  long pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_FILES | CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, 0);
+  long pid =
+      syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_FILES | CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, 0);
   if (pid == 0) {
     if (write_file(lab_proc, "self/setgroups", "deny") || write_file(lab_proc, "self/uid_map", uid_map) ||
         write_file(lab_proc, "self/gid_map", gid_map) || soften_orphans() ||
-        ((shared->user = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC)) < 0 && fail("open the user namespace", n->name)) ||
-        ((shared->net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) < 0 && fail("open the network namespace", n->name)))
+        ((shared->user = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC)) < 0 &&
+         fail("open the user namespace", n->name)) ||
+        ((shared->net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) < 0 &&
+         fail("open the network namespace", n->name)))
       shared->fault = fault;
     _exit(0);
   }
@@ -143,11 +146,14 @@ int adopt_node(const char *name, int net) {
     free_node(n);
     return fail_with(EINVAL, "adopt a descriptor that is no network namespace", name);
   }
+  n->adopted = true;
   n->net = fcntl(net, F_DUPFD_CLOEXEC, 3);
   return keep_node(n);
 }
 
-int enter_node(const struct node *n) { return setns(n->net, CLONE_NEWNET) ? fail("enter the network namespace", n->name) : 0; }
+int enter_node(const struct node *n) {
+  return setns(n->net, CLONE_NEWNET) ? fail("enter the network namespace", n->name) : 0;
+}
 
 void leave_node(void) {
   /* In a namespace that is not its own init would answer every later request wrongly: better no lab. */
@@ -180,8 +186,9 @@ static void destroy_family(int socket, uint8_t family) {
   struct {
     struct nlmsghdr header;
     struct inet_diag_req_v2 request;
-  } ask = {.header = {sizeof ask, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0},
-           .request = {.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0U & ~(1U << TCP_TIME_WAIT)}};
+  } ask = {
+      .header = {sizeof ask, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0},
+      .request = {.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0U & ~(1U << TCP_TIME_WAIT)}};
   int killer = (int)syscall(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
   static char buffer[64 * 1024];
   bool more = killer >= 0 && send(socket, &ask, sizeof ask, 0) == sizeof ask;
@@ -205,7 +212,7 @@ static void destroy_family(int socket, uint8_t family) {
 }
 
 void destroy_sockets(const struct node *n) {
-  if (enter_node(n)) return;
+  if (n->adopted || enter_node(n)) return;
   for (int i = 0; i < 2; i++) {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
     if (fd < 0) break;

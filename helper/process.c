@@ -144,7 +144,14 @@ struct process *begin_process(struct client *c, uint32_t serial, struct node *n,
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) return fail("make a status socket", ""), NULL;
   struct process *p = calloc(1, sizeof *p);
   if (!p) abort();
-  *p = (struct process){.next = processes, .id = ++last_id, .starter = c, .start_serial = serial, .tied = tied, .node = n, .terminal = -1, .inner = {-1}};
+  *p = (struct process){.next = processes,
+                        .id = ++last_id,
+                        .starter = c,
+                        .start_serial = serial,
+                        .tied = tied,
+                        .node = n,
+                        .terminal = -1,
+                        .inner = {-1}};
   p->status.fd = -1;
   processes = p;
   watch(&p->status, ends[0], status_ready);
@@ -174,6 +181,11 @@ void report_fault(int status) {
   _exit(125);
 }
 
+void give_up(int status, const char *step, const char *path) {
+  fail(step, path);
+  report_fault(status);
+}
+
 void child_defaults(void) {
   sigset_t none;
   sigemptyset(&none);
@@ -192,9 +204,17 @@ int take_terminal(int slave) {
   return 0;
 }
 
+/* Node makes its pipes and sockets non-blocking, and the flag is the file's, not the descriptor's: a command that does
+ * not expect EAGAIN would lose what it writes. */
+static int wait_for_file(int file) {
+  int flags = fcntl(file, F_GETFL);
+  if (flags < 0) return -1;
+  return flags & O_NONBLOCK ? fcntl(file, F_SETFL, flags & ~O_NONBLOCK) : 0;
+}
+
 int take_files(const int files[3]) {
   for (int i = 0; i < 3; i++)
-    if (dup2(files[i], i) < 0) return fail("take the standard files", "");
+    if (dup2(files[i], i) < 0 || wait_for_file(i)) return fail("take the standard files", "");
   return 0;
 }
 
@@ -207,19 +227,19 @@ static int lay_over(const char *folder, const char *name, const char *target) {
 
 /* What `ip netns exec` does: the machine's files, with the node's own /sys and its names. */
 static int take_own_view(const struct node *n) {
-  if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) return fail("make a mount namespace", n->name);
+  if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+    return fail("make a mount namespace", n->name);
   if (mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL)) return fail("mount", "/sys");
   return lay_over("hosts", n->name, "/etc/hosts") || lay_over("resolv", n->name, "/etc/resolv.conf") ? -1 : 0;
 }
 
 void run_command(int status, char **argv, char **environment) {
   /* Nothing of init's stays open but 0, 1, 2 and the status socket, which a successful exec closes. */
-  if (status != 3 && dup3(status, 3, O_CLOEXEC) < 0) fail("keep the status socket", ""), report_fault(status);
+  if (status != 3 && dup3(status, 3, O_CLOEXEC) < 0) give_up(status, "keep the status socket", "");
   syscall(SYS_close_range, 4, ~0U, 0);
   environ = environment;
   execvp(argv[0], argv);
-  fail("run", argv[0]);
-  report_fault(3);
+  give_up(3, "run", argv[0]);
 }
 
 static void __attribute__((noreturn)) become_command(const struct command *c, int status) {
@@ -227,7 +247,7 @@ static void __attribute__((noreturn)) become_command(const struct command *c, in
   if (c->slave >= 0 ? take_terminal(c->slave) : take_files(c->files)) report_fault(status);
   if (c->node && enter_node(c->node)) report_fault(status);
   if (c->node && c->flags & SPAWN_OWN_VIEW && take_own_view(c->node)) report_fault(status);
-  if (chdir(*c->folder ? c->folder : "/")) fail("enter", c->folder), report_fault(status);
+  if (chdir(*c->folder ? c->folder : "/")) give_up(status, "enter", c->folder);
   run_command(status, c->argv, c->environment);
 }
 
@@ -239,7 +259,8 @@ static int open_terminal(int ends[2]) {
   return ends[1] < 0 ? fail("open a terminal", "/dev/ptmx") : 0;
 }
 
-static int start_command(struct client *client, uint32_t serial, const struct command *c, struct node *n, int terminal) {
+static int start_command(struct client *client, uint32_t serial, const struct command *c, struct node *n,
+                         int terminal) {
   int status;
   struct process *p = begin_process(client, serial, n, c->flags & SPAWN_TIED, &status);
   if (!p) return -1;
@@ -266,9 +287,11 @@ int spawn(struct client *client, uint32_t serial, struct reader *in, const int *
   c.environment = take_strings(in, &envc);
   struct node *n = NULL;
   int terminal[2] = {-1, -1}, result = 0;
-  if (!took_all(in) || !argc || file_count != (c.flags & SPAWN_PTY ? 0 : 3)) result = fail_with(EBADMSG, "read the request", "");
+  if (!took_all(in) || !argc || file_count != (c.flags & SPAWN_PTY ? 0 : 3))
+    result = fail_with(EBADMSG, "read the request", "");
   else if (*name && !(n = find_node(name))) result = -1;
-  else if (c.flags & SPAWN_CONTAINER && !(n && n->first && n->first->state == RUNNING)) result = fail_with(ESRCH, "find a running container", name);
+  else if (c.flags & SPAWN_CONTAINER && !(n && n->first && n->first->state == RUNNING))
+    result = fail_with(ESRCH, "find a running container", name);
   else if (c.flags & SPAWN_PTY && !(c.flags & SPAWN_CONTAINER)) result = open_terminal(terminal);
   c.node = n;
   c.slave = terminal[1];
@@ -288,7 +311,8 @@ int signal_process(const struct process *p, int signal) {
 
 static void process_ended(struct process *p, int wait_status) {
   if (p->state == STARTING) { /* it neither ran nor said why: killed while it was set up */
-    fail_with(WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL ? ENOMEM : ECHILD, "set up the process, which was killed", "");
+    fail_with(WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL ? ENOMEM : ECHILD,
+              "set up the process, which was killed", "");
     tell_failed(p);
   }
   if (!p->reported) p->wait_status = wait_status;

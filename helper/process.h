@@ -43,7 +43,7 @@ struct process {
   struct waiter *waiters;
 };
 
-/* Adds a process to the table; fork, then end_beginning() or abandon_process(). @param child_end the child's status socket */
+/* Adds a process to the table; then fork, and end_beginning() or abandon_process(). `child_end`: its status socket */
 struct process *begin_process(struct client *, uint32_t serial, struct node *, bool tied, int *child_end);
 void end_beginning(struct process *, pid_t, int child_end);
 void abandon_process(struct process *, int child_end);
@@ -53,11 +53,12 @@ void child_defaults(void); /* own session, default signals, not dumpable */
 int take_terminal(int slave);
 int take_files(const int files[3]);
 void send_report(int status, struct report, const int *files, unsigned count);
-void report_fault(int status) __attribute__((noreturn));
+void report_fault(int status) __attribute__((noreturn)); /* tells init `fault`, and exits */
+void give_up(int status, const char *step, const char *path) __attribute__((noreturn)); /* likewise, of errno */
 void run_command(int status, char **argv, char **environment) __attribute__((noreturn));
 
 /* container.c */
-struct command { /* what SPAWN asks for */
+struct command {           /* what SPAWN asks for */
   const struct node *node; /* NULL: the lab's own namespace */
   uint32_t flags;
   const char *folder;
@@ -65,9 +66,11 @@ struct command { /* what SPAWN asks for */
   const int *files; /* three, or none with a pty */
   int slave;        /* of a pty of the lab; -1 */
 };
-void become_guest(const struct command *, int status) __attribute__((noreturn)); /* in the child: joins the node's container */
+void become_guest(const struct command *, int status)
+    __attribute__((noreturn));           /* in the child: joins the node's container */
 void free_container(struct container *); /* NULL is fine */
-bool container_ended(struct container *); /* flushes its log; true: the kernel ended something in it for want of memory */
+bool container_ended(
+    struct container *); /* flushes its log; true: the kernel ended something in it for want of memory */
 
 /* log.c */
 struct log *start_log(const char *path, int ends[2]); /* ends: what stdout and stderr are written to; NULL: a fault */

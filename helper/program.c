@@ -24,7 +24,8 @@
 /* ---- parsing ---- */
 
 static void parse_operation(struct reader *r, struct operation *o) {
-  *o = (struct operation){.kind = take_u8(r), .flags = take_u8(r), .mode = take_u32(r), .mount_flags = take_u32(r), .device = take_u32(r)};
+  *o = (struct operation){
+      .kind = take_u8(r), .flags = take_u8(r), .mode = take_u32(r), .mount_flags = take_u32(r), .device = take_u32(r)};
   o->source = take_string(r);
   o->target = take_string(r);
   o->data = (const char *)take_bytes(r, &o->data_length);
@@ -50,7 +51,8 @@ static void parse_settings(struct reader *r, struct program *p) {
   for (uint32_t i = 0; i < p->group_count; i++) p->groups[i] = take_u32(r);
   p->capabilities = take_u64(r);
   const uint8_t *filter = take_bytes(r, &length);
-  if (length % sizeof(struct sock_filter) || length > BPF_MAXINSNS * sizeof(struct sock_filter)) r->bad = true, length = 0;
+  if (length % sizeof(struct sock_filter) || length > BPF_MAXINSNS * sizeof(struct sock_filter))
+    r->bad = true, length = 0;
   p->filter.len = (unsigned short)(length / sizeof(struct sock_filter));
   p->filter.filter = length ? malloc(length) : NULL; /* aligned */
   if (length) memcpy(p->filter.filter, filter, length);
@@ -63,7 +65,8 @@ static void parse_settings(struct reader *r, struct program *p) {
 
 int parse_program(const uint8_t *bytes, size_t length, struct program *p) {
   struct reader r = {bytes, bytes + length, false};
-  if (take_u32(&r) != PROGRAM_MAGIC || take_u32(&r) != PROGRAM_VERSION) return fail_with(EBADMSG, "read the program", "");
+  if (take_u32(&r) != PROGRAM_MAGIC || take_u32(&r) != PROGRAM_VERSION)
+    return fail_with(EBADMSG, "read the program", "");
   parse_settings(&r, p);
   p->operation_count = take_u32(&r);
   if (p->operation_count > (size_t)(r.end - r.at) / 14) r.bad = true, p->operation_count = 0;
@@ -149,6 +152,26 @@ static int write_content(const struct operation *o) {
   return result;
 }
 
+static int copy_file(const struct operation *o) {
+  const char *name;
+  struct stat s;
+  char buffer[16 * 1024];
+  int from = open(o->source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (from < 0) return -1;
+  int parent = open_parent(o, &name), result = parent < 0 || fstat(from, &s) || !S_ISREG(s.st_mode) ? -1 : 0;
+  int to = result ? -1 : openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (!result && to < 0) result = errno == EEXIST ? 0 : -1;
+  for (ssize_t length; to >= 0 && !result && (length = read(from, buffer, sizeof buffer)) != 0;)
+    if (length < 0 || write(to, buffer, (size_t)length) != length) result = -1;
+  if (to >= 0) {
+    if (!result) result = fchmod(to, s.st_mode & 07777);
+    close(to);
+  }
+  if (parent >= 0) close(parent);
+  close(from);
+  return result;
+}
+
 static int make_link(const struct operation *o) {
   const char *name;
   int parent = open_parent(o, &name);
@@ -173,12 +196,13 @@ static int mount_type(const struct operation *o) {
   return result;
 }
 
-/* A bind takes its flags only when it is remounted; in a user namespace those of the original are locked and must stay. */
+/* A bind takes flags only when it is remounted; in a user namespace those of the original are locked and must stay. */
 static int restrict_bind(const struct operation *o, unsigned long flags) {
   int mounted = open_target(o, o->target, O_PATH, 0);
   struct statfs s;
   if (mounted < 0 || fstatfs(mounted, &s)) return -1;
-  unsigned long kept = (unsigned long)s.f_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC) /* ST_ and MS_ agree on these */;
+  unsigned long kept =
+      (unsigned long)s.f_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC) /* ST_ and MS_ agree on these */;
   int result = mount_on(mounted, NULL, NULL, MS_REMOUNT | MS_BIND | kept | flags, NULL);
   close(mounted);
   return result;
@@ -208,7 +232,9 @@ static int make_device(const struct operation *o) {
   int parent = open_parent(o, &name);
   if (parent < 0) return -1;
   int result = mknodat(parent, name, S_IFCHR | 0600, makedev(o->device >> 8, o->device & 255)) ||
-                       fchmodat(parent, name, o->mode, 0) ? -1 : 0;
+                       fchmodat(parent, name, o->mode, 0)
+                   ? -1
+                   : 0;
   close(parent);
   return result;
 }
@@ -276,7 +302,9 @@ static int pivot(const struct operation *o) {
   (void)o;
   /* Old and new root at one place: the old one lies on top and is taken off (pivot_root(2), NOTES). */
   return fchdir(base) || syscall(SYS_pivot_root, ".", ".") || mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL) ||
-                 umount2(".", MNT_DETACH) || chdir("/") ? -1 : 0;
+                 umount2(".", MNT_DETACH) || chdir("/")
+             ? -1
+             : 0;
 }
 
 static const struct {
@@ -294,6 +322,7 @@ static const struct {
     [OP_MASK] = {mask, "mask"},
     [OP_READ_ONLY] = {make_read_only, "make read-only"},
     [OP_HOSTNAME] = {set_hostname, "set the host name"},
+    [OP_COPY] = {copy_file, "copy the file"},
     [OP_PIVOT] = {pivot, "change the root"},
 };
 
@@ -304,7 +333,8 @@ int run_operations(const struct program *p) {
     if (!operations[o->kind].run(o) || o->flags & OP_OPTIONAL) continue;
     int error = errno;
     char step[sizeof fault.step];
-    snprintf(step, sizeof step, "%s%s%s", operations[o->kind].step, o->kind == OP_MOUNT ? " " : "", o->kind == OP_MOUNT ? o->source : "");
+    snprintf(step, sizeof step, "%s%s%s", operations[o->kind].step, o->kind == OP_MOUNT ? " " : "",
+             o->kind == OP_MOUNT ? o->source : "");
     return fail_with(error, step, o->target);
   }
   return 0;
@@ -320,7 +350,8 @@ static int last_capability(void) {
 
 static int drop_bounding(uint64_t capabilities) {
   int last = last_capability();
-  if (last < 63 && capabilities >> (last + 1)) return fail_with(EINVAL, "keep capabilities that this kernel does not know", "");
+  if (last < 63 && capabilities >> (last + 1))
+    return fail_with(EINVAL, "keep capabilities that this kernel does not know", "");
   for (int c = 0; c <= last; c++)
     if (!(capabilities >> c & 1) && prctl(PR_CAPBSET_DROP, c, 0, 0, 0)) return fail("drop capabilities", "");
   return 0;
@@ -348,7 +379,8 @@ static int become_user(const struct program *p) {
   gid_t groups[GROUPS_MAX];
   for (uint32_t i = 0; i < p->group_count; i++) groups[i] = p->groups[i];
   if (setgroups(p->group_count, groups) && (p->group_count || errno != EPERM)) return fail("set the groups", "");
-  if (setresgid(p->group, p->group, p->group) || setresuid(p->user, p->user, p->user)) return fail("become the user", id);
+  if (setresgid(p->group, p->group, p->group) || setresuid(p->user, p->user, p->user))
+    return fail("become the user", id);
   return prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) ? fail("keep capabilities", "") : 0;
 }
 
@@ -357,7 +389,8 @@ static int enter_folder(const char *folder) {
   char path[4096];
   struct statfs s;
   if (chdir(folder)) return fail("enter", folder);
-  if (syscall(SYS_getcwd, path, sizeof path) < 0 || path[0] != '/') return fail_with(EPERM, "stay outside the container, in", folder);
+  if (syscall(SYS_getcwd, path, sizeof path) < 0 || path[0] != '/')
+    return fail_with(EPERM, "stay outside the container, in", folder);
   if (statfs(".", &s)) return fail("enter", folder);
   return s.f_type == PROC_SUPER_MAGIC ? fail_with(EPERM, "work in procfs, in", folder) : 0;
 }
@@ -376,14 +409,15 @@ static int set_limits(const struct program *p) {
 }
 
 void enter_command(const struct program *p, int status, char **argv, char **environment, const char *folder) {
-  if (set_limits(p) || drop_bounding(p->capabilities) || become_user(p) || set_capabilities(p->capabilities) || enter_folder(folder))
+  if (set_limits(p) || drop_bounding(p->capabilities) || become_user(p) || set_capabilities(p->capabilities) ||
+      enter_folder(folder))
     report_fault(status);
-  if (status != 3 && dup3(status, 3, O_CLOEXEC) < 0) fail("keep the status socket", ""), report_fault(status);
+  if (status != 3 && dup3(status, 3, O_CLOEXEC) < 0) give_up(status, "keep the status socket", "");
   syscall(SYS_close_range, 4, ~0U, 0);
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) fail("give up new privileges", ""), report_fault(3);
-  if (p->filter.len && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p->filter)) fail("filter system calls", ""), report_fault(3);
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) give_up(3, "give up new privileges", "");
+  if (p->filter.len && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &p->filter))
+    give_up(3, "filter system calls", "");
   environ = environment;
   execvp(argv[0], argv);
-  fail("run", argv[0]);
-  report_fault(3);
+  give_up(3, "run", argv[0]);
 }

@@ -120,7 +120,8 @@ union control {
 ssize_t receive(int socket, void *bytes, size_t size, int files[FILES_MAX], unsigned *file_count) {
   union control control;
   struct iovec vector = {bytes, size};
-  struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  struct msghdr message = {
+      .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   ssize_t length;
   do length = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (length < 0 && errno == EINTR);

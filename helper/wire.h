@@ -15,9 +15,9 @@
 enum {
   PROTOCOL_VERSION = 1,
   HEADER_BYTES = 12,
-  MESSAGE_MAX = 160 * 1024,  /* below the default socket buffer, 208 KiB */
-  PROGRAM_MAX = 4 << 20,     /* container programs come in a memfd */
-  FILES_MAX = 32,            /* descriptors with one message */
+  MESSAGE_MAX = 160 * 1024, /* below the default socket buffer, 208 KiB */
+  PROGRAM_MAX = 4 << 20,    /* container programs come in a memfd */
+  FILES_MAX = 32,           /* descriptors with one message */
 };
 
 enum request {
@@ -32,7 +32,7 @@ enum request {
   WRITE_SYSCTLS,   /* string node, strings names, strings values */
   OPEN_PROC_NET,   /* string node, string path -> 1 file */
   SPAWN,           /* string node, u8 flags, string cwd, strings argv, strings env; 0 or 3 files -> STARTED */
-  START_CONTAINER, /* string node, u8 flags, string log path; files: program, (3 stdio), those of the program -> STARTED */
+  START_CONTAINER, /* string node, u8 flags, string log path; files: program, (3 stdio), its own -> STARTED */
   SIGNAL,          /* u32 process, u32 signal */
   WAIT,            /* u32 process -> EXITED, with the serial of this request */
   COMMIT,
@@ -91,7 +91,7 @@ struct fault {
   char path[256];
 };
 extern struct fault fault;
-int fail(const char *step, const char *path);                /* of errno; returns -1 */
+int fail(const char *step, const char *path);                 /* of errno; returns -1 */
 int fail_with(int error, const char *step, const char *path); /* returns -1 */
 
 #endif

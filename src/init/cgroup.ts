@@ -2,20 +2,13 @@
  * Cgroups of a lab's containers: a folder `yapc-net-LAB/NODE` in each hierarchy that limits or counts something, with
  * its limits written before anything enters it. Version 1, version 2, and machines that have both.
  */
-import {
-  accessSync,
-  constants as fs,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  rmdirSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { close, constants, open } from "../kernel/syscalls.js";
 import type { CgroupMount } from "../model/container.js";
+import { type Controller, type Hierarchy, controllers } from "./hierarchy.js";
+
+export { findHierarchies } from "./hierarchy.js";
 
 export interface Limits {
   /** CPUs: 0.5 is half of one. */
@@ -23,20 +16,6 @@ export interface Limits {
   /** Bytes. */
   readonly memory?: number;
   readonly pids?: number;
-}
-
-type Controller = "cpu" | "memory" | "pids";
-const controllers: readonly Controller[] = ["cpu", "memory", "pids"];
-
-/** A hierarchy that is mounted, and the folder in it below which groups can be made. */
-export interface Hierarchy {
-  readonly version: 1 | 2;
-  readonly mountPoint: string;
-  /** Version 1: as mounted, `cpu,cpuacct`. Version 2: empty. */
-  readonly name: string;
-  /** Which of ours it has. */
-  readonly has: readonly Controller[];
-  readonly base: string;
 }
 
 /** The groups of one container. Descriptors belong to the caller. */
@@ -52,105 +31,75 @@ export interface NodeCgroup extends Disposable {
   readonly unenforced: readonly { readonly limit: Controller; readonly reason: string }[];
 }
 
-/** The hierarchies of this machine that have a controller of ours. Empty without root, unless one is delegated. */
-export function findHierarchies(): readonly Hierarchy[] {
-  const own = readFileSync("/proc/self/cgroup", "utf8");
-  return readFileSync("/proc/self/mountinfo", "utf8")
-    .split("\n")
-    .flatMap((line): Hierarchy[] => {
-      const [before = "", after = ""] = line.split(" - ");
-      const mountPoint = before.split(" ")[4] ?? "";
-      const [type, , options = ""] = after.split(" ");
-      if (type === "cgroup2") return versionTwo(mountPoint, own);
-      return type === "cgroup" ? versionOne(mountPoint, options) : [];
-    });
-}
-
-function versionOne(mountPoint: string, options: string): Hierarchy[] {
-  const mounted = options.split(",");
-  const has = controllers.filter((controller) => mounted.includes(controller));
-  if (has.length === 0 || !writable(mountPoint)) return [];
-  const all = mounted.filter(
-    (option) => !["rw", "ro", "xattr", "clone_children"].includes(option) && !option.includes("="),
-  );
-  return [{ version: 1, mountPoint, name: all.join(","), has, base: mountPoint }];
-}
-
-/** The topmost folder of ours that may be written: the root of the hierarchy, or what a systemd scope delegates. */
-function versionTwo(mountPoint: string, own: string): Hierarchy[] {
-  const path = /^0::(.*)$/m.exec(own)?.[1] ?? "/";
-  let base: string | undefined;
-  for (let folder = join(mountPoint, path); folder.startsWith(mountPoint); folder = dirname(folder)) {
-    if (existsSync(folder) && writable(folder) && writable(join(folder, "cgroup.procs"), true)) base = folder;
-  }
-  if (base === undefined) return [];
-  const offered = readFileSync(join(base, "cgroup.controllers"), "utf8").trim().split(" ");
-  const has = controllers.filter((controller) => offered.includes(controller));
-  return has.length === 0 ? [] : [{ version: 2, mountPoint, name: "", has, base }];
-}
-
-function writable(path: string, absentIsFine = false): boolean {
-  try {
-    accessSync(path, fs.W_OK);
-    return true;
-  } catch {
-    return absentIsFine && !existsSync(path);
-  }
-}
-
 const labFolder = (hierarchy: Hierarchy, lab: string) => join(hierarchy.base, `yapc-net-${lab}`);
 
 /** Makes the groups of a container, or finds those of its last run, and writes its limits. */
 export function makeCgroup(hierarchies: readonly Hierarchy[], lab: string, node: string, limits: Limits): NodeCgroup {
-  const folders: string[] = [];
-  const enforced = new Set<Controller>();
-  const reasons = new Map<Controller, string>();
-  let oomCounter: string | undefined;
-  for (const hierarchy of hierarchies) {
-    const parent = labFolder(hierarchy, lab);
-    const folder = join(parent, node);
-    mkdirSync(parent, { recursive: true });
-    const usable = hierarchy.version === 2 ? delegate(hierarchy, parent, reasons) : hierarchy.has;
-    mkdirSync(folder, { recursive: true });
-    folders.push(folder);
-    for (const controller of usable) {
-      const limit = limits[controller];
-      const problem = writeLimit(hierarchy.version, controller, folder, limit);
-      if (problem === undefined) enforced.add(controller);
-      else reasons.set(controller, problem);
-    }
-    if (usable.includes("memory"))
-      oomCounter = join(folder, hierarchy.version === 2 ? "memory.events" : "memory.oom_control");
-  }
-  const memberships = folders.map((folder) => open(join(folder, "cgroup.procs"), constants.O_WRONLY));
-  const counter = oomCounter === undefined ? undefined : open(oomCounter, constants.O_RDONLY);
+  const groups = hierarchies.map((hierarchy) => makeGroup(hierarchy, labFolder(hierarchy, lab), node, limits));
+  const made = groups.flatMap(({ folder }) => folder ?? []);
+  const problems = new Map(groups.flatMap((group) => [...group.problems]));
+  const counter = groups.find(({ oomCounter }) => oomCounter !== undefined)?.oomCounter;
+  const descriptors: number[] = [];
+  const opened = (path: string, flags: number) => {
+    const descriptor = open(path, flags);
+    descriptors.push(descriptor);
+    return descriptor;
+  };
   return {
-    folders,
-    memberships,
-    oomCounter: counter,
+    folders: made,
+    memberships: made.map((folder) => opened(join(folder, "cgroup.procs"), constants.O_WRONLY)),
+    oomCounter: counter === undefined ? undefined : opened(counter, constants.O_RDONLY),
     shown: hierarchies.map(({ version, name }) => ({ version, controllers: name })),
     unenforced: controllers
-      .filter((controller) => limits[controller] !== undefined && !enforced.has(controller))
-      .map((limit) => ({ limit, reason: reasons.get(limit) ?? "no cgroup of this machine may be used for it" })),
+      .filter((controller) => limits[controller] !== undefined)
+      .filter((controller) => problems.has(controller) || !hierarchies.some(({ has }) => has.includes(controller)))
+      .map((limit) => ({ limit, reason: problems.get(limit) ?? "no cgroup of this machine may be used for it" })),
     [Symbol.dispose]: () => {
-      for (const fd of memberships) close(fd);
-      if (counter !== undefined) close(counter);
+      for (const descriptor of descriptors.splice(0)) close(descriptor);
     },
   };
 }
 
-/** Version 2 gives a controller to the children of a folder that asks for it, from the base downwards. */
-function delegate(hierarchy: Hierarchy, parent: string, reasons: Map<Controller, string>): readonly Controller[] {
-  return hierarchy.has.filter((controller) => {
-    try {
-      for (const folder of [hierarchy.base, parent])
-        writeFileSync(join(folder, "cgroup.subtree_control"), `+${controller}`);
-      return true;
-    } catch (error) {
-      reasons.set(controller, `${hierarchy.base} does not hand it on: ${error instanceof Error ? error.message : ""}`);
-      return false;
-    }
+/** A group in one hierarchy; `folder` is absent where none could be made. */
+interface Group {
+  readonly folder?: string;
+  readonly oomCounter?: string;
+  readonly problems: ReadonlyMap<Controller, string>;
+}
+
+function makeGroup(hierarchy: Hierarchy, parent: string, node: string, limits: Limits): Group {
+  const { version, has } = hierarchy;
+  const folder = join(parent, node);
+  const refused = attempt(() => {
+    mkdirSync(folder, { recursive: true });
   });
+  if (refused !== undefined) return { problems: new Map(has.map((controller) => [controller, refused])) };
+  const problems = new Map<Controller, string>();
+  for (const controller of has) {
+    const problem = attempt(() => {
+      if (version === 2) delegate(controller, [hierarchy.base, parent]);
+      writeLimit(version, controller, folder, limits[controller]);
+    });
+    if (problem !== undefined) problems.set(controller, problem);
+  }
+  const counts = has.includes("memory") && !problems.has("memory");
+  const oomCounter = join(folder, version === 2 ? "memory.events" : "memory.oom_control");
+  return { folder, problems, ...(counts ? { oomCounter } : {}) };
+}
+
+/** @returns what went wrong */
+function attempt(act: () => void): string | undefined {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Version 2 gives a controller to the children of a folder that asks for it, from the base downwards. */
+function delegate(controller: Controller, folders: readonly string[]): void {
+  for (const folder of folders) writeFileSync(join(folder, "cgroup.subtree_control"), `+${controller}`);
 }
 
 /** Files and values of a limit; `undefined` takes it off, which a restart with another spec may need. */
@@ -182,24 +131,12 @@ function limitFiles(
   }
 }
 
-/** @returns what went wrong */
-function writeLimit(
-  version: 1 | 2,
-  controller: Controller,
-  folder: string,
-  limit: number | undefined,
-): string | undefined {
+function writeLimit(version: 1 | 2, controller: Controller, folder: string, limit: number | undefined): void {
   for (const [file, value] of limitFiles(version, controller, limit)) {
-    const path = join(folder, file);
     // Without swap accounting there is no file for it, and nothing to limit.
-    if (file === "memory.swap.max" && !existsSync(path)) continue;
-    try {
-      writeFileSync(path, value);
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
+    if (file === "memory.swap.max" && !existsSync(join(folder, file))) continue;
+    writeFileSync(join(folder, file), value);
   }
-  return undefined;
 }
 
 /** Removes the groups of a container that has ended. @returns folders that are still in use */

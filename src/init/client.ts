@@ -10,7 +10,7 @@ import { SystemCallError } from "../kernel/system-error.js";
 import { close, connect, constants, open, pidfdOpen, socket, socketpair, unixAddress } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import type { ContainerOutput, ExitStatus, InitLine, InitProcess, NodeStatus, SpawnRequest } from "./api.js";
-import { Connection, type Reply } from "./connection.js";
+import { Connection, type Reply, initGone } from "./connection.js";
 import { helperProgram, sealedCopy } from "./helper-binary.js";
 import { LabProcess, exitStatus } from "./process.js";
 import { FieldWriter, protocolVersion, request, spawnFlag } from "./protocol.js";
@@ -21,18 +21,27 @@ export interface InitOptions {
   readonly stateFolder: string;
 }
 
+export interface StartOptions extends InitOptions {
+  /**
+   * Without root: a user namespace (nsfs descriptor, stays the caller's) to live in, instead of a new one. That of a
+   * container which the same user runs (rootless Podman), whose network namespace can then be adopted and entered.
+   */
+  readonly userNamespace?: number;
+}
+
 /** Starts the init of a new lab. Until `commit` the lab ends with this process. */
-export async function startInit({ stateFolder }: InitOptions): Promise<InitLine> {
+export async function startInit({ stateFolder, userNamespace }: StartOptions): Promise<InitLine> {
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
   const [ours, theirs] = socketpair(constants.AF_UNIX, constants.SOCK_SEQPACKET);
   const connection = new Connection(ours);
   try {
-    const starter = spawn(`/proc/self/fd/${helperProgram()}`, [stateFolder], {
+    const join = userNamespace === undefined ? [] : [userNamespace];
+    const starter = spawn(`/proc/self/fd/${helperProgram()}`, [stateFolder, ...join.map(() => "join")], {
       argv0: "yapc-init",
       cwd: "/",
       detached: true,
       env: {},
-      stdio: ["ignore", "ignore", "ignore", theirs],
+      stdio: ["ignore", "ignore", "ignore", theirs, ...join],
     });
     // Its failure shows as the end of the connection, too; without a listener it would end this process.
     starter.on("error", () => connection[Symbol.dispose]());
@@ -96,6 +105,7 @@ class LabInit implements InitLine {
   readonly #pidfd: number;
   readonly #death: Watch;
   #disposed = false;
+  #ended = false;
 
   constructor(
     readonly connection: Connection,
@@ -110,6 +120,7 @@ class LabInit implements InitLine {
     this.#death = new Watch(
       this.#pidfd,
       () => {
+        this.#ended = true;
         settle();
         this[Symbol.dispose]();
       },
@@ -235,7 +246,8 @@ class LabInit implements InitLine {
   }
 
   async stopContainer(node: string, grace: number): Promise<ExitStatus | undefined> {
-    const process = (await this.nodes()).find(({ name }) => name === node)?.process;
+    const status = async () => (await this.nodes()).find(({ name }) => name === node);
+    const process = (await status())?.process;
     if (process === undefined) return undefined;
     const id = () => new FieldWriter().u32(process);
     const ended = this.connection.exitOf(id(), node);
@@ -245,6 +257,9 @@ class LabInit implements InitLine {
       // It may end by itself in this moment: then there is nothing to signal, and its exit is what counts.
       await send(os.signals.SIGTERM).catch(() => undefined);
       return exitStatus(await ended);
+    } catch (error) {
+      if (error instanceof Failure && error.code === "ESRCH") return (await status())?.lastExit;
+      throw error;
     } finally {
       clearTimeout(timer);
     }
@@ -255,6 +270,8 @@ class LabInit implements InitLine {
   }
 
   async shutdown(): Promise<void> {
+    if (this.#ended) return;
+    if (this.#disposed) throw initGone();
     // Init does not answer: it ends, and the call with it.
     this.connection.call(request.shutdown, new FieldWriter()).catch(() => undefined);
     this.#death.ref();

@@ -84,7 +84,7 @@ export class Connection implements Disposable {
       }
       this.#drain();
     }
-    if (outcome.reply === undefined) throw outcome.error ?? lost();
+    if (outcome.reply === undefined) throw outcome.error ?? initGone();
     return outcome.reply;
   }
 
@@ -117,11 +117,11 @@ export class Connection implements Disposable {
     this.#watch[Symbol.dispose]();
     close(this.fd);
     this.#block[Symbol.dispose]();
-    this.#fail(lost());
+    this.#fail(initGone());
   }
 
   #send(kind: number, fields: FieldWriter, call: Waiting<Reply> | undefined, descriptors: readonly number[]): number {
-    if (this.#closed) throw lost();
+    if (this.#closed) throw initGone();
     const serial = (this.#serial = (this.#serial + 1) >>> 0);
     const message = encodeMessage(kind, serial, fields.bytes());
     if (message.length > messageMax) {
@@ -142,7 +142,7 @@ export class Connection implements Disposable {
       const gone = error instanceof SystemCallError && ["EPIPE", "ECONNRESET", "ENOTCONN"].includes(error.code);
       // What init said before it went explains more than the broken pipe.
       if (gone) this.#drain();
-      throw gone ? lost() : error;
+      throw gone ? initGone() : error;
     }
     this.#hold();
     return serial;
@@ -210,6 +210,7 @@ export class Connection implements Disposable {
   }
 }
 
-function lost(): Failure {
+/** What every use of a line says once its init has gone, or the line was given up. */
+export function initGone(): Failure {
   return new Failure("kernel", "the lab has ended: yapc-init is gone", { code: "INIT_GONE" });
 }

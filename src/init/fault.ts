@@ -50,7 +50,19 @@ const advice: readonly Advice[] = [
     hint: "a container that masks parts of /proc allows no new one: run outside it, or with its masks off (docker run --security-opt systempaths=unconfined)",
   },
   { step: /^find the node/, codes: ["ENOENT"], kind: "usage", hint: "`yapc-net inspect` lists the nodes of a lab" },
-  { step: /^run /, codes: ["ENOENT"], kind: "usage", hint: "the program is not in the PATH of the node" },
+  {
+    step: /^mount overlay/,
+    codes: ["EINVAL"],
+    kind: "machine",
+    hint: "the lab's state folder, or the container's root, lies on a file system that overlayfs cannot use (another overlay, NFS): mount a tmpfs for the state",
+  },
+  {
+    step: /^become the user/,
+    codes: ["EINVAL"],
+    kind: "machine",
+    hint: "without root a container has one user: root, who is you outside",
+  },
+  { step: /^run /, codes: ["ENOENT"], kind: "machine", hint: "the program is not in the PATH of the node" },
   {
     step: /open files|descriptor|socket|namespace/,
     codes: ["EMFILE", "ENFILE"],

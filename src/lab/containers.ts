@@ -2,7 +2,7 @@
 import { encodeProgram } from "../container/encode.js";
 import { containerFiles, lowerContainer } from "../container/lower.js";
 import { findUser } from "../container/user.js";
-import type { InitLine } from "../init/api.js";
+import type { InitLine, InitProcess } from "../init/api.js";
 import { findHierarchies, makeCgroup, removeCgroup } from "../init/cgroup.js";
 import { prepareSite, readInside } from "../init/container-site.js";
 import { rmSync } from "node:fs";
@@ -28,7 +28,8 @@ export class ContainerRunner {
     private readonly options: ContainerOptions,
   ) {}
 
-  async start(node: string, container: ResolvedContainer): Promise<void> {
+  /** @returns its command's process; whoever does not wait for its end learns it from `nodes()` */
+  async start(node: string, container: ResolvedContainer): Promise<InitProcess> {
     using cgroup = makeCgroup(findHierarchies(), this.folder.name, node, container.limits);
     this.#reportLimits(node, cgroup.unenforced);
     const site = prepareSite({
@@ -43,8 +44,9 @@ export class ContainerRunner {
     const program = encodeProgram(lowerContainer(container, { ...site, user }));
     const files = [...cgroup.memberships, ...(cgroup.oomCounter === undefined ? [] : [cgroup.oomCounter])];
     const process = await this.line.startContainer(node, program, files, { logPath: this.folder.log(node) });
-    // Whoever started it does not wait for its end: `nodes()` tells how it ended.
+    // Nobody need wait for its end.
     process.exit.catch(() => undefined);
+    return process;
   }
 
   async stop(node: string): Promise<void> {

@@ -125,6 +125,13 @@ export class Columns {
     this.#free[this.#freeCount++] = row;
   }
 
+  /** A second row with the same content. */
+  copy(row: number): number {
+    const to = this.take();
+    for (const column of Object.values(this) as (Float64Array | Uint32Array)[]) column[to] = column[row] ?? 0;
+    return to;
+  }
+
   #grow(): void {
     const capacity = this.#capacity * 2;
     this.time = grown(Float64Array, this.time, capacity);

@@ -57,10 +57,15 @@ function normalStatement(statement: NftStatement): unknown {
       return { ...statement, burst: statement.burst ?? 5 };
     case "masquerade":
       return { kind: "masquerade", random: statement.random ?? false };
+    case "reject":
+      return { ...statement, code: statement.code ?? defaultRejectCodes[statement.with] };
     default:
       return statement;
   }
 }
+
+/** "Port unreachable" in each way of saying it: what nft(8) takes for no code (RFC 792, RFC 4443, NFT_REJECT_ICMPX). */
+const defaultRejectCodes = { "tcp reset": undefined, icmp: 3, icmpv6: 4, icmpx: 1 } as const;
 
 function normalValue(field: string, value: NftValue): unknown {
   if (Array.isArray(value)) {

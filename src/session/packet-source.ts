@@ -2,11 +2,16 @@
 import { RecordBytes } from "../capture/record-bytes.js";
 import { readRecordingHeader, capturePaths } from "../capture/recording.js";
 import { hopName } from "../model/hop.js";
+import type { TraceStarted } from "../model/trace.js";
 import { describe, type Field } from "../packet/describe.js";
 
 export interface OpenPacketSource extends Disposable {
   bytes(hop: string, record: number): Uint8Array | undefined;
   describe(hop: string, record: number): readonly Field[];
+  /** What the trace began with; undefined while there is no recording. */
+  started(): TraceStarted | undefined;
+  /** LINKTYPE_* of a hop's capture. */
+  linkType(hop: string): number;
 }
 
 /** @param folder of a recording; it may still be in the making, or not begun */
@@ -27,6 +32,14 @@ export function openPacketSource(folder: string): OpenPacketSource {
       const bytes = capture?.bytes(record);
       return capture === undefined || bytes === undefined ? [] : describe(bytes, capture.linkType);
     },
+    started() {
+      try {
+        return { type: "trace", ...readRecordingHeader(folder) };
+      } catch {
+        return undefined; // not begun
+      }
+    },
+    linkType: (hop) => find(hop)?.linkType ?? 1,
     [Symbol.dispose]() {
       for (const capture of captures?.values() ?? []) capture[Symbol.dispose]();
     },

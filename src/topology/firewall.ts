@@ -16,6 +16,7 @@ import {
   addressMatches,
   anyOf,
   equal,
+  icmpTypes,
   interfaceMatches,
   portValue,
   protocolNumbers,
@@ -23,6 +24,7 @@ import {
 } from "./match.js";
 import { listOf } from "./merge.js";
 import { parseLimit } from "./quantity.js";
+import { suggestion } from "./suggest.js";
 
 /** The table, or undefined for a node without a firewall. */
 export function lowerFirewall(draft: Draft, node: DraftNode): NftTable | undefined {
@@ -60,9 +62,7 @@ function lowerRule(context: RuleContext, form: RuleForm): NftRule[] {
       ...(protocol === undefined ? [] : [equal("l4proto", numberOf(protocol))]),
       ...(form.sport === undefined ? [] : [equal("th sport", portValue(form.sport))]),
       ...(form.dport === undefined ? [] : [equal("th dport", portValue(form.dport))]),
-      ...(form.type === undefined
-        ? []
-        : [equal(protocol === "icmpv6" ? "icmpv6 type" : "icmp type", anyOf(listOf(form.type)))]),
+      ...icmpTypeOf(context, form),
       ...(form.state === undefined ? [] : [equal("ct state", anyOf(listOf(form.state)))]),
       ...(form.mark === undefined ? [] : [equal("mark", form.mark)]),
       ...limitOf(form),
@@ -72,6 +72,22 @@ function lowerRule(context: RuleContext, form: RuleForm): NftRule[] {
     ],
     ...comment,
   }));
+}
+
+function icmpTypeOf({ draft, at }: RuleContext, { protocol, type }: RuleForm): NftStatement[] {
+  if (type === undefined || (protocol !== "icmp" && protocol !== "icmpv6")) return [];
+  const known: Readonly<Record<string, number>> = icmpTypes[protocol];
+  const numbers = listOf(type).flatMap((word) => {
+    const number = known[word];
+    if (number === undefined) {
+      draft.document.error([...at, "type"], `${protocol} has no type ${word}`, {
+        code: "conflict",
+        hint: suggestion(word, Object.keys(known)),
+      });
+    }
+    return number ?? [];
+  });
+  return numbers.length === 0 ? [] : [equal(`${protocol} type`, anyOf(numbers))];
 }
 
 function hasPorts(protocol: RuleForm["protocol"]): boolean {

@@ -1,6 +1,6 @@
 /** /etc/hosts: the names of all nodes, in every node of a lab. */
-import { formatAddress } from "../model/address.js";
-import { addressesOf, type Draft, type DraftNode } from "./draft.js";
+import { type Family, formatAddress } from "../model/address.js";
+import { addressesOf, type Draft, type DraftAddress, type DraftNode } from "./draft.js";
 import { nearestAddress } from "./nat.js";
 import type { HostsLine } from "./resolved.js";
 
@@ -14,17 +14,20 @@ export function commonHosts(draft: Draft): HostsLine[] {
   );
 }
 
-/** What one node must read first: of a node with several addresses, the one that is nearest to it. */
-export function nearHosts(draft: Draft, node: DraftNode): HostsLine[] {
-  const lines: HostsLine[] = [];
-  for (const other of draft.nodes.values()) {
-    if (other === node) continue;
-    for (const family of [4, 6] as const) {
-      const addresses = addressesOf(other, family);
-      if (addresses.length < 2) continue;
-      const near = nearestAddress(node, other, family);
-      if (near && near !== addresses[0]) lines.push([formatAddress(near.address), [other.name]]);
-    }
-  }
-  return lines;
+/** Nodes with several addresses of a family: by which of them they are known depends on who asks. */
+export function severalAddresses(draft: Draft): { node: DraftNode; family: Family; first: DraftAddress }[] {
+  return [...draft.nodes.values()].flatMap((node) =>
+    ([4, 6] as const).flatMap((family) => {
+      const [first, second] = addressesOf(node, family);
+      return first && second ? [{ node, family, first }] : [];
+    }),
+  );
+}
+
+/** What one node must read first: of each node with several addresses, the one that is nearest to it. */
+export function nearHosts(node: DraftNode, several: ReturnType<typeof severalAddresses>): HostsLine[] {
+  return several.flatMap(({ node: other, family, first }): HostsLine[] => {
+    const near = other === node ? undefined : nearestAddress(node, other, family);
+    return near && near !== first ? [[formatAddress(near.address), [other.name]]] : [];
+  });
 }

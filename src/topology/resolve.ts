@@ -2,13 +2,14 @@
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../model/address.js";
 import { checkDraft } from "./check.js";
 import { type FileProbe, resolveContainer } from "./container.js";
+import { resolveDevices } from "./devices.js";
 import type { Document } from "./document.js";
 import type { Draft, DraftInterface, DraftLink, DraftNode, Settings } from "./draft.js";
 import { resolveExpectations } from "./expectations.js";
 import { lowerFirewall } from "./firewall.js";
 import type { TopologyForm } from "./form/file.js";
 import type { RouteForm } from "./form/node.js";
-import { commonHosts, nearHosts } from "./hosts.js";
+import { commonHosts, nearHosts, severalAddresses } from "./hosts.js";
 import { allocate } from "./allocation.js";
 import { expandLinks } from "./links.js";
 import { listOf } from "./merge.js";
@@ -27,6 +28,7 @@ import type {
   ResolvedRoute,
   ResolvedTopology,
 } from "./resolved.js";
+import { resolvePort } from "./port.js";
 import { planRoutes, type Routing } from "./routing.js";
 import { resolveShaping } from "./shaping.js";
 import { sysctlsOf } from "./sysctls.js";
@@ -53,10 +55,11 @@ export function resolve(document: Document, form: TopologyForm, name: string, pr
   const routing = planRoutes(draft);
   checkDraft(draft, routing);
   const macs = macsOf(draft);
+  const several = severalAddresses(draft);
   return {
     name: draft.name,
     ...(form.machine === undefined ? {} : { machine: form.machine }),
-    nodes: [...draft.nodes.values()].map((node) => resolveNode(draft, node, routing, macs, probe)),
+    nodes: [...draft.nodes.values()].map((node) => resolveNode(draft, node, routing, macs, several, probe)),
     links: draft.links.map((link) => resolveLink(draft, link, macs)),
     hosts: commonHosts(draft),
     expectations: resolveExpectations(draft),
@@ -87,6 +90,7 @@ function resolveNode(
   node: DraftNode,
   routing: Routing,
   macs: Macs,
+  several: ReturnType<typeof severalAddresses>,
   probe: FileProbe | undefined,
 ): ResolvedNode {
   const { form, name, at } = node;
@@ -97,6 +101,7 @@ function resolveNode(
     name,
     sysctls: sysctlsOf(draft, node, { 4: routing.forwards(node, 4), 6: routing.forwards(node, 6) }),
     bridges: interfaces.flatMap((member) => (member.bridge ? [resolveBridge(draft, member, macs)] : [])),
+    devices: resolveDevices(node, macs),
     interfaces: interfaces.map(resolveInterface),
     routes: [...writtenRoutes(draft, node), ...(routing.routes.get(node) ?? [])],
     rules: resolveRules(node),
@@ -109,7 +114,7 @@ function resolveNode(
     ...(form.container
       ? { container: resolveContainer(draft.document, name, form.container, [...at, "container"], probe) }
       : {}),
-    hosts: nearHosts(draft, node),
+    hosts: nearHosts(node, several),
     ready: listOf(form.ready).map((text) => ({
       protocol: text.startsWith("udp") ? "udp" : "tcp",
       port: parsePorts(text.slice(4))?.from ?? 0,
@@ -167,17 +172,9 @@ function resolveEnd(draft: Draft, end: DraftInterface, macs: Macs): ResolvedEnd 
     mac: macs.get(end) ?? stableMac(draft.name, end.node.name, end.name),
     mtu: settings.mtu ?? defaultMtu,
     up: settings.up ?? true,
-    ...(end.master === undefined ? {} : { master: wireName(end.master), port: portOf(settings) }),
+    ...(end.master === undefined ? {} : { master: wireName(end.master), port: resolvePort(settings) }),
     ...(shaping ? { shaping } : {}),
     ...(settings.offload ? { offload: offloadOf(settings.offload) } : {}),
-  };
-}
-
-function portOf(settings: Settings): NonNullable<ResolvedEnd["port"]> {
-  return {
-    hairpin: settings.hairpin ?? false,
-    isolated: settings.isolated ?? false,
-    learning: settings.learning ?? true,
   };
 }
 

@@ -55,7 +55,10 @@ export function planRoutes(draft: Draft): Routing {
   return { routes, forwards: (node, family) => forwarding.get(family)?.has(node) ?? false };
 }
 
-/** Nodes in more than one network, or with a way out, unless a sysctl of theirs says otherwise. */
+/**
+ * Nodes in more than one network, or with a way out; not those that run a container, which is the end of a way even with
+ * a foot in two networks. A sysctl of the node has the last word.
+ */
 function forwardingNodes(draft: Draft, subnets: readonly Subnet[], family: Family): Set<DraftNode> {
   const counts = new Map<DraftNode, Set<string>>();
   for (const { attachments } of subnets) {
@@ -73,6 +76,7 @@ function forwardingNodes(draft: Draft, subnets: readonly Subnet[], family: Famil
     [...draft.nodes.values()].filter((node) => {
       const said = node.form.sysctls?.[name];
       if (said !== undefined) return String(said) !== "0";
+      if (node.form.container) return false;
       const networks = counts.get(node)?.size ?? 0;
       return networks > 1 || (networks > 0 && node.form.uplink === true);
     }),

@@ -6,20 +6,25 @@
  * says what NAT made of them, when it has spoken; until then a join across a router is `unproven`, and teaches the flow
  * table what conntrack would have said. docs/tracing.md tells the rules and their limits.
  */
-import type { ConntrackEvent, Tuple } from "../model/conntrack.js";
+import type { ConntrackEvent } from "../model/conntrack.js";
 import type { Hop } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
-import { parseAddress } from "../path/prefix.js";
 import { AddressBook } from "../packet/address.js";
 import { Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { sameInvariants } from "../packet/decode.js";
-import { type Explain, Endings } from "./ending.js";
+import { type Cluster, Copies, MAXIMUM_COPIES } from "./copies.js";
+import { Endings, type Explain } from "./ending.js";
 import { ExchangeBook } from "./exchange.js";
 import { sightingFilter, type SightingFilter } from "./filter.js";
-import { Direction, Flow, type FlowKey, FlowTable, reversed } from "./flow.js";
+import { Direction, Flow } from "./flow.js";
+import { FlowIndex } from "./flow-index.js";
+import { Latency } from "./latency.js";
 import { NONE, Packets, Queue, State } from "./packets.js";
+import { isRefusal, refuses } from "./refusal.js";
 import { Scene } from "./scene.js";
+import { bytesOf, commonBytes, divisible } from "./segment.js";
+import { SLACK, Ways } from "./way.js";
 
 export interface CoreOptions {
   readonly snapshot: Snapshot;
@@ -29,7 +34,7 @@ export interface CoreOptions {
   readonly epoch: bigint;
   /** Sightings that may be open at once; the oldest packets are given up beyond. Default 262,144. */
   readonly window?: number;
-  /** Nanoseconds without a new sighting after which a packet is taken for lost. Default one second. */
+  /** Nanoseconds without a new sighting after which a packet is taken for lost. Default four seconds. */
   readonly timeout?: number;
   /** Finds the cause of a loss; default: what the snapshot's configuration suggests. */
   readonly explain?: Explain;
@@ -43,22 +48,23 @@ export interface CoreOptions {
 
 export const noFilter: TraceFilter = { ports: [], hosts: [], protocols: [] };
 
-const SECOND = 1e9;
+/** The kernel asks three times for a neighbour, a second apart, while packets wait (neigh mcast_solicit). */
+const TIMEOUT = 4e9;
 /** How long a packet that arrived may still be refused: the error begins where the packet ended. */
 const REFUSAL_WAIT = 50e6;
-/**
- * Stamps of two hops may be this far out of order (nanoseconds): a packet that arrived waits as long for sightings that
- * carry the same stamp, or an older one.
- */
-const SLACK = 50_000;
+/** Open packets of one flow that are searched for the other parts of a segment. */
+const MAXIMUM_SEARCH = 256;
 
 export class TraceCore {
   readonly columns = new Columns();
   readonly book = new AddressBook();
   readonly #options: CoreOptions;
   readonly #scene: Scene;
-  readonly #flows = new FlowTable();
   readonly #packets = new Packets();
+  readonly #flows: FlowIndex;
+  readonly #ways: Ways;
+  readonly #latency = new Latency();
+  readonly #copies: Copies;
   /** Packets that wait for a sighting; that have arrived; that have arrived and may be refused. Oldest first. */
   readonly #open = new Queue(this.#packets);
   readonly #arrivals = new Queue(this.#packets);
@@ -74,37 +80,44 @@ export class TraceCore {
   #now = 0;
   #lastId = 0;
   #rows = 0;
+  #lossy = false;
   #ended = false;
 
   constructor(options: CoreOptions) {
+    const { snapshot, hops } = options;
     this.#options = options;
-    this.#scene = new Scene(options.snapshot, options.hops, this.book);
+    this.#scene = new Scene(snapshot, hops, this.book);
     this.#exchanges = new ExchangeBook(this.#scene, this.columns, this.book, options.emit);
-    this.#matches = sightingFilter(options.filter, this.columns, this.book);
+    this.#flows = new FlowIndex(this.#scene, this.columns, this.book, (keep, give) => {
+      this.#packets.hand(give, keep);
+      this.#exchanges.unite(keep, give);
+    });
+    this.#ways = new Ways(this.#scene, this.columns, this.#packets, this.#flows);
+    this.#copies = new Copies(this.columns, this.#packets, this.#latency);
+    this.#matches = sightingFilter(options.filter, this.columns, this.book, snapshot);
     this.#window = options.window ?? 262_144;
-    this.#timeout = options.timeout ?? SECOND;
-    this.#seen = options.hops.map(() => 0);
-    this.#dropped = options.hops.map(() => 0);
+    this.#timeout = options.timeout ?? TIMEOUT;
+    this.#seen = hops.map(() => 0);
+    this.#dropped = hops.map(() => 0);
     this.#endings = new Endings(
       this.#scene,
       this.columns,
       this.book,
       this.#packets,
-      this.#flows,
+      this.#flows.table,
       this.#dropped,
       options,
     );
-    const { lab } = options.snapshot;
     options.emit({
       type: "trace",
       version: 1,
-      ...(lab === undefined ? {} : { lab }),
+      ...(snapshot.lab === undefined ? {} : { lab: snapshot.lab }),
       epoch: options.epoch.toString(),
-      hops: options.hops,
+      hops,
       filter: options.filter,
     });
-    for (const node of options.snapshot.nodes) {
-      for (const flow of node.conntrack) this.#enterConntrack({ kind: "new", node: node.name, flow });
+    for (const node of snapshot.nodes) {
+      for (const flow of node.conntrack) this.#flows.conntrack({ kind: "new", node: node.name, flow });
     }
   }
 
@@ -129,14 +142,15 @@ export class TraceCore {
     this.#expire();
     this.#packets.rows(c.capacity);
     this.#rows++;
-    const entry = this.#entryOf(row);
-    if (!this.#join(row, entry)) this.#begin(row, entry);
+    this.#flows.nameFragment(row);
+    const entry = this.#flows.entryOf(row);
+    if (!this.#join(row, entry) && !this.#joinParts(row, entry)) this.#begin(row, entry);
     if (this.#rows > this.#window) this.#evict();
   }
 
   conntrack(event: ConntrackEvent): void {
     if (event.kind === "destroy") return;
-    const entry = this.#enterConntrack(event);
+    const entry = this.#flows.conntrack(event);
     if (entry !== NONE) this.#reconsider(entry);
   }
 
@@ -150,6 +164,7 @@ export class TraceCore {
   /** The tap of a hop lost records. */
   drops(hop: number, records: number): void {
     this.#dropped[hop] = (this.#dropped[hop] ?? 0) + records;
+    this.#lossy = true;
   }
 
   /** Closes everything. */
@@ -159,7 +174,7 @@ export class TraceCore {
     for (;;) {
       const next = this.#older(this.#older(this.#held.first, this.#arrivals.first), this.#open.first);
       if (next === NONE) break;
-      this.#close(next);
+      this.#give(next);
     }
     this.#exchanges.end();
     for (const [hop, name] of this.#scene.names.entries()) {
@@ -170,390 +185,247 @@ export class TraceCore {
 
   // --- joining -------------------------------------------------------------------------------------------------
 
+  /** Joins a row to the open packet that is equal to it. */
   #join(row: number, entry: number): boolean {
     const c = this.columns;
     const packets = this.#packets;
     const fingerprint = c.fingerprint[row] ?? 0;
     let best = NONE;
     let parent = NONE;
-    let candidates = 0;
+    let others: number[] | undefined;
     for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (packets.fingerprint[p] !== fingerprint || !sameInvariants(c, packets.head[p] ?? 0, row)) continue;
-      const from = this.#parentOf(p, row, entry);
+      const from = this.#ways.parentOf(p, row, entry, false);
       if (from === NONE) continue;
-      candidates++;
-      // The list has the youngest packet first.
       if (best === NONE) {
         best = p;
         parent = from;
-      }
+      } else (others ??= [best]).push(p);
     }
     if (best === NONE) return false;
-    if (candidates > 1) this.#mark(best, State.ordered);
+    if (others) {
+      best = this.#choose(others, row, entry);
+      parent = this.#ways.parentOf(best, row, entry, false);
+    }
     this.#attach(best, row, entry, parent);
     return true;
   }
 
-  /** The sighting of a packet that a row came from, NONE where the row cannot be of this packet. */
-  #parentOf(packet: number, row: number, entry: number): number {
+  /** Several open packets are equal to a row: for now it goes to the likeliest; `Copies` has the last word. */
+  #choose(candidates: readonly number[], row: number, entry: number): number {
     const c = this.columns;
-    const packets = this.#packets;
-    const { reach } = this.#scene;
-    const hop = c.hop[row] ?? 0;
-    const ttl = c.ttl[row] ?? 0;
-    const time = c.time[row] ?? 0;
-    const kind = c.kind[row];
-    const plain = kind === Kind.arp || kind === Kind.frame;
-    let best = NONE;
-    let bestDistance = 255;
-    for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
-      const lowered = (c.ttl[s] ?? 0) - ttl;
-      const same = this.#sameTuple(s, row);
-      const from = c.hop[s] ?? 0;
-      if (from === hop && lowered === 0 && same) return NONE; // another copy of it
-      const distance = from === hop ? 1 : reach.distance(from, hop);
-      if (distance === 255 || distance > bestDistance) continue;
-      const routes = reach.routes(from, hop);
-      if (
-        lowered < 0
-          ? time - (c.time[s] ?? 0) > SLACK || routes > -lowered
-          : lowered === 0
-            ? routes > 0
-            : routes > lowered
-      ) {
-        continue;
+    const flow = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const own = flow ? candidates.filter((packet) => this.#packets.flow[packet] === flow) : [];
+    const ports = candidates.filter((packet) => c.sourcePort[this.#packets.head[packet] ?? 0] === c.sourcePort[row]);
+    // NAT keeps the source port where it can.
+    const likely = own.length > 0 ? own : ports.length > 0 ? ports : candidates;
+    const distance = (packet: number): number => {
+      const parent = this.#ways.parentOf(packet, row, entry, false);
+      const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
+      const usual = this.#latency.usual(c.hop[parent] ?? 0, c.hop[row] ?? 0);
+      return usual ? Math.abs(gap - usual.gap) : -gap; // the oldest, as long as nothing is known
+    };
+    const [first = NONE, ...rest] = [...likely].sort((a, b) => distance(a) - distance(b));
+    if (this.#decided(first)) return first;
+    for (const other of rest) {
+      if (this.#decided(other)) continue;
+      if (this.#packets.flow[other] === this.#packets.flow[first]) this.#copies.rival(first, other);
+      else {
+        // Different connections that nothing tells apart behind NAT.
+        this.#mark(first, State.ambiguous);
+        this.#mark(other, State.ambiguous);
       }
-      if (!same && (plain || lowered === 0 || !this.#translatable(s, entry, hop))) continue;
-      bestDistance = distance;
-      best = s;
     }
-    return best;
+    return first;
   }
 
-  #sameTuple(a: number, b: number): boolean {
+  /** Whether a packet has arrived and is not in question any more. */
+  #decided(packet: number): boolean {
+    return ((this.#packets.state[packet] ?? 0) & State.complete) !== 0 && !this.#copies.of(packet);
+  }
+
+  /** Joins a row to the open packets that it carries bytes of: segments of one, or one made of several. */
+  #joinParts(row: number, entry: number): boolean {
     const c = this.columns;
-    if (c.sourcePort[a] !== c.sourcePort[b] || c.destinationPort[a] !== c.destinationPort[b]) return false;
-    if (c.kind[a] === Kind.icmpError) {
-      return (
-        c.innerSource[a] === c.innerSource[b] &&
-        c.innerDestination[a] === c.innerDestination[b] &&
-        c.destination[a] === c.destination[b]
-      );
+    if (entry === NONE || !divisible(c, row)) return false;
+    const flow = this.#flows.table.flow(entry);
+    if (!flow) return false;
+    const reply = this.#flows.table.direction(entry) === Direction.reply;
+    const packets = this.#packets;
+    const found: number[] = [];
+    let searched = 0;
+    for (let p = flow.open; p !== NONE && searched < MAXIMUM_SEARCH; p = packets.flowNext[p] ?? NONE, searched++) {
+      if ((((packets.state[p] ?? 0) & State.reply) !== 0) !== reply) continue;
+      if (commonBytes(c, packets.head[p] ?? 0, row) > 0 && this.#ways.parentOf(p, row, entry, true) !== NONE) {
+        found.push(p);
+      }
     }
-    return c.source[a] === c.source[b] && c.destination[a] === c.destination[b];
-  }
-
-  /** Whether NAT may have made the tuple of `entry` from that of sighting `s`: conntrack's word, else perhaps. */
-  #translatable(s: number, entry: number, hop: number): boolean {
-    const before = this.#lookup(s, this.#scene.nodes[hop] ?? 0);
-    if (before === NONE) return true;
-    const expected = this.#flows.translated(before);
-    return expected === NONE || expected === entry;
+    for (const [index, packet] of found.reverse().entries()) {
+      const own = index === 0 ? row : c.copy(row); // one sighting, part of several packets
+      if (index > 0) {
+        this.#rows++;
+        packets.rows(c.capacity);
+      }
+      this.#mark(packet, State.segmented);
+      this.#attach(packet, own, entry, this.#ways.parentOf(packet, own, entry, true));
+    }
+    return found.length > 0;
   }
 
   #attach(packet: number, row: number, entry: number, parent: number): void {
     const c = this.columns;
     const packets = this.#packets;
-    const after = this.#placeFor(packet, row, parent);
-    if (after === NONE) {
-      packets.parent[packets.head[packet] ?? 0] = row;
-      packets.parent[row] = NONE;
-    } else {
-      packets.parent[row] = after;
-      // What came from there comes from here now, if this one lies between.
-      const follower = packets.next[after] ?? NONE;
-      if (follower !== NONE && packets.parent[follower] === after && c.time[follower] === c.time[row]) {
-        packets.parent[follower] = row;
-      }
-    }
-    packets.insert(packet, row, after);
+    const flow = packets.flow[packet];
+    if (!flow) return;
+    this.#ways.insert(packet, row, parent);
     const time = c.time[row] ?? 0;
     if (time > (packets.touched[packet] ?? 0)) packets.touched[packet] = time;
-    this.#learn(packet, row, entry, parent);
     const state = packets.state[packet] ?? 0;
+    const direction = state & State.reply ? Direction.reply : Direction.request;
+    const learned = this.#flows.learn(flow, direction, row, entry, parent);
+    if (learned !== "same") {
+      if (learned === "new") this.#mark(packet, State.unproven);
+      // Texts are made for the first packets only; the others look the same.
+      if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
+    }
+    if (!this.#copies.of(packet)) this.#time(packet, row, parent);
     if ((state & State.shown) === 0 && this.#matches(row)) this.#show(packet);
-    if (state & State.complete) {
-      this.#report(packet);
-      return;
+    if ((state & State.complete) === 0) {
+      this.#open.remove(packet);
+      this.#open.append(packet);
+      this.#settle(packet, row);
     }
-    this.#open.remove(packet);
-    this.#open.append(packet);
-    this.#settle(packet, row);
+    this.#report(packet);
   }
 
-  /** The sighting that a new one stands behind: its parent, or the one before that where stamps tie. */
-  #placeFor(packet: number, row: number, parent: number): number {
+  /**
+   * Learns how long the gap takes. Where taps lose records, an equal packet may have passed unseen before: a join that
+   * took far longer than usual, of a packet without a number of its own, is then a matter of order.
+   */
+  #time(packet: number, row: number, parent: number): void {
     const c = this.columns;
-    const packets = this.#packets;
-    if (parent !== packets.tail[packet]) {
-      // A branch of a tree goes last; a sighting that lies upstream of the first one goes first.
-      if ((c.ttl[row] ?? 0) > (c.ttl[parent] ?? 0)) return packets.parent[parent] ?? NONE;
-      return this.#between(row, parent) ? parent : (packets.tail[packet] ?? NONE);
-    }
-    const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
-    if (gap > 0) return parent;
-    // The same stamp (a packet that a bridge passes up keeps that of its port), or out of order.
-    if ((c.ttl[row] ?? 0) > (c.ttl[parent] ?? 0)) return packets.parent[parent] ?? NONE;
-    const before = packets.parent[parent] ?? NONE;
-    const { reach } = this.#scene;
-    const hop = c.hop[row] ?? 0;
-    const parentHop = c.hop[parent] ?? 0;
-    if (before !== NONE) {
-      const first = c.hop[before] ?? 0;
-      const shorter =
-        reach.distance(first, hop) + reach.distance(hop, parentHop) <
-        reach.distance(first, parentHop) + reach.distance(parentHop, hop);
-      return shorter ? before : parent;
-    }
-    return this.#comesFirst(row, parent) ? NONE : parent;
-  }
-
-  /** A row whose parent is not the last sighting, but which has the stamp of the one behind its parent: between them. */
-  #between(row: number, parent: number): boolean {
-    const c = this.columns;
-    const next = this.#packets.next[parent] ?? NONE;
-    if (next === NONE || (c.time[row] ?? 0) > (c.time[next] ?? 0)) return false;
-    const { reach } = this.#scene;
-    const hop = c.hop[row] ?? 0;
     const from = c.hop[parent] ?? 0;
-    const to = c.hop[next] ?? 0;
-    return reach.distance(from, hop) + reach.distance(hop, to) <= reach.distance(from, to);
-  }
-
-  /** Two sightings, one stamp, nothing else known: the frame goes towards its link-layer destination. */
-  #comesFirst(row: number, other: number): boolean {
-    const c = this.columns;
-    const marks = (c.marks[row] ?? 0) & (c.marks[other] ?? 0);
-    if ((marks & Mark.macs) === 0) return false;
-    const destination = c.destinationMac[other] ?? -1;
-    return this.#scene.macs[c.hop[other] ?? 0] === destination && this.#scene.macs[c.hop[row] ?? 0] !== destination;
-  }
-
-  #begin(row: number, entry: number): void {
-    const c = this.columns;
-    const known = entry === NONE ? undefined : this.#flows.flow(entry);
-    let flow: Flow;
-    let direction: Direction;
-    if (known) {
-      flow = known;
-      direction = this.#flows.direction(entry);
-    } else {
-      flow = new Flow();
-      direction = this.#exchanges.directionOf(row);
-      this.#enter(this.#keyOf(row), flow, direction);
+    const to = c.hop[row] ?? 0;
+    const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
+    if (this.#lossy && c.identification[row] === 0 && c.kind[row] !== Kind.echo && c.kind[row] !== Kind.arp) {
+      const usual = this.#latency.usual(from, to);
+      if (usual && gap > 8 * usual.gap + 1e6) this.#mark(packet, State.ordered);
     }
-    const packet = this.#packets.create(row, c.fingerprint[row] ?? 0, flow, ++this.#lastId);
-    this.#packets.touched[packet] = c.time[row] ?? 0;
-    if (direction === Direction.reply) this.#mark(packet, State.reply);
-    this.#exchanges.began(flow, row, direction);
-    this.#open.append(packet);
-    if (this.#matches(row)) this.#show(packet);
-    this.#answer(packet, flow, direction, row);
-    this.#settle(packet, row);
+    this.#latency.note(from, to, gap);
   }
 
-  /** A packet that refuses others: a RST, or an ICMP error. */
-  #answer(packet: number, flow: Flow, direction: Direction, row: number): void {
+  /** A row that belongs to no open packet begins one. */
+  #begin(row: number, entry: number): void {
+    const known = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const flow = known ?? new Flow();
+    const direction = known ? this.#flows.table.direction(entry) : this.#exchanges.directionOf(row);
+    if (!known) this.#flows.enter(row, flow, direction);
+    const packet = this.#create(row, flow, direction);
+    this.#exchanges.began(flow, row, direction);
+    if (this.#matches(row)) this.#show(packet);
+    if (isRefusal(this.columns, row)) this.#refuse(packet, flow, direction, row);
+    else this.#accept(flow, direction);
+    const cluster = this.#rivals(packet, row, flow);
+    this.#settle(packet, row);
+    this.#report(packet);
+    if (cluster && cluster.packets.length > MAXIMUM_COPIES) this.#resolve(cluster);
+  }
+
+  #create(row: number, flow: Flow, direction: Direction): number {
+    const packet = this.#packets.create(row, this.columns.fingerprint[row] ?? 0, flow, ++this.#lastId);
+    this.#packets.touched[packet] = this.columns.time[row] ?? 0;
+    if (direction === Direction.reply) this.#mark(packet, State.reply);
+    this.#open.append(packet);
+    return packet;
+  }
+
+  /** Equal packets of the same connection that are on their way as well. */
+  #rivals(packet: number, row: number, flow: Flow): Cluster | undefined {
     const c = this.columns;
     const packets = this.#packets;
-    const error = c.kind[row] === Kind.icmpError;
-    if (!error && (c.kind[row] !== Kind.tcp || ((c.flags[row] ?? 0) & Tcp.rst) === 0)) return;
-    for (let p = flow.open; p !== NONE;) {
-      const other = p;
-      p = packets.flowNext[p] ?? NONE;
-      const state = packets.state[other] ?? 0;
-      if (other === packet || ((state & State.reply) !== 0) === (direction === Direction.reply)) continue;
-      const first = packets.head[other] ?? 0;
-      if (error ? this.#quotes(row, first) : this.#resets(row, first)) {
-        this.#exchanges.refused(flow, this.#endings.refuse(other, row));
-      }
+    const fingerprint = c.fingerprint[row] ?? 0;
+    let cluster: Cluster | undefined;
+    for (let p = packets.bucketNext[packet] ?? NONE; p !== NONE; p = packets.bucketNext[p] ?? NONE) {
+      if (packets.fingerprint[p] !== fingerprint || packets.flow[p] !== flow) continue;
+      if (this.#decided(p)) continue;
+      if (sameInvariants(c, packets.head[p] ?? 0, row)) cluster = this.#copies.rival(p, packet);
     }
+    return cluster;
   }
 
-  /** Whether an ICMP error is about a packet, as the node that sent it saw the packet. */
-  #quotes(error: number, row: number): boolean {
-    const c = this.columns;
-    if (c.innerProtocol[error] !== c.protocol[row]) return false;
-    if (c.family[row] === 4 && c.innerIdentification[error] !== c.identification[row]) return false;
-    switch (c.kind[row]) {
-      case Kind.tcp:
-      case Kind.echo:
-        return c.innerSequence[error] === c.sequence[row];
-      case Kind.udp:
-        return c.innerSequence[error] === (c.payload[row] ?? 0) + 8;
-      default:
-        return c.kind[row] !== Kind.icmpError;
-    }
-  }
-
-  /** Whether a RST answers a segment: it acknowledges it, or takes its sequence number from its acknowledgement. */
-  #resets(reset: number, row: number): boolean {
-    const c = this.columns;
-    if (c.kind[row] !== Kind.tcp || (c.flags[row] ?? 0) & Tcp.rst) return false;
-    if ((c.flags[reset] ?? 0) & Tcp.ack) {
-      const length = (c.payload[row] ?? 0) + ((c.flags[row] ?? 0) & (Tcp.syn | Tcp.fin) ? 1 : 0);
-      return c.acknowledgement[reset] === ((c.sequence[row] ?? 0) + length) >>> 0;
-    }
-    return c.sequence[reset] === c.acknowledgement[row];
-  }
-
-  // --- flows ---------------------------------------------------------------------------------------------------
-
-  #keyOf(row: number): FlowKey {
-    const c = this.columns;
-    const error = c.kind[row] === Kind.icmpError;
-    return {
-      node: this.#scene.nodes[c.hop[row] ?? 0] ?? 0,
-      family: c.family[row] ?? 0,
-      protocol: (error ? c.innerProtocol[row] : c.protocol[row]) ?? 0,
-      source: (error ? c.innerDestination[row] : c.source[row]) ?? 0,
-      destination: (error ? c.innerSource[row] : c.destination[row]) ?? 0,
-      sourcePort: (error ? c.destinationPort[row] : c.sourcePort[row]) ?? 0,
-      destinationPort: (error ? c.sourcePort[row] : c.destinationPort[row]) ?? 0,
-    };
-  }
-
-  /** Entry of a sighting's tuple in a node. An ICMP error has the tuple of an answer to the packet it quotes. */
-  #lookup(row: number, node: number): number {
-    const c = this.columns;
-    if (c.kind[row] === Kind.icmpError) {
-      return this.#flows.find(
-        node,
-        c.family[row] ?? 0,
-        c.innerProtocol[row] ?? 0,
-        c.innerDestination[row] ?? 0,
-        c.innerSource[row] ?? 0,
-        c.destinationPort[row] ?? 0,
-        c.sourcePort[row] ?? 0,
-      );
-    }
-    return this.#flows.find(
-      node,
-      c.family[row] ?? 0,
-      c.protocol[row] ?? 0,
-      c.source[row] ?? 0,
-      c.destination[row] ?? 0,
-      c.sourcePort[row] ?? 0,
-      c.destinationPort[row] ?? 0,
-    );
-  }
-
-  #entryOf(row: number): number {
-    return this.#lookup(row, this.#scene.nodes[this.columns.hop[row] ?? 0] ?? 0);
-  }
-
-  #enter(key: FlowKey, flow: Flow, direction: Direction): number {
-    const entry = this.#flows.put(key, flow, direction);
-    this.#flows.put(reversed(key), flow, direction === 0 ? 1 : 0);
-    return entry;
-  }
-
-  /** What a join teaches: this tuple in this node is of this flow too, and NAT made it from that one. */
-  #learn(packet: number, row: number, entry: number, parent: number): void {
-    const c = this.columns;
-    const flows = this.#flows;
-    const flow = this.#packets.flow[packet];
+  #resolve(cluster: Cluster): void {
+    const packets = this.#packets;
+    const pattern = cluster.packets[0] ?? NONE;
+    const flow = packets.flow[pattern];
     if (!flow) return;
-    const direction = (this.#packets.state[packet] ?? 0) & State.reply ? 1 : 0;
-    const owner = entry === NONE ? undefined : flows.flow(entry);
-    let own = entry;
-    if (!owner) own = this.#enter(this.#keyOf(row), flow, direction);
-    else if (owner !== flow) this.#unite(flow, owner);
-    if (this.#sameTuple(parent, row)) return;
-    const node = this.#scene.nodes[c.hop[row] ?? 0] ?? 0;
-    const before = this.#lookup(parent, node);
-    if (before !== NONE && flows.translated(before) === own) return;
-    if (before === NONE || flows.translated(before) === NONE) {
-      this.#mark(packet, State.unproven);
-      if (before !== NONE) this.#translate(before, own);
-    }
-    this.#exchanges.translated(flow, row, direction);
-  }
-
-  /** The node sends on what comes with tuple `before` under tuple `after`, and the answers the other way. */
-  #translate(before: number, after: number): void {
-    const flows = this.#flows;
-    flows.translate(before, after);
-    const back = flows.findKey(reversed(flows.keyOf(after)));
-    const home = flows.findKey(reversed(flows.keyOf(before)));
-    if (back !== NONE && home !== NONE) flows.translate(back, home);
-  }
-
-  /** Two flows turn out to be one. The one that has packets gives its number. */
-  #unite(a: Flow, b: Flow): void {
-    const keep = b.exchange !== 0 && (a.exchange === 0 || b.exchange < a.exchange) ? b : a;
-    const give = keep === a ? b : a;
-    this.#packets.hand(give, keep);
-    this.#exchanges.unite(keep, give);
-    give.joined = keep;
-  }
-
-  #enterConntrack({ node, flow: entry }: ConntrackEvent): number {
-    const number = this.#scene.nodeNumber(node);
-    this.#scene.sawConntrack(number);
-    const original = this.#tupleKey(number, entry.family, entry.original);
-    const reply = this.#tupleKey(number, entry.family, entry.reply);
-    if (!original || !reply) return NONE;
-    const keys = [original, reversed(reply), reply, reversed(original)];
-    const known = keys.flatMap((key) => {
-      const found = this.#flows.findKey(key);
-      return (found === NONE ? undefined : this.#flows.flow(found)) ?? [];
-    });
-    const flow = known[0] ?? new Flow();
-    for (const other of known) if (other.root !== flow.root) this.#unite(flow.root, other.root);
-    const root = flow.root;
-    const [sent, passed, answer, returned] = keys.map((key, index) =>
-      this.#flows.put(key, root, index < 2 ? Direction.request : Direction.reply),
+    const reply = ((packets.state[pattern] ?? 0) & State.reply) !== 0 ? Direction.reply : Direction.request;
+    const resolved = this.#copies.resolve(
+      cluster,
+      (row) => {
+        const packet = this.#create(row, flow, reply);
+        this.#exchanges.began(flow, row, reply);
+        if ((packets.state[pattern] ?? 0) & State.shown) this.#show(packet);
+        return packet;
+      },
+      (packet) => {
+        this.#open.remove(packet);
+        packets.remove(packet);
+      },
     );
-    this.#flows.translate(sent ?? NONE, passed ?? NONE);
-    this.#flows.translate(answer ?? NONE, returned ?? NONE);
-    return sent ?? NONE;
+    for (const packet of resolved) this.#settle(packet, packets.tail[packet] ?? 0);
   }
 
-  #tupleKey(node: number, family: 4 | 6, tuple: Tuple): FlowKey | undefined {
-    const source = parseAddress(tuple.source);
-    const destination = parseAddress(tuple.destination);
-    if (!source || !destination) return undefined;
-    return {
-      node,
-      family,
-      protocol: tuple.protocol,
-      source: this.book.numberOf(family, source.value),
-      destination: this.book.numberOf(family, destination.value),
-      sourcePort: tuple.icmp?.id ?? tuple.sourcePort ?? 0,
-      destinationPort: tuple.icmp?.id ?? tuple.destinationPort ?? 0,
-    };
+  #refuse(packet: number, flow: Flow, direction: Direction, row: number): void {
+    const packets = this.#packets;
+    for (let p = flow.open; p !== NONE; p = packets.flowNext[p] ?? NONE) {
+      const reply = ((packets.state[p] ?? 0) & State.reply) !== 0;
+      if (p === packet || reply === (direction === Direction.reply)) continue;
+      if (!refuses(this.columns, row, packets.head[p] ?? 0)) continue;
+      const by = this.#endings.refuse(p, row);
+      if (!reply) this.#exchanges.refused(flow, by);
+    }
+  }
+
+  /** An answer that refuses nothing: what came the other way before it will not be refused any more. */
+  #accept(flow: Flow, direction: Direction): void {
+    const packets = this.#packets;
+    for (let p = flow.open; p !== NONE; p = packets.flowNext[p] ?? NONE) {
+      const state = packets.state[p] ?? 0;
+      const reply = (state & State.reply) !== 0;
+      if ((state & State.refusable) === 0 || reply === (direction === Direction.reply)) continue;
+      packets.state[p] = state & ~State.refusable;
+      this.#held.remove(p);
+      this.#arrivals.append(p);
+    }
   }
 
   // --- closing -------------------------------------------------------------------------------------------------
 
   /** Conntrack has spoken: packets that had seemed to end in a node that translates may be complete. */
   #reconsider(entry: number): void {
-    const flow = this.#flows.flow(entry);
-    if (!flow) return;
-    for (let p = flow.open; p !== NONE;) {
-      const packet = p;
-      p = this.#packets.flowNext[p] ?? NONE;
-      if (((this.#packets.state[packet] ?? 0) & State.complete) === 0) {
-        this.#settle(packet, this.#packets.tail[packet] ?? 0);
-      }
+    const flow = this.#flows.table.flow(entry);
+    const packets = this.#packets;
+    for (let p = flow?.open ?? NONE; p !== NONE; p = packets.flowNext[p] ?? NONE) {
+      if (((packets.state[p] ?? 0) & State.complete) === 0) this.#settle(p, packets.tail[p] ?? 0);
     }
   }
 
   /** Lets a packet whose last hop this is wait to be closed. */
   #settle(packet: number, row: number): void {
-    if (!this.#arrived(row)) {
-      this.#report(packet);
+    if (!this.#arrived(row)) return;
+    if ((this.#packets.state[packet] ?? 0) & State.segmented && !this.#whole(packet, row)) return;
+    this.#mark(packet, State.complete);
+    const cluster = this.#copies.of(packet);
+    if (cluster) {
+      if (this.#copies.complete(cluster)) this.#resolve(cluster);
       return;
     }
     const c = this.columns;
-    const kind = c.kind[row];
-    const refusable =
-      kind === Kind.udp || (kind === Kind.tcp && ((c.flags[row] ?? 0) & (Tcp.syn | Tcp.ack)) === Tcp.syn);
-    this.#mark(packet, State.complete | (refusable ? State.refusable : 0));
+    const syn = c.kind[row] === Kind.tcp && ((c.flags[row] ?? 0) & (Tcp.syn | Tcp.ack)) === Tcp.syn;
+    const refusable = syn || c.kind[row] === Kind.udp;
+    if (refusable) this.#mark(packet, State.refusable);
     this.#open.remove(packet);
     (refusable ? this.#held : this.#arrivals).append(packet);
-    this.#report(packet);
   }
 
   /** Whether a sighting is the last one that its packet can have. */
@@ -563,15 +435,25 @@ export class TraceCore {
     const hop = c.hop[row] ?? 0;
     if (scene.ports[hop] === 1 || (c.marks[row] ?? 0) & Mark.group) return false;
     const node = scene.nodes[hop] ?? 0;
-    if (scene.outward[hop] === 1) {
-      const parent = this.#packets.parent[row] ?? NONE;
-      if (parent !== NONE && scene.nodes[c.hop[parent] ?? 0] === node) return true;
-    }
+    const parent = this.#packets.parent[row] ?? NONE;
+    if (scene.outward[hop] === 1 && parent !== NONE && scene.nodes[c.hop[parent] ?? 0] === node) return true;
     const family = c.family[row] ?? 0;
     if (family === 0 || !scene.isLocal(node, family, c.destination[row] ?? 0)) return false;
     if (c.kind[row] === Kind.arp || !scene.translates(node)) return true;
-    const entry = this.#entryOf(row);
-    return entry !== NONE && this.#flows.translated(entry) === entry;
+    const entry = this.#flows.entryOf(row);
+    return entry !== NONE && this.#flows.table.translated(entry) === entry;
+  }
+
+  /** Whether the sightings at the hop of `row` carry all the bytes of a packet that was divided. */
+  #whole(packet: number, row: number): boolean {
+    const c = this.columns;
+    const packets = this.#packets;
+    const head = packets.head[packet] ?? 0;
+    let bytes = 0;
+    for (let s = head; s !== NONE; s = packets.next[s] ?? NONE) {
+      if (c.hop[s] === c.hop[row]) bytes += commonBytes(c, head, s);
+    }
+    return bytes >= bytesOf(c, head);
   }
 
   #expire(): void {
@@ -581,7 +463,7 @@ export class TraceCore {
       const open = this.#open.first;
       if (arrival !== NONE && this.#touched(arrival) + SLACK < this.#now) this.#close(arrival);
       else if (held !== NONE && this.#touched(held) + REFUSAL_WAIT < this.#now) this.#close(held);
-      else if (open !== NONE && this.#touched(open) + this.#timeout < this.#now) this.#close(open);
+      else if (open !== NONE && this.#touched(open) + this.#timeout < this.#now) this.#give(open);
       else return;
     }
   }
@@ -599,14 +481,21 @@ export class TraceCore {
   #evict(): void {
     while (this.#rows > this.#window) {
       const arrived = this.#older(this.#arrivals.first, this.#held.first);
+      const oldest = this.#open.first;
       if (arrived !== NONE) this.#close(arrived);
+      else if (oldest === NONE) return;
       else {
-        const oldest = this.#open.first;
-        if (oldest === NONE) return;
         this.#mark(oldest, State.evicted);
-        this.#close(oldest);
+        this.#give(oldest);
       }
     }
+  }
+
+  /** Nothing more is awaited of a packet; if equal ones are about, that decides all of them first. */
+  #give(packet: number): void {
+    const cluster = this.#copies.of(packet);
+    if (cluster) this.#resolve(cluster);
+    else this.#close(packet);
   }
 
   #close(packet: number): void {
@@ -617,12 +506,8 @@ export class TraceCore {
     if (flow) {
       const event = this.#endings.close(packet, flow);
       if (event) this.#options.emit(event);
-      this.#exchanges.closed(
-        flow,
-        (state & State.reply) !== 0 ? 1 : 0,
-        this.#endings.last,
-        packets.touched[packet] ?? 0,
-      );
+      const direction = state & State.reply ? Direction.reply : Direction.request;
+      this.#exchanges.closed(flow, direction, this.#endings.last, this.#touched(packet));
     }
     this.#rows -= packets.count[packet] ?? 0;
     for (let row = packets.head[packet] ?? NONE; row !== NONE;) {
@@ -632,7 +517,7 @@ export class TraceCore {
     }
     packets.remove(packet);
     this.#exchanges.expire(this.#now);
-    if (this.#exchanges.stale(this.#flows.size)) this.#flows.sweep((one) => !one.ended);
+    if (this.#exchanges.stale(this.#flows.table.size)) this.#flows.table.sweep((one) => !one.ended);
   }
 
   #show(packet: number): void {

@@ -107,7 +107,8 @@ test("PID 1 passes signals on, reaps orphans, and takes everything with it", asy
   t.false(existsSync(`/proc/${process.pid}`));
   t.is(await place.init.stopContainer("box", 10), undefined);
 
-  await startBox(t, place, "box", { command: ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"] });
+  await startBox(t, place, "box", { command: ["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"] });
+  t.true(await until(() => log().includes("deaf")));
   t.deepEqual(await place.init.stopContainer("box", 100), { signal: "SIGKILL" });
 });
 
@@ -250,6 +251,27 @@ test("limits: written before the command enters, seen by the kernel, and running
   });
   t.not((await fork.process.exit).code, 0);
   t.regex(readFileSync(join(place.folder, "box.log"), "utf8"), /[Cc]annot fork/);
+});
+
+test("a node that is removed takes its container along; one without a container has none to join", async (t) => {
+  const { init, folder } = await lab(t);
+  await init.createNodes([
+    { name: "box", container: true },
+    { name: "plain", container: false },
+  ]);
+  const { process } = await startBox(t, { init, folder }, "box", { command: ["sleep", "1000"] });
+  await t.throwsAsync(startBox(t, { init, folder }, "box", { command: ["true"] }), {
+    message: "cannot start a second container box in box: device or resource busy (EBUSY)",
+  });
+  await t.throwsAsync(startBox(t, { init, folder }, "plain", { command: ["true"] }), { code: "EINVAL" });
+  await t.throwsAsync(inside(init, "plain", "true"), { message: /^cannot find a running container plain/ });
+  await init.removeNode("box");
+  t.is((await process.exit).signal, "SIGKILL");
+  t.true(await until(() => !existsSync(`/proc/${process.pid}`)));
+  t.deepEqual(
+    (await init.nodes()).map(({ name }) => name),
+    ["plain"],
+  );
 });
 
 test("another user (as root; a user namespace of one id has only root)", async (t) => {

@@ -2,12 +2,24 @@
  * A lab's init against the kernel, with the rights that the test has: as root a rootful lab, else one in a user
  * namespace. What it made is read back with iproute2, procfs and coreutils.
  */
-import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import type { InitLine, SpawnRequest } from "../../src/init/api.js";
-import { connectInit } from "../../src/init/client.js";
+import { connectInit, startInit } from "../../src/init/client.js";
 import { close, constants, inode, poll, read, recv, send, write } from "../../src/kernel/syscalls.js";
 import { environment, lab, shell, until } from "./lab.js";
 
@@ -263,6 +275,7 @@ test("shutdown ends every process, also one that left its session; gone settles 
   await init.shutdown();
   await second.gone;
   t.false(alive(stubborn.pid));
+  await init.shutdown(); // nothing is left to do
   t.true(await until(() => !alive(init.pid))); // a zombie until the machine's PID 1 takes notice
 });
 
@@ -300,8 +313,11 @@ test("kill -9 of init leaves no process and no link, also with a download in fli
   const queued = async () => / 01 (?!0{8}:)[0-9A-F]{8}:/.test(await init.readProcNet("a", "tcp6"));
   t.true(await until(queued), "there is unsent data");
 
+  // Waiting for `gone` alone does not keep a process alive.
+  const alarm = setTimeout(() => undefined, 60_000);
   process.kill(init.pid, "SIGKILL");
   await init.gone;
+  clearTimeout(alarm);
   for (const { pid } of [server, client]) t.true(await until(() => !alive(pid)));
   t.true(await until(() => !linkNames(watcher).includes("ba")), "the namespace of a is freed");
 });
@@ -342,4 +358,70 @@ test("a thousand nodes in one request", async (t) => {
   await init.createNodes(names.map((name, index) => ({ name, container: index % 10 === 0 })));
   const found = await init.nodes();
   t.is(new Set(found.map(({ netns }) => netns)).size, 1000);
+});
+
+/*
+ *   first lab: node a, with a connection to itself      second lab holds a's namespace as its node "guest"
+ */
+test("connections in an adopted namespace are left alone when the lab ends", async (t) => {
+  const [first, second] = [await lab(t), await lab(t)];
+  if (first.init.rootless) {
+    t.log("skipped: an ordinary user's lab cannot enter the namespace of another");
+    t.pass();
+    return;
+  }
+  await first.init.createNodes([{ name: "a", container: false }]);
+  const namespace = first.init.openNamespace("a");
+  await second.init.adoptNode("guest", namespace);
+  close(namespace);
+  await shell(first.init, "a", "ip link set lo up");
+  await background(first.init, "a", "sleep 1000 | busybox nc -l -p 8080");
+  const established = async () => / 01 [0-9A-F]{8}:/.test(await first.init.readProcNet("a", "tcp"));
+  t.true(await until(async () => / 0A 0{8}:/.test(await first.init.readProcNet("a", "tcp6"))));
+  await background(first.init, "a", "sleep 1000 | busybox nc 127.0.0.1 8080");
+  t.true(await until(established));
+  await second.init.shutdown();
+  t.true(await established());
+  await first.init.removeNode("a");
+});
+
+test("tcpdump captures in a container node, with the rights of the lab", async (t) => {
+  const { init } = await lab(t);
+  await init.createNodes([{ name: "a", container: true }]);
+  t.is((await shell(init, "a", "ip link set lo up")).text, "");
+  const run = await shell(
+    init,
+    "a",
+    "tcpdump -i lo -c 1 -n -l icmp 2>&1 & while kill -0 $! 2>/dev/null; do ping -c 1 -W 1 127.0.0.1 >/dev/null; sleep 0.1; done",
+  );
+  if (run.text.includes("not found")) {
+    t.log("skipped: tcpdump is not installed");
+    t.pass();
+    return;
+  }
+  t.regex(run.text, /127\.0\.0\.1 > 127\.0\.0\.1: ICMP echo/);
+});
+
+/*
+ *   a container that somebody else made: user and network namespace of its own, by unshare(1)
+ */
+test("an init can live in the user namespace of a foreign container, and enter its network", async (t) => {
+  const foreign = spawn("unshare", ["--user", "--map-root-user", "--net", "sleep", "1000"], { stdio: "ignore" });
+  t.teardown(() => foreign.kill());
+  const namespace = (kind: string) => `/proc/${foreign.pid!}/ns/${kind}`;
+  const isApart = () => readlinkSync(namespace("net")) !== readlinkSync("/proc/self/ns/net");
+  t.true(await until(() => existsSync(namespace("net")) && isApart()));
+  const [user, net] = [openSync(namespace("user"), "r"), openSync(namespace("net"), "r")];
+  const folder = mkdtempSync(join(tmpdir(), "yapc-init-test-"));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const init = await startInit({ stateFolder: folder, userNamespace: user });
+  closeSync(user);
+  await init.adoptNode("guest", net);
+  closeSync(net);
+  const socket = init.openNetlink("guest", 0);
+  t.deepEqual(linkNames(socket), ["lo"]);
+  close(socket);
+  t.is((await shell(init, "guest", "readlink /proc/self/ns/net")).text, `${readlinkSync(namespace("net"))}\n`);
+  await init.shutdown();
+  t.true(alive(foreign.pid!));
 });

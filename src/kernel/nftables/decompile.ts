@@ -1,6 +1,7 @@
 /** Expressions of the kernel -> statements of nft(8). What is not understood is shown, never lost. */
 import type { NftFamily, NftStatement } from "../../model/nft.js";
 import { print } from "../codec/index.js";
+import { readCompat } from "./compat.js";
 import { readStatement } from "./decompile-action.js";
 import { type SetContents, familyProtocols, readEtherType, readMatch } from "./decompile-match.js";
 import type { Expression } from "./expressions.js";
@@ -23,6 +24,12 @@ export function decompileRule(
       nfproto: familyProtocols[family] ?? last(statements, "nfproto"),
       l4proto: last(statements, "l4proto"),
     };
+    const compat = readCompat(first, known);
+    if (compat !== undefined) {
+      statements.push(...compat);
+      at += 1;
+      continue;
+    }
     const step =
       readEtherType(family, rest) ??
       readMatch(rest, sets, known) ??

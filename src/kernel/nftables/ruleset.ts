@@ -5,6 +5,7 @@ import type { Codec, Headed } from "../codec/index.js";
 import { DumpInterruptedError } from "../errors.js";
 import { NETLINK_NETFILTER, NLM_F_DUMP } from "../framing.js";
 import { type Request, request } from "../request.js";
+import { compatComment } from "./compat.js";
 import * as k from "./constants.js";
 import { decompileRule } from "./decompile.js";
 import type { SetContents } from "./decompile-match.js";
@@ -134,10 +135,11 @@ export function toRule(
   { attributes: a }: RuleMessage,
   sets?: ReadonlyMap<string, SetContents>,
 ): NftRule {
-  const comment = a.userdata === undefined ? undefined : readComment(a.userdata);
+  const expressions = a.expressions ?? [];
+  const comment = (a.userdata === undefined ? undefined : readComment(a.userdata)) ?? compatComment(expressions);
   return {
     ...(a.handle === undefined ? {} : { handle: a.handle }),
-    statements: decompileRule(family, a.expressions ?? [], sets),
+    statements: decompileRule(family, expressions, sets),
     ...(comment === undefined ? {} : { comment }),
   };
 }

@@ -6,6 +6,7 @@ import { mermaidGraph } from "./mermaid-graph.js";
 import { svgGraph } from "./svg.js";
 
 export { graphOfSnapshot, type GraphData } from "./graph-data.js";
+export { graphOfTopology } from "./graph-of-topology.js";
 
 export const graphFormats = ["ascii", "mermaid", "dot", "svg"] as const;
 export type GraphFormat = (typeof graphFormats)[number];

@@ -1,0 +1,136 @@
+/** Where in a packet a sighting fits: topology, TTL, addresses and time say whether, and after which other one. */
+import { type Columns, Kind, Mark } from "../packet/columns.js";
+import type { FlowIndex } from "./flow-index.js";
+import { NONE, type Packets } from "./packets.js";
+import type { Scene } from "./scene.js";
+import { commonBytes } from "./segment.js";
+
+/**
+ * Stamps of two hops may be this far out of order (nanoseconds): a packet that arrived waits as long for sightings that
+ * carry the same stamp, or an older one.
+ */
+export const SLACK = 50_000;
+
+const FAR = 255;
+
+export class Ways {
+  readonly #scene: Scene;
+  readonly #columns: Columns;
+  readonly #packets: Packets;
+  readonly #flows: FlowIndex;
+
+  constructor(scene: Scene, columns: Columns, packets: Packets, flows: FlowIndex) {
+    this.#scene = scene;
+    this.#columns = columns;
+    this.#packets = packets;
+    this.#flows = flows;
+  }
+
+  /**
+   * The sighting of a packet that a row came from, NONE where the row cannot be of this packet.
+   * @param divided only sightings that share bytes with the row count; else all are equal in what NAT leaves alone
+   */
+  parentOf(packet: number, row: number, entry: number, divided: boolean): number {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const { reach } = this.#scene;
+    const hop = c.hop[row] ?? 0;
+    const ttl = c.ttl[row] ?? 0;
+    const kind = c.kind[row];
+    const bridged = kind === Kind.arp || kind === Kind.frame;
+    let best = NONE;
+    let bestDistance = FAR;
+    for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
+      if (divided && commonBytes(c, s, row) === 0) continue;
+      const lowered = (c.ttl[s] ?? 0) - ttl;
+      const same = this.#flows.sameTuple(s, row);
+      const from = c.hop[s] ?? 0;
+      if (from === hop && lowered === 0 && same) return NONE; // another copy of it
+      const distance = from === hop ? 1 : reach.distance(from, hop);
+      if (distance === FAR || distance > bestDistance) continue;
+      if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
+      if (!same && (bridged || lowered <= 0 || !this.#translatable(s, entry, hop))) continue;
+      bestDistance = distance;
+      best = s;
+    }
+    return best;
+  }
+
+  /** Whether the TTL fell as the routers between two hops lower it, and time did not run backwards. */
+  #possible(before: number, after: number, lowered: number, routes: number): boolean {
+    const c = this.#columns;
+    const late = (c.time[after] ?? 0) - (c.time[before] ?? 0);
+    // The row may lie upstream of a sighting that came first, if only just.
+    if (lowered < 0) return late <= SLACK && routes <= -lowered;
+    return late >= -SLACK && (lowered === 0 ? routes === 0 : routes <= lowered);
+  }
+
+  /** Whether NAT may have made the tuple of `entry` from that of sighting `s`: conntrack's word, else perhaps. */
+  #translatable(s: number, entry: number, hop: number): boolean {
+    const before = this.#flows.lookup(s, this.#scene.nodes[hop] ?? 0);
+    if (before === NONE) return true;
+    const expected = this.#flows.table.translated(before);
+    return expected === NONE || expected === entry;
+  }
+
+  /** Puts a row into a packet, behind its parent or where equal stamps and the topology want it. */
+  insert(packet: number, row: number, parent: number): void {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const after = this.#placeFor(packet, row, parent);
+    if (after === NONE) {
+      packets.parent[packets.head[packet] ?? 0] = row;
+      packets.parent[row] = NONE;
+    } else {
+      // At the end of a list its parent stands somewhere before it; in between, its neighbour is its parent.
+      packets.parent[row] = after === packets.tail[packet] ? parent : after;
+      const follower = packets.next[after] ?? NONE;
+      if (follower !== NONE && packets.parent[follower] === after && (c.time[follower] ?? 0) >= (c.time[row] ?? 0)) {
+        packets.parent[follower] = row;
+      }
+    }
+    packets.insert(packet, row, after);
+  }
+
+  /** The sighting that a new one stands behind, NONE for the first place. */
+  #placeFor(packet: number, row: number, parent: number): number {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const tail = packets.tail[packet] ?? NONE;
+    if ((c.ttl[row] ?? 0) > (c.ttl[parent] ?? 0)) return packets.parent[parent] ?? NONE;
+    // A branch of a tree goes last.
+    if (parent !== tail) return this.#between(row, parent) ? parent : tail;
+    if ((c.time[row] ?? 0) > (c.time[parent] ?? 0)) return parent;
+    // The same stamp (a packet that a bridge passes up keeps that of its port), or out of order.
+    const before = packets.parent[parent] ?? NONE;
+    if (before === NONE) return this.#comesFirst(row, parent) ? NONE : parent;
+    const { reach } = this.#scene;
+    const hop = c.hop[row] ?? 0;
+    const parentHop = c.hop[parent] ?? 0;
+    const first = c.hop[before] ?? 0;
+    const shorter =
+      reach.distance(first, hop) + reach.distance(hop, parentHop) <
+      reach.distance(first, parentHop) + reach.distance(parentHop, hop);
+    return shorter ? before : parent;
+  }
+
+  /** Whether a row, not older than the sighting behind its parent, lies on the way between the two. */
+  #between(row: number, parent: number): boolean {
+    const c = this.#columns;
+    const next = this.#packets.next[parent] ?? NONE;
+    if (next === NONE || (c.time[row] ?? 0) > (c.time[next] ?? 0)) return false;
+    const { reach } = this.#scene;
+    const hop = c.hop[row] ?? 0;
+    const from = c.hop[parent] ?? 0;
+    const to = c.hop[next] ?? 0;
+    return reach.distance(from, hop) + reach.distance(hop, to) <= reach.distance(from, to);
+  }
+
+  /** Two sightings, one stamp, nothing else known: the frame goes towards its link-layer destination. */
+  #comesFirst(row: number, other: number): boolean {
+    const c = this.#columns;
+    if (((c.marks[row] ?? 0) & (c.marks[other] ?? 0) & Mark.macs) === 0) return false;
+    const destination = c.destinationMac[other] ?? -1;
+    return this.#scene.macs[c.hop[other] ?? 0] === destination && this.#scene.macs[c.hop[row] ?? 0] !== destination;
+  }
+}

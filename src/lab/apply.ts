@@ -3,7 +3,7 @@
  * what was done is undone, last first, and the lab is as it was before.
  */
 import type { InitLine } from "../init/api.js";
-import { NetlinkError, nftables, type NetlinkClient } from "../kernel/index.js";
+import { NetlinkError, nftables, type NetlinkClient, UnsupportedError } from "../kernel/index.js";
 import { Failure } from "../model/failure.js";
 import type { NodeSockets } from "../observe/sockets.js";
 import { describeBody } from "../plan/describe.js";
@@ -212,7 +212,8 @@ function replaceTables(
 function operationFailure(operation: OperationBody, error: unknown): Failure {
   if (error instanceof Failure) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return new Failure("kernel", `${describeBody(operation)}: ${reason}`, {
+  const kind = error instanceof UnsupportedError ? "machine" : "kernel";
+  return new Failure(kind, `${describeBody(operation)}: ${reason}`, {
     ...(error instanceof NetlinkError ? { code: error.code } : {}),
     cause: error,
   });

@@ -1,66 +1,20 @@
-/** Links and bridges: what goes, what comes, what changes in place. */
+/** Links, bridges and devices: what goes, what comes, what changes in place. */
 import type { InterfaceSnapshot } from "../model/snapshot.js";
-import type { ResolvedBridge, ResolvedEnd, ResolvedNode, ResolvedTopology } from "../topology/resolved.js";
-import type { CurrentNode, PlanOptions } from "./current.js";
+import type { ResolvedBridge, ResolvedDevice, ResolvedEnd, ResolvedNode } from "../topology/resolved.js";
+import type { CurrentNode } from "./current.js";
 import { equal } from "./equal.js";
 import { interfaceOf } from "./node.js";
 import type { LinkChange, OperationBody } from "./operation.js";
-import type { Draft } from "./phase.js";
+import { type Doomed, placeOf } from "./doomed.js";
+import type { Draft, Phase } from "./phase.js";
 
-/** Interfaces that do not outlive the removals of a plan, as `node:interface`. */
-export type Doomed = ReadonlySet<string>;
-
-export function placeOf(node: string, name: string): string {
-  return `${node}:${name}`;
-}
-
-/** Which interfaces go: those that the topology does not have, or has as something else. */
-export function doomedInterfaces(
-  topology: ResolvedTopology,
-  nodes: ReadonlyMap<string, CurrentNode>,
-  replaced: ReadonlySet<string>,
-  options: PlanOptions,
-): Doomed {
-  const doomed = new Set<string>();
-  const doom = (node: string, member: InterfaceSnapshot): void => {
-    doomed.add(placeOf(node, member.name));
-    if (member.peer) doomed.add(placeOf(member.peer.node, member.peer.interface));
-  };
-  const peers = new Map<string, string>();
-  for (const { ends } of topology.links) {
-    const [left, right] = ends.map((end) => placeOf(end.node, end.interface));
-    if (left === undefined || right === undefined) continue;
-    peers.set(left, right);
-    peers.set(right, left);
-  }
-  const bridges = new Set(
-    topology.nodes.flatMap((node) => node.bridges.map((bridge) => placeOf(node.name, bridge.name))),
-  );
-  const owns = options.owns ?? ((_, member) => member.kind === "veth" || member.kind === "bridge");
-  for (const [name, node] of nodes) {
-    for (const member of node.interfaces.values()) {
-      if (member.kind === "loopback") continue;
-      const place = placeOf(name, member.name);
-      const wantedPeer = peers.get(place);
-      const right =
-        wantedPeer === undefined
-          ? bridges.has(place) && member.kind === "bridge"
-          : member.kind === "veth" &&
-            member.peer !== undefined &&
-            placeOf(member.peer.node, member.peer.interface) === wantedPeer;
-      if (right && !replaced.has(name)) continue;
-      if (wantedPeer !== undefined || bridges.has(place) || replaced.has(name) || owns(node.snapshot, member))
-        doom(name, member);
-    }
-  }
-  return doomed;
-}
-
-/** Deletes what is doomed, each veth pair once, ports taken off their bridges first. */
+/** Deletes what is doomed: each veth pair once, what is made on it before it, ports taken off their bridges first. */
 export function planLinkRemovals(draft: Draft, nodes: ReadonlyMap<string, CurrentNode>, doomed: Doomed): void {
   const done = new Set<string>();
   for (const [name, node] of nodes) {
-    for (const member of node.interfaces.values()) {
+    // What is made on an interface has a higher index than that.
+    const members = [...node.interfaces.values()].toSorted((a, b) => b.index - a.index);
+    for (const member of members) {
       const place = placeOf(name, member.name);
       if (!doomed.has(place)) {
         if (member.master !== undefined && doomed.has(placeOf(name, member.master))) {
@@ -77,7 +31,7 @@ export function planLinkRemovals(draft: Draft, nodes: ReadonlyMap<string, Curren
       if (done.has(place)) continue;
       done.add(place);
       if (member.peer) done.add(placeOf(member.peer.node, member.peer.interface));
-      draft.add(member.kind === "bridge" ? "bridge.delete" : "link.delete", "not in the topology", {
+      draft.add(deletionPhase(member), "not in the topology", {
         kind: "link.delete",
         node: name,
         interface: member.name,
@@ -85,6 +39,10 @@ export function planLinkRemovals(draft: Draft, nodes: ReadonlyMap<string, Curren
       });
     }
   }
+}
+
+function deletionPhase({ kind }: InterfaceSnapshot): Phase {
+  return kind === "bridge" ? "bridge.delete" : kind === "veth" ? "link.delete" : "device.delete";
 }
 
 function remake(
@@ -99,6 +57,12 @@ function remake(
       { kind: "link.change", node: name, interface: member.name, change: { up: member.up }, previous: { up: false } },
     ];
   }
+  const device = node.devices.get(member.name);
+  const longName = longNameOf(member);
+  if (device) {
+    const again = { ...device, ...stateOf(member) };
+    return [{ kind: "device.create", node: name, device: again, ...(longName === undefined ? {} : { longName }) }];
+  }
   const far = member.peer && nodes.get(member.peer.node);
   const peer = member.peer && far?.interfaces.get(member.peer.interface);
   if (!member.peer || !far || !peer) return [];
@@ -106,7 +70,7 @@ function remake(
     {
       kind: "veth.create",
       ends: [endOf(name, node, member), endOf(member.peer.node, far, peer)],
-      longNames: [longNameOf(member), longNameOf(peer)],
+      longNames: [longName, longNameOf(peer)],
     },
   ];
 }
@@ -127,14 +91,15 @@ export function bridgeOf(member: InterfaceSnapshot): ResolvedBridge {
 
 function endOf(name: string, node: CurrentNode, member: InterfaceSnapshot): ResolvedEnd {
   const offload = node.ends.get(member.name)?.offload;
+  return { node: name, interface: member.name, ...stateOf(member), ...(offload ? { offload } : {}) };
+}
+
+function stateOf(member: InterfaceSnapshot) {
   return {
-    node: name,
-    interface: member.name,
     mac: member.mac ?? "",
     mtu: member.mtu,
     up: member.up,
     ...(member.master === undefined ? {} : { master: member.master, port: portOf(member) }),
-    ...(offload ? { offload } : {}),
   };
 }
 
@@ -153,19 +118,26 @@ export function planBridge(
     draft.add("bridge.create", "new", { kind: "bridge.create", node: node.name, bridge });
     return;
   }
-  const previous = bridgeOf(existing);
+  const previous = bridgeAsSet(bridgeOf(existing), bridge);
   const differences = describeDifferences(previous, bridge);
   if (differences !== "")
     draft.add("bridge.change", differences, { kind: "bridge.change", node: node.name, bridge, previous });
 }
 
-/** An end of a link that is there already: only what differs. */
+/** While STP tells of a change, a bridge shows twice its forward delay for its ageing time (net/bridge/br_stp.c). */
+function bridgeAsSet(shown: ResolvedBridge, wanted: ResolvedBridge): ResolvedBridge {
+  const shortened = shown.stp && shown.ageingTime === 2 * shown.forwardDelay;
+  return shortened ? { ...shown, ageingTime: wanted.ageingTime } : shown;
+}
+
+/** An end of a link, or a device, that is there already: only what differs. */
 export function planEnd(
   draft: Draft,
   end: ResolvedEnd,
   existing: InterfaceSnapshot,
   node: CurrentNode,
   doomed: Doomed,
+  phase: Phase = "link.change",
 ): void {
   const kept =
     existing.master !== undefined && !doomed.has(placeOf(end.node, existing.master)) ? existing.master : undefined;
@@ -187,12 +159,35 @@ export function planEnd(
   compare("offload", remembered, wanted);
   compare("up", existing.up, end.up);
   if (Object.keys(change).length === 0) return;
-  draft.add("link.change", describeDifferences(previous, change), {
+  draft.add(phase, describeDifferences(previous, change), {
     kind: "link.change",
     node: end.node,
     interface: end.interface,
     change,
     previous: withoutUndefined(previous),
+  });
+}
+
+export function planDevice(
+  draft: Draft,
+  node: ResolvedNode,
+  device: ResolvedDevice,
+  existing: InterfaceSnapshot | undefined,
+  current: CurrentNode | undefined,
+  doomed: Doomed,
+): void {
+  const { settings, name, ...state } = device;
+  if (existing && current) {
+    const phase = device.mtu < existing.mtu ? "device.shrink" : "device.change";
+    planEnd(draft, { node: node.name, interface: name, ...state }, existing, current, doomed, phase);
+    return;
+  }
+  const longName = node.interfaces.find((member) => member.name === name)?.longName;
+  draft.add("device.create", "new", {
+    kind: "device.create",
+    node: node.name,
+    device: { ...state, name, settings },
+    ...(longName === undefined ? {} : { longName }),
   });
 }
 

@@ -78,7 +78,7 @@ export class Cli {
       cwd: options.cwd ?? this.folder,
       env: {
         ...inherited,
-        PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`,
+        PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin`,
         NODE_ENV: "production",
         XDG_RUNTIME_DIR: this.folder,
         ...options.environment,
@@ -155,7 +155,7 @@ export interface ProgramOutcome {
 export function program(file: string, ...args: readonly string[]): Promise<ProgramOutcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
-      env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`, LC_ALL: "C" },
+      env: { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin`, LC_ALL: "C" },
       stdio: ["ignore", "pipe", "pipe"],
     });
     let stdout = "";

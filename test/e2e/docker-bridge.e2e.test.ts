@@ -16,7 +16,9 @@ const lab = place.lab("docker");
 const at = (node: string) => `${lab}/${node}`;
 const requestPath = ["client:eth0", "host:eth0", "host:yapc0", "host:vethweb", "web:eth0"];
 
-test.before(async () => void (await place.ok("up", "docker-bridge", "--name", lab)));
+test.before(async () => {
+  await place.ok("up", "docker-bridge", "--name", lab);
+});
 test.after.always(() => place.end());
 
 const hopsOf = (packet: PacketEvent) => packet.sightings.map(({ hop }) => hop);

@@ -26,7 +26,7 @@ import {
   nftables,
   routes,
 } from "../../src/kernel/index.js";
-import { linkMessage, ifinfomsg } from "../../src/kernel/rtnetlink/messages.js";
+import { linkMessage, ifinfomsg } from "../../src/kernel/rtnetlink/link-messages.js";
 
 /** A message of the kernel. */
 function message(

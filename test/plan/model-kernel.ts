@@ -18,6 +18,7 @@ import type {
   HostsLine,
   ResolvedBridge,
   ResolvedContainer,
+  ResolvedDevice,
   ResolvedEnd,
   ResolvedNeighbour,
   ResolvedPolicyRule,
@@ -26,7 +27,8 @@ import type {
 } from "../../src/topology/resolved.js";
 
 interface Interface {
-  kind: "loopback" | "veth" | "bridge";
+  kind: "loopback" | "veth" | "bridge" | "vlan" | "macvlan" | "vxlan";
+  device?: ResolvedDevice["settings"];
   mac: string;
   mtu: number;
   up: boolean;
@@ -96,6 +98,23 @@ export class ModelKernel {
       case "veth.create":
         this.#createVeth(operation.ends, operation.longNames);
         return;
+      case "device.create": {
+        const { node, device, longName } = operation;
+        const { interfaces } = this.#node(node);
+        const { settings } = device;
+        this.#refuse(interfaces.has(device.name), `EEXIST ${node}:${device.name}`);
+        if (settings.parent !== undefined) this.#interface(node, settings.parent);
+        interfaces.set(device.name, {
+          ...newInterface(settings.kind, device.mac, device.mtu),
+          device: settings,
+          altnames: longName === undefined ? [] : [longName],
+        });
+        this.#change(node, device.name, { mtu: device.mtu });
+        if (device.master !== undefined) this.#change(node, device.name, { master: device.master });
+        if (device.port) this.#change(node, device.name, { port: device.port });
+        if (device.up) this.#change(node, device.name, { up: true });
+        return;
+      }
       case "link.change":
         this.#change(operation.node, operation.interface, operation.change);
         return;
@@ -226,7 +245,7 @@ export class ModelKernel {
 
   #change(node: string, name: string, change: LinkChange): void {
     const member = this.#interface(node, name);
-    if (change.mtu !== undefined) member.mtu = change.mtu;
+    if (change.mtu !== undefined) this.#setMtu(node, name, member, change.mtu);
     if (change.mac !== undefined) member.mac = change.mac;
     if (change.master === null) {
       delete member.master;
@@ -249,6 +268,19 @@ export class ModelKernel {
     else this.#flushRoutes(node, name);
   }
 
+  /** vlan_dev_change_mtu and macvlan_change_mtu: never more than the parent's; a parent that shrinks takes them with it. */
+  #setMtu(node: string, name: string, member: Interface, mtu: number): void {
+    const { device } = member;
+    if (device && device.kind !== "vxlan") {
+      this.#refuse(mtu > this.#interface(node, device.parent).mtu, `EINVAL MTU of ${node}:${name}`);
+    }
+    member.mtu = mtu;
+    for (const child of this.#node(node).interfaces.values()) {
+      const follows = child.device?.parent === name && child.device.kind !== "vxlan";
+      if (follows) child.mtu = Math.min(child.mtu, mtu);
+    }
+  }
+
   #flushRoutes(node: string, name: string): void {
     const owner = this.#node(node);
     owner.routes = owner.routes.filter((route) => route.interface !== name);
@@ -260,6 +292,9 @@ export class ModelKernel {
     const ends = [{ node, interface: name }, ...(member.peer ? [member.peer] : [])];
     for (const end of ends) {
       const owner = this.#node(end.node);
+      for (const [child, { device }] of owner.interfaces) {
+        if (device?.parent === end.interface) this.#deleteLink(end.node, child);
+      }
       this.#flushRoutes(end.node, end.interface);
       owner.neighbours = owner.neighbours.filter((entry) => entry.interface !== end.interface);
       owner.interfaces.delete(end.interface);

@@ -57,8 +57,10 @@ Podman and containerd go by their names. That needs root, and changes nothing of
   };
 
   async run(): Promise<void> {
+    const command = this.takeCommand();
     const { flags, argv, raw } = await this.parse(Trace);
-    const command = argv.map(String);
+    if (argv.length > 0)
+      throw new Failure("usage", `'${String(argv[0])}' is no option`, { hint: "a command follows --" });
     if (command.length > 0) this.ownFailure = exitCodes.own;
     const outputs = await OutputSet.open({
       formats: flags.output,
@@ -71,10 +73,7 @@ Podman and containerd go by their names. That needs root, and changes nothing of
     const interrupt = this.interruptible();
     const result = await outputs.during((stop) =>
       trace({
-        lab: this.labOf(
-          flags,
-          raw.filter(({ type }) => type === "flag"),
-        ),
+        lab: this.labOf(flags, raw),
         machine: flags.machine,
         all: flags.all,
         nodes: flags.node ?? [],

@@ -1,5 +1,6 @@
-/* yapc-init STATE_FOLDER, with the first client's socket as descriptor 3: makes the lab's own namespaces and starts the
- * lab's init in them. Never setuid: it has the rights of root, or those that a user namespace gives. */
+/* yapc-init STATE_FOLDER [join], with the first client's socket as descriptor 3: makes the lab's own namespaces and
+ * starts the lab's init in them. With `join` and without root, descriptor 4 is the user namespace to be in: that of
+ * containers which the same user runs, so that their network namespaces can be entered. Never setuid: it has the rights of root, or those that a user namespace gives. */
 #include "start.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@
 
 #include "init.h"
 
-enum { FIRST_CLIENT = 3 };
+enum { FIRST_CLIENT = 3, USER_NAMESPACE = 4 };
 
 void report_and_exit(int first_client) {
   put_header(&out, FAILED, 0);
@@ -40,16 +41,20 @@ static bool may_administer(void) {
   return geteuid() == 0 && (data[0].effective & 1U << CAP_SYS_ADMIN) && (data[0].effective & 1U << CAP_NET_ADMIN);
 }
 
-/* Maps the user to himself. As uid 0 of a map of one id tcpdump would not start (it calls initgroups); under his own id
- * the capabilities of the lab's processes must be ambient, or exec would take them away. */
+/* Maps the user to himself: as uid 0 of a map of one id tcpdump would not start (it calls initgroups). */
 static int make_user_namespace(void) {
   char uid_map[32], gid_map[32];
   snprintf(uid_map, sizeof uid_map, "%u %u 1", geteuid(), geteuid());
   snprintf(gid_map, sizeof gid_map, "%u %u 1", getegid(), getegid());
   if (unshare(CLONE_NEWUSER)) return fail("make a user namespace", "");
-  if (write_file(machine_proc, "self/setgroups", "deny") || write_file(machine_proc, "self/uid_map", uid_map) ||
-      write_file(machine_proc, "self/gid_map", gid_map))
-    return -1;
+  return write_file(machine_proc, "self/setgroups", "deny") || write_file(machine_proc, "self/uid_map", uid_map) ||
+                 write_file(machine_proc, "self/gid_map", gid_map)
+             ? -1
+             : 0;
+}
+
+/* Under an id that is not 0 the capabilities of the lab's processes must be ambient, or exec takes them away. */
+static int keep_capabilities(void) {
   struct __user_cap_data_struct data[2];
   capabilities(SYS_capget, data);
   for (int i = 0; i < 2; i++) data[i].inheritable = data[i].permitted;
@@ -58,6 +63,19 @@ static int make_user_namespace(void) {
     if (data[c / 32].permitted & 1U << c % 32 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0))
       return fail("keep the capabilities", "");
   return 0;
+}
+
+static int make_lab(bool join_user) {
+  machine_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (machine_proc < 0) return fail("open", "/proc");
+  rootless = !may_administer();
+  if (rootless) {
+    if (join_user ? setns(USER_NAMESPACE, CLONE_NEWUSER) && fail("join the user namespace", "") : make_user_namespace())
+      return -1;
+    if (keep_capabilities()) return -1;
+  }
+  if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET)) return fail("make the lab's namespaces", "");
+  return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ? fail("make mounts private below", "/") : 0;
 }
 
 /* "PID START-TIME", as the machine's /proc says: together they name init for as long as the machine is up. */
@@ -92,21 +110,17 @@ static int enter_lab(void) {
 int main(int argc, char **argv) {
   int type;
   socklen_t size = sizeof type;
-  if (argc != 2 || getsockopt(FIRST_CLIENT, SOL_SOCKET, SO_TYPE, &type, &size) || type != SOCK_SEQPACKET) {
+  bool join_user = argc == 3 && !strcmp(argv[2], "join");
+  if ((argc != 2 && !join_user) || getsockopt(FIRST_CLIENT, SOL_SOCKET, SO_TYPE, &type, &size) ||
+      type != SOCK_SEQPACKET) {
     fputs("yapc-init is started by yapc-net, which speaks to it on descriptor 3\n", stderr);
     return 2;
   }
   state_folder = argv[1];
   fcntl(FIRST_CLIENT, F_SETFD, FD_CLOEXEC);
   fcntl(FIRST_CLIENT, F_SETFL, O_NONBLOCK);
-  rootless = !may_administer();
-  machine_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (machine_proc < 0) fail("open", "/proc"), report_and_exit(FIRST_CLIENT);
-  if (rootless && make_user_namespace()) report_and_exit(FIRST_CLIENT);
-  if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET))
-    fail("make the lab's namespaces", ""), report_and_exit(FIRST_CLIENT);
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-    fail("make mounts private below", "/"), report_and_exit(FIRST_CLIENT);
+  if (make_lab(join_user)) report_and_exit(FIRST_CLIENT);
+  if (join_user) close(USER_NAMESPACE);
   pid_t pid = fork();
   if (pid < 0) fail("start the lab's init", ""), report_and_exit(FIRST_CLIENT);
   if (pid > 0) _exit(0);

@@ -21,17 +21,17 @@ enum {
 };
 
 enum request {
-  HELLO = 1,      /* -> u32 version, u8 rootless */
-  CREATE_NODES,   /* strings names, strings names of container nodes */
-  ADOPT_NODE,     /* string name; 1 file: its network namespace */
-  REMOVE_NODE,    /* string name */
-  LIST_NODES,     /* u32 first -> u8 more, u32 count, entries (init.c) */
-  OPEN_NAMESPACE, /* string node -> 1 file */
-  OPEN_SOCKET,    /* string node, u32 family, u32 type, u32 protocol -> 1 file */
-  READ_SYSCTLS,   /* string node, strings names -> count times: u8 there, string value */
-  WRITE_SYSCTLS,  /* string node, strings names, strings values */
-  OPEN_PROC_NET,  /* string node, string path -> 1 file */
-  SPAWN,          /* string node, u8 flags, string cwd, strings argv, strings env; 0 or 3 files -> STARTED */
+  HELLO = 1,       /* -> u32 version, u8 rootless */
+  CREATE_NODES,    /* strings names, strings names of container nodes */
+  ADOPT_NODE,      /* string name; 1 file: its network namespace */
+  REMOVE_NODE,     /* string name */
+  LIST_NODES,      /* u32 first -> u8 more, u32 count, entries (init.c) */
+  OPEN_NAMESPACE,  /* string node -> 1 file */
+  OPEN_SOCKET,     /* string node, u32 family, u32 type, u32 protocol -> 1 file */
+  READ_SYSCTLS,    /* string node, strings names -> count times: u8 there, string value */
+  WRITE_SYSCTLS,   /* string node, strings names, strings values */
+  OPEN_PROC_NET,   /* string node, string path -> 1 file */
+  SPAWN,           /* string node, u8 flags, string cwd, strings argv, strings env; 0 or 3 files -> STARTED */
   START_CONTAINER, /* string node, u8 flags, string log path; files: program, (3 stdio), its own -> STARTED */
   SIGNAL,          /* u32 process, u32 signal */
   WAIT,            /* u32 process -> EXITED, with the serial of this request */

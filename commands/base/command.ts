@@ -47,6 +47,15 @@ export abstract class BaseCommand extends Command {
     process.exitCode = code;
   }
 
+  /**
+   * Takes what follows `--` out of the arguments: the words of a command, as they were typed. (What oclif calls `argv`
+   * is sorted by the first place of each word, so `ping -c 1 -W 1` would come out as `ping -c 1 1 -W`.)
+   */
+  protected takeCommand(): string[] {
+    const at = this.argv.indexOf("--");
+    return at < 0 ? [] : this.argv.splice(at).slice(1);
+  }
+
   /** Writes data to stdout as it is (never wrapped, never coloured). Silent with --json. */
   protected print(text: string): void {
     if (!this.jsonEnabled() && text !== "") process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);

@@ -21,18 +21,27 @@ export interface InitOptions {
   readonly stateFolder: string;
 }
 
+export interface StartOptions extends InitOptions {
+  /**
+   * Without root: a user namespace (nsfs descriptor, stays the caller's) to live in, instead of a new one. That of a
+   * container which the same user runs (rootless Podman), whose network namespace can then be adopted and entered.
+   */
+  readonly userNamespace?: number;
+}
+
 /** Starts the init of a new lab. Until `commit` the lab ends with this process. */
-export async function startInit({ stateFolder }: InitOptions): Promise<InitLine> {
+export async function startInit({ stateFolder, userNamespace }: StartOptions): Promise<InitLine> {
   mkdirSync(stateFolder, { recursive: true, mode: 0o700 });
   const [ours, theirs] = socketpair(constants.AF_UNIX, constants.SOCK_SEQPACKET);
   const connection = new Connection(ours);
   try {
-    const starter = spawn(`/proc/self/fd/${helperProgram()}`, [stateFolder], {
+    const join = userNamespace === undefined ? [] : [userNamespace];
+    const starter = spawn(`/proc/self/fd/${helperProgram()}`, [stateFolder, ...join.map(() => "join")], {
       argv0: "yapc-init",
       cwd: "/",
       detached: true,
       env: {},
-      stdio: ["ignore", "ignore", "ignore", theirs],
+      stdio: ["ignore", "ignore", "ignore", theirs, ...join],
     });
     // Its failure shows as the end of the connection, too; without a listener it would end this process.
     starter.on("error", () => connection[Symbol.dispose]());

@@ -68,6 +68,15 @@ export class NetlinkClient implements Disposable {
     return new NetlinkClient(NetlinkSocket.open(protocol, options), options);
   }
 
+  /** A client on a new socket in the namespace of a descriptor: see `NetlinkSocket.openIn`. */
+  static openIn(
+    netnsFd: number,
+    protocol: number,
+    options: ClientOptions & { readonly receiveBuffer?: number } = {},
+  ): NetlinkClient {
+    return new NetlinkClient(NetlinkSocket.openIn(netnsFd, protocol, options), options);
+  }
+
   /** A client on a socket that was opened elsewhere, in the namespace where it shall act. The descriptor becomes ours. */
   static adopt(
     fd: number,

@@ -362,7 +362,7 @@ export function unshare(flags: number): void {
   checked("unshare", () => c.unshare(flags));
 }
 
-/** Takes this thread into the namespace of a descriptor. For tests and benches: the product enters none. */
+/** Takes this thread into the namespace of a descriptor. The product enters none: see `NetlinkSocket.openIn`. */
 export function setns(fd: Fd, kind: number): void {
   checked("setns", () => c.setns(fd, kind));
 }

@@ -153,10 +153,16 @@ export function planBridge(
     draft.add("bridge.create", "new", { kind: "bridge.create", node: node.name, bridge });
     return;
   }
-  const previous = bridgeOf(existing);
+  const previous = bridgeAsSet(bridgeOf(existing), bridge);
   const differences = describeDifferences(previous, bridge);
   if (differences !== "")
     draft.add("bridge.change", differences, { kind: "bridge.change", node: node.name, bridge, previous });
+}
+
+/** While STP tells of a change, a bridge shows twice its forward delay for its ageing time (net/bridge/br_stp.c). */
+function bridgeAsSet(shown: ResolvedBridge, wanted: ResolvedBridge): ResolvedBridge {
+  const shortened = shown.stp && shown.ageingTime === 2 * shown.forwardDelay;
+  return shortened ? { ...shown, ageingTime: wanted.ageingTime } : shown;
 }
 
 /** An end of a link that is there already: only what differs. */

@@ -1,5 +1,14 @@
 /** From the words of NAT and firewall rules to matches of nf_tables: one rule for each family that its addresses have. */
-import { type Family, formatAddress, formatPrefix, parsePrefix } from "../model/address.js";
+import {
+  bitsOf,
+  contains,
+  type Family,
+  formatAddress,
+  formatPrefix,
+  networkOf,
+  parsePrefix,
+  type Prefix,
+} from "../model/address.js";
 import type { NftField, NftRange, NftStatement, NftValue } from "../model/nft.js";
 import { addressesOf, type Draft, type DraftNode, findNode } from "./draft.js";
 import { listOf } from "./merge.js";
@@ -53,12 +62,15 @@ export function anyOf(values: readonly (string | number | NftRange)[]): NftValue
 }
 
 export function portValue(ports: string | number | readonly (string | number)[]): NftValue {
-  return anyOf(
-    listOf(ports).flatMap((port) => {
-      const range = parsePorts(port);
-      return range === undefined ? [] : [range.from === range.to ? range.from : range];
-    }),
-  );
+  const ranges = listOf(ports).flatMap((port) => parsePorts(port) ?? []);
+  const joined: { from: number; to: number }[] = [];
+  // The kernel takes no set whose elements overlap.
+  for (const range of ranges.toSorted((a, b) => a.from - b.from)) {
+    const last = joined.at(-1);
+    if (last && range.from <= last.to) last.to = Math.max(last.to, range.to);
+    else joined.push({ ...range });
+  }
+  return anyOf(joined.map((range) => (range.from === range.to ? range.from : range)));
 }
 
 /** Networks, addresses and nodes as prefixes of each family; a node stands for all its addresses. */
@@ -68,18 +80,26 @@ export function partiesOf(
   names: string | readonly string[] | undefined,
 ): { 4: string[]; 6: string[] } | undefined {
   if (names === undefined) return undefined;
-  const found = { 4: [] as string[], 6: [] as string[] };
+  const found: Prefix[] = [];
   for (const name of listOf(names)) {
     const prefix = parsePrefix(name);
     if (prefix) {
-      const whole = prefix.length === (prefix.family === 4 ? 32 : 128);
-      found[prefix.family].push(whole ? formatAddress(prefix) : formatPrefix(prefix));
+      found.push(prefix);
       continue;
     }
     const node = findNode(draft, name, [...at, key]);
-    for (const { address } of node ? addressesOf(node) : []) found[address.family].push(formatAddress(address));
+    for (const { address } of node ? addressesOf(node) : []) found.push(networkOf(address, bitsOf(address.family)));
   }
-  return found;
+  // One inside another adds nothing, and the kernel takes no set whose elements overlap.
+  const outer = found.filter(
+    (prefix, index) =>
+      !found.some((other, at) => at !== index && contains(other, prefix) && (at < index || !contains(prefix, other))),
+  );
+  const textsOf = (family: Family) =>
+    outer
+      .filter((prefix) => prefix.family === family)
+      .map((prefix) => (prefix.length === bitsOf(family) ? formatAddress(prefix) : formatPrefix(prefix)));
+  return { 4: textsOf(4), 6: textsOf(6) };
 }
 
 /** Address matches for each family in which the rule can match at all; `undefined` is a rule for both. */

@@ -226,7 +226,9 @@ export class TraceCore {
       return usual ? Math.abs(gap - usual.gap) : -gap; // the oldest, as long as nothing is known
     };
     const [first = NONE, ...rest] = [...likely].sort((a, b) => distance(a) - distance(b));
+    if (this.#decided(first)) return first;
     for (const other of rest) {
+      if (this.#decided(other)) continue;
       if (this.#packets.flow[other] === this.#packets.flow[first]) this.#copies.rival(first, other);
       else {
         // Different connections that nothing tells apart behind NAT.
@@ -235,6 +237,11 @@ export class TraceCore {
       }
     }
     return first;
+  }
+
+  /** Whether a packet has arrived and is not in question any more. */
+  #decided(packet: number): boolean {
+    return ((this.#packets.state[packet] ?? 0) & State.complete) !== 0 && !this.#copies.of(packet);
   }
 
   /** Joins a row to the open packets that it carries bytes of: segments of one, or one made of several. */
@@ -278,7 +285,8 @@ export class TraceCore {
     const learned = this.#flows.learn(flow, direction, row, entry, parent);
     if (learned !== "same") {
       if (learned === "new") this.#mark(packet, State.unproven);
-      this.#exchanges.translated(flow, row, direction);
+      // Texts are made for the first packets only; the others look the same.
+      if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
     }
     if (!this.#copies.of(packet)) this.#time(packet, row, parent);
     if ((state & State.shown) === 0 && this.#matches(row)) this.#show(packet);
@@ -316,6 +324,7 @@ export class TraceCore {
     this.#exchanges.began(flow, row, direction);
     if (this.#matches(row)) this.#show(packet);
     if (isRefusal(this.columns, row)) this.#refuse(packet, flow, direction, row);
+    else this.#accept(flow, direction);
     const cluster = this.#rivals(packet, row, flow);
     this.#settle(packet, row);
     this.#report(packet);
@@ -338,8 +347,7 @@ export class TraceCore {
     let cluster: Cluster | undefined;
     for (let p = packets.bucketNext[packet] ?? NONE; p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (packets.fingerprint[p] !== fingerprint || packets.flow[p] !== flow) continue;
-      const state = packets.state[p] ?? 0;
-      if ((state & State.complete) !== 0 && !this.#copies.of(p)) continue;
+      if (this.#decided(p)) continue;
       if (sameInvariants(c, packets.head[p] ?? 0, row)) cluster = this.#copies.rival(p, packet);
     }
     return cluster;
@@ -375,6 +383,19 @@ export class TraceCore {
       if (!refuses(this.columns, row, packets.head[p] ?? 0)) continue;
       const by = this.#endings.refuse(p, row);
       if (!reply) this.#exchanges.refused(flow, by);
+    }
+  }
+
+  /** An answer that refuses nothing: what came the other way before it will not be refused any more. */
+  #accept(flow: Flow, direction: Direction): void {
+    const packets = this.#packets;
+    for (let p = flow.open; p !== NONE; p = packets.flowNext[p] ?? NONE) {
+      const state = packets.state[p] ?? 0;
+      const reply = (state & State.reply) !== 0;
+      if ((state & State.refusable) === 0 || reply === (direction === Direction.reply)) continue;
+      packets.state[p] = state & ~State.refusable;
+      this.#held.remove(p);
+      this.#arrivals.append(p);
     }
   }
 

@@ -30,9 +30,10 @@ const site: ContainerSite = {
     entries: [
       { ...entry("/bin"), link: "usr/bin" },
       entry("/etc"),
-      { ...entry("/media"), empty: true },
-      { ...entry("/mnt"), children: [{ ...entry("/mnt/data"), mountPoint: true }, entry("/mnt/own")] },
+      { ...entry("/home"), empty: true },
+      entry("/mnt"),
       entry("/proc"),
+      { ...entry("/srv"), children: [{ ...entry("/srv/data"), mountPoint: true }, entry("/srv/own")] },
       entry("/tmp"),
       entry("/usr"),
     ],

@@ -2,12 +2,24 @@
  * A lab's init against the kernel, with the rights that the test has: as root a rootful lab, else one in a user
  * namespace. What it made is read back with iproute2, procfs and coreutils.
  */
-import { execFileSync } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
 import type { InitLine, SpawnRequest } from "../../src/init/api.js";
-import { connectInit } from "../../src/init/client.js";
+import { connectInit, startInit } from "../../src/init/client.js";
 import { close, constants, inode, poll, read, recv, send, write } from "../../src/kernel/syscalls.js";
 import { environment, lab, shell, until } from "./lab.js";
 
@@ -301,8 +313,11 @@ test("kill -9 of init leaves no process and no link, also with a download in fli
   const queued = async () => / 01 (?!0{8}:)[0-9A-F]{8}:/.test(await init.readProcNet("a", "tcp6"));
   t.true(await until(queued), "there is unsent data");
 
+  // Waiting for `gone` alone does not keep a process alive.
+  const alarm = setTimeout(() => undefined, 60_000);
   process.kill(init.pid, "SIGKILL");
   await init.gone;
+  clearTimeout(alarm);
   for (const { pid } of [server, client]) t.true(await until(() => !alive(pid)));
   t.true(await until(() => !linkNames(watcher).includes("ba")), "the namespace of a is freed");
 });
@@ -385,4 +400,28 @@ test("tcpdump captures in a container node, with the rights of the lab", async (
     return;
   }
   t.regex(run.text, /127\.0\.0\.1 > 127\.0\.0\.1: ICMP echo/);
+});
+
+/*
+ *   a container that somebody else made: user and network namespace of its own, by unshare(1)
+ */
+test("an init can live in the user namespace of a foreign container, and enter its network", async (t) => {
+  const foreign = spawn("unshare", ["--user", "--map-root-user", "--net", "sleep", "1000"], { stdio: "ignore" });
+  t.teardown(() => foreign.kill());
+  const namespace = (kind: string) => `/proc/${foreign.pid!}/ns/${kind}`;
+  const isApart = () => readlinkSync(namespace("net")) !== readlinkSync("/proc/self/ns/net");
+  t.true(await until(() => existsSync(namespace("net")) && isApart()));
+  const [user, net] = [openSync(namespace("user"), "r"), openSync(namespace("net"), "r")];
+  const folder = mkdtempSync(join(tmpdir(), "yapc-init-test-"));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const init = await startInit({ stateFolder: folder, userNamespace: user });
+  closeSync(user);
+  await init.adoptNode("guest", net);
+  closeSync(net);
+  const socket = init.openNetlink("guest", 0);
+  t.deepEqual(linkNames(socket), ["lo"]);
+  close(socket);
+  t.is((await shell(init, "guest", "readlink /proc/self/ns/net")).text, `${readlinkSync(namespace("net"))}\n`);
+  await init.shutdown();
+  t.true(alive(foreign.pid!));
 });

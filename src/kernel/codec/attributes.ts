@@ -41,14 +41,20 @@ export function eachAttribute(
   const { view } = input;
   let at = start;
   while (end - at >= HEADER) {
-    const length = view.getUint16(at, littleEndian);
-    if (length < HEADER || length > end - at) {
-      throw new MalformedError(`attribute of length ${length}, ${end - at} bytes are left`, at);
-    }
+    const length = checkedLength(view, at, end);
     const type = view.getUint16(at + 2, littleEndian);
     visit(type & NLA_TYPE_MASK, at + HEADER, at + length, (type & NLA_F_NESTED) !== 0);
     at += align4(length);
   }
+}
+
+/** The length of the attribute that begins at `at`, its header included. */
+function checkedLength(view: DataView, at: number, end: number): number {
+  const length = view.getUint16(at, littleEndian);
+  if (length < HEADER || length > end - at) {
+    throw new MalformedError(`attribute of length ${length}, ${end - at} bytes are left`, at);
+  }
+  return length;
 }
 
 /** Writes one attribute: the header, what `value` writes, the padding. */
@@ -71,22 +77,27 @@ export function attributes<F extends Fields>(fields: F): Attributes<AttributesOf
   const read = (input: Input, start: number, end: number): T => {
     const value: Record<string, unknown> = {};
     let unknown: UnknownAttribute[] | undefined;
-    eachAttribute(input, start, end, (type, from, to, nested) => {
+    // `eachAttribute` written out: a callback for each attribute makes dumps a third slower.
+    const { view } = input;
+    for (let at = start; end - at >= HEADER;) {
+      const length = checkedLength(view, at, end);
+      const tag = view.getUint16(at + 2, littleEndian);
+      const type = tag & NLA_TYPE_MASK;
+      const from = at + HEADER;
+      const to = at + length;
+      at += align4(length);
       const entry = byType[type];
       if (entry === undefined) {
-        (unknown ??= []).push({ type, nested, bytes: input.bytes.slice(from, to) });
-        return;
+        (unknown ??= []).push({ type, nested: (tag & NLA_F_NESTED) !== 0, bytes: input.bytes.slice(from, to) });
+      } else if (entry.codec.each === undefined) {
+        value[entry.name] = entry.codec.read(input, from, to, value);
+      } else {
+        const list = value[entry.name];
+        const element = entry.codec.each.read(input, from, to, value);
+        if (Array.isArray(list)) list.push(element);
+        else value[entry.name] = [element];
       }
-      const { name, codec } = entry;
-      if (codec.each === undefined) {
-        value[name] = codec.read(input, from, to, value);
-        return;
-      }
-      const list = value[name];
-      const element = codec.each.read(input, from, to, value);
-      if (Array.isArray(list)) list.push(element);
-      else value[name] = [element];
-    });
+    }
     if (unknown !== undefined) value.unknown = unknown;
     return value as T; // `entries` are the fields of F, each read by its own codec
   };

@@ -137,8 +137,8 @@ class RuleCompiler {
   #match({ field, op, value }: Match): void {
     const { needs = [] } = fields[field];
     for (const need of needs) this.#require(need);
-    if ((field === "nfproto" || field === "l4proto") && op === "==" && typeof value === "number") {
-      this.#known.set(field, value);
+    if ((field === "nfproto" || field === "l4proto") && op === "==" && typeof value !== "object") {
+      this.#known.set(field, Number(fields[field].type.decode(fields[field].type.encode(value))));
     }
     this.#comparison(field, op, value);
   }

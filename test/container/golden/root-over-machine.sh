@@ -22,26 +22,24 @@ mkdir -m 755 /run/lab/containers/web/upper/proc
 mkdir -m 755 /run/lab/containers/web/upper/sys
 # make the folder /dev
 mkdir -m 755 /run/lab/containers/web/upper/dev
+# make the folder /mnt
+mkdir -m 755 /run/lab/containers/web/upper/mnt
 # make the folder /tmp
 mkdir -m 1777 /run/lab/containers/web/upper/tmp
-# make the folder /run
-mkdir -m 755 /run/lab/containers/web/upper/run
 # link /bin
 ln -s usr/bin /run/lab/containers/web/upper/bin
 # make the folder /etc, with the mode of /etc
 mkdir -m 755 /run/lab/containers/web/upper/etc
-# make the folder /media, with the mode of /media
-mkdir -m 755 /run/lab/containers/web/upper/media
-# make the folder /mnt, with the mode of /mnt
-mkdir -m 755 /run/lab/containers/web/upper/mnt
-# make the folder /mnt/data, with the mode of /mnt/data
-mkdir -m 755 /run/lab/containers/web/upper/mnt/data
-# make the folder /mnt/own, with the mode of /mnt/own
-mkdir -m 755 /run/lab/containers/web/upper/mnt/own
-# make the folder /usr, with the mode of /usr
-mkdir -m 755 /run/lab/containers/web/upper/usr
+# make the folder /home, with the mode of /home
+mkdir -m 755 /run/lab/containers/web/upper/home
 # make the folder /srv, with the mode of /srv
 mkdir -m 755 /run/lab/containers/web/upper/srv
+# make the folder /srv/data, with the mode of /srv/data
+mkdir -m 755 /run/lab/containers/web/upper/srv/data
+# make the folder /srv/own, with the mode of /srv/own
+mkdir -m 755 /run/lab/containers/web/upper/srv/own
+# make the folder /usr, with the mode of /usr
+mkdir -m 755 /run/lab/containers/web/upper/usr
 # make the folder /srv/a b, with the mode of /srv/a b
 mkdir -m 755 '/run/lab/containers/web/upper/srv/a b'
 # write /etc/hosts, 14 bytes
@@ -61,10 +59,10 @@ mount --bind /run/lab/containers/web/upper /run/lab/containers/web/root
 cd /run/lab/containers/web/root
 # mount overlay on /etc
 mount -t overlay -o lowerdir=/etc,upperdir=/run/lab/containers/web/upper/etc,workdir=/run/lab/containers/web/work/0 overlay /run/lab/containers/web/root/etc
-# mount overlay on /mnt/data
-mount -t overlay -o lowerdir=/mnt/data,upperdir=/run/lab/containers/web/upper/mnt/data,workdir=/run/lab/containers/web/work/1 overlay /run/lab/containers/web/root/mnt/data || true
-# mount overlay on /mnt/own
-mount -t overlay -o lowerdir=/mnt/own,upperdir=/run/lab/containers/web/upper/mnt/own,workdir=/run/lab/containers/web/work/2 overlay /run/lab/containers/web/root/mnt/own
+# mount overlay on /srv/data
+mount -t overlay -o lowerdir=/srv/data,upperdir=/run/lab/containers/web/upper/srv/data,workdir=/run/lab/containers/web/work/1 overlay /run/lab/containers/web/root/srv/data || true
+# mount overlay on /srv/own
+mount -t overlay -o lowerdir=/srv/own,upperdir=/run/lab/containers/web/upper/srv/own,workdir=/run/lab/containers/web/work/2 overlay /run/lab/containers/web/root/srv/own
 # mount overlay on /usr
 mount -t overlay -o lowerdir=/usr,upperdir=/run/lab/containers/web/upper/usr,workdir=/run/lab/containers/web/work/3 overlay /run/lab/containers/web/root/usr
 # mount proc on /proc
@@ -177,4 +175,4 @@ setpriv --no-new-privs
 :
 # run the command
 exec env -i PATH=/bin busybox httpd -f -h '/srv/a b'
-# 5125 bytes, sha256 1b210988b95eefceff25f428ace0dab021df21f3826b452b70eb7ab3cb20e824
+# 5086 bytes, sha256 d234a26f1eed34d97897c1eca537b6c339c2a7e5e459c491b0fa15ca53bd1789

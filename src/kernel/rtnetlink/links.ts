@@ -112,7 +112,7 @@ function create(
     },
     operation: "link.add",
     object: name,
-    needs: kindFeatures[specification.kind],
+    needs: featureOf(specification),
   };
 }
 
@@ -162,10 +162,8 @@ export function setPort(reference: LinkReference, change: PortChange): Request<v
 /** Changes settings of the link's kind: of a bridge, its times, for one. */
 export function setKind(reference: LinkReference, specification: LinkSpecification): Request<void> {
   const { name, ...header } = select(reference);
-  return acknowledged("link.setKind", reference, k.RTM_NEWLINK, 0, {
-    header: { ...ifinfomsg.zero, ...header },
-    attributes: { name, info: infoOf(specification) },
-  });
+  const value = { header: { ...ifinfomsg.zero, ...header }, attributes: { name, info: infoOf(specification) } };
+  return acknowledged("link.setKind", reference, k.RTM_NEWLINK, 0, value, featureOf(specification));
 }
 
 export function addAltname(reference: LinkReference, altname: string): Request<void> {
@@ -207,6 +205,7 @@ function acknowledged(
   type: number,
   flags: number,
   value: LinkMessage,
+  needs?: Feature,
 ): Request<void> {
   return request({
     protocol: NETLINK_ROUTE,
@@ -216,6 +215,7 @@ function acknowledged(
     value,
     operation,
     object: String(reference),
+    needs,
     result: () => undefined,
   });
 }
@@ -233,6 +233,12 @@ function flagChange(changes: readonly (readonly [bit: number, on: boolean | unde
     if (on) flags |= bit;
   }
   return [flags, mask];
+}
+
+function featureOf(specification: LinkSpecification): Feature {
+  return specification.kind === "bridge" && specification.bridge?.vlanFiltering === true
+    ? { name: "VLAN filtering in bridges", symbol: "CONFIG_BRIDGE_VLAN_FILTERING" }
+    : kindFeatures[specification.kind];
 }
 
 const kindFeatures: Readonly<Record<LinkSpecification["kind"], Feature>> = {

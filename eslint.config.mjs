@@ -15,7 +15,7 @@ const layers = {
   init: ["kernel", "model"],
   observe: ["init", "kernel", "model"],
   lab: ["plan", "observe", "init", "kernel", "topology", "container", "model"],
-  capture: ["init", "kernel", "packet", "model"],
+  capture: ["observe", "init", "kernel", "packet", "model"],
   session: [
     "model",
     "topology",
@@ -79,6 +79,10 @@ export default ts.config(
       "@typescript-eslint/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
       "@typescript-eslint/no-unnecessary-condition": ["error", { allowConstantLoopConditions: true }],
       "@typescript-eslint/no-non-null-assertion": "error",
+      "@typescript-eslint/no-unused-vars": [
+        "error",
+        { argsIgnorePattern: "^_", varsIgnorePattern: "^_", destructuredArrayIgnorePattern: "^_" },
+      ],
       "@typescript-eslint/consistent-type-imports": "error",
       "max-lines": ["warn", { max: 400, skipBlankLines: true, skipComments: true }],
     },

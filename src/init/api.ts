@@ -19,7 +19,13 @@ export interface SpawnRequest {
   readonly stdio: readonly [number, number, number] | "pty";
   /** Ends when the client's connection does (taps, commands). False for what belongs to the lab. */
   readonly tied: boolean;
+  /** In place `namespace`: /sys, /etc/hosts and /etc/resolv.conf are the node's (`STATE_FOLDER/hosts/NODE`, `resolv/NODE`), as `ip netns exec` does it. */
+  readonly ownView?: boolean;
 }
+
+/** Where the output of a container's command goes: a log that init keeps, or files or a pty as of `SpawnRequest`. */
+export type ContainerOutput =
+  { readonly logPath: string } | { readonly stdio: SpawnRequest["stdio"]; readonly tied: boolean };
 
 export interface ExitStatus {
   /** Exit code, or undefined where a signal ended it. */
@@ -34,7 +40,7 @@ export interface InitProcess {
   /** PID as seen from the machine. */
   readonly pid: number;
   /** Master of the pty where one was asked for: owned by the caller. */
-  readonly pty?: number;
+  readonly pty: number | undefined;
   /** Settles when the process has ended; rejects with a Failure when it could not be started or init died. */
   readonly exit: Promise<ExitStatus>;
   signal(name: NodeJS.Signals): void;
@@ -46,8 +52,12 @@ export interface NodeStatus {
   readonly container: boolean;
   /** Inode of its network namespace. */
   readonly netns: string;
+  /** Number of init's own descriptor of that namespace: `/proc/PID/fd/N` of init leads into it. */
+  readonly descriptor: number;
   /** PID of the container's first process, as seen from the machine. */
   readonly pid?: number;
+  /** The number that init gave that process. */
+  readonly process?: number;
   readonly lastExit?: ExitStatus;
 }
 
@@ -61,6 +71,8 @@ export interface InitLine extends Disposable {
 
   /** Makes the namespaces of nodes; with `container`, without root, each inside a nested user namespace that maps root. */
   createNodes(nodes: readonly { readonly name: string; readonly container: boolean }[]): Promise<void>;
+  /** Makes a node of a network namespace that is there already (the machine's, Docker's). @param namespace nsfs descriptor, stays the caller's */
+  adoptNode(name: string, namespace: number): Promise<void>;
   /** Ends the node's processes and lets go of its namespaces. */
   removeNode(name: string): Promise<void>;
   nodes(): Promise<readonly NodeStatus[]>;
@@ -79,7 +91,12 @@ export interface InitLine extends Disposable {
 
   spawn(request: SpawnRequest): Promise<InitProcess>;
   /** Runs a program for the helper (src/container) as the node's container. @param files descriptors its operations name by index */
-  startContainer(node: string, program: Uint8Array, files: readonly number[], logPath: string): Promise<InitProcess>;
+  startContainer(
+    node: string,
+    program: Uint8Array,
+    files: readonly number[],
+    output: ContainerOutput,
+  ): Promise<InitProcess>;
   /** TERM, then KILL after the grace. @param grace milliseconds */
   stopContainer(node: string, grace: number): Promise<ExitStatus | undefined>;
 

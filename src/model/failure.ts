@@ -16,6 +16,8 @@ export const exitCodes = {
   kernel: 4,
   /** Ours, where the exit code belongs to the command that was run (`exec`, `run`, `shell`, `trace -- CMD`). */
   own: 125,
+  /** Something that nobody foresaw (EX_SOFTWARE of sysexits.h). */
+  bug: 70,
   interrupted: 130,
 } as const;
 

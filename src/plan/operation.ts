@@ -4,15 +4,18 @@
  */
 import type { NftTable } from "../model/nft.js";
 import type {
+  HostsLine,
   ResolvedAddress,
   ResolvedBridge,
   ResolvedContainer,
+  ResolvedDevice,
   ResolvedEnd,
   ResolvedNeighbour,
   ResolvedPolicyRule,
   ResolvedPortSettings,
   ResolvedRoute,
   ResolvedShaping,
+  ResolvedSysctl,
 } from "../topology/resolved.js";
 
 export interface Plan {
@@ -27,12 +30,20 @@ export type Operation = OperationBody & {
 
 export type OperationBody =
   | { readonly kind: "node.create"; readonly node: string; readonly container: boolean }
-  | { readonly kind: "node.remove"; readonly node: string; readonly container: boolean }
+  /** Comes after links, addresses, rules and container of it have gone by name; `undo` brings back the rest. */
+  | {
+      readonly kind: "node.remove";
+      readonly node: string;
+      readonly container: boolean;
+      readonly undo: readonly OperationBody[];
+    }
   | {
       readonly kind: "sysctl.write";
       readonly node: string;
-      readonly entries: readonly { readonly name: string; readonly value: string; readonly previous?: string }[];
+      /** An optional entry is passed over where the kernel has no such file. */
+      readonly entries: readonly (ResolvedSysctl & { readonly previous?: string })[];
     }
+  /** Made down; a `link.change` brings it up once its ports are on it. */
   | { readonly kind: "bridge.create"; readonly node: string; readonly bridge: ResolvedBridge }
   | {
       readonly kind: "bridge.change";
@@ -40,10 +51,18 @@ export type OperationBody =
       readonly bridge: ResolvedBridge;
       readonly previous: ResolvedBridge;
     }
+  /** Both ends with all that they say: placed, named, MAC, MTU, bridge, port settings, offload, and up where `up`. */
   | {
       readonly kind: "veth.create";
       readonly ends: readonly [ResolvedEnd, ResolvedEnd];
-      readonly longNames: readonly [string?, string?];
+      readonly longNames: readonly [string | undefined, string | undefined];
+    }
+  /** Complete, on its bridge, and up where `up`. */
+  | {
+      readonly kind: "device.create";
+      readonly node: string;
+      readonly device: ResolvedDevice;
+      readonly longName?: string;
     }
   | {
       readonly kind: "link.change";
@@ -57,7 +76,7 @@ export type OperationBody =
       readonly kind: "link.delete";
       readonly node: string;
       readonly interface: string;
-      readonly undo?: OperationBody;
+      readonly undo?: readonly OperationBody[];
     }
   | {
       readonly kind: "address.add" | "address.remove";
@@ -86,10 +105,12 @@ export type OperationBody =
       readonly shaping?: ResolvedShaping;
       readonly previous?: ResolvedShaping;
     }
+  /** All lines of the node; nodes with equal lines share one array, so that a lab of 1,000 need not hold a million. */
   | {
       readonly kind: "hosts.write";
       readonly node: string;
-      readonly hosts: readonly (readonly [string, readonly string[]])[];
+      readonly hosts: readonly HostsLine[];
+      readonly previous?: readonly HostsLine[];
     }
   | { readonly kind: "container.start"; readonly node: string; readonly container: ResolvedContainer }
   | { readonly kind: "container.stop"; readonly node: string; readonly container: ResolvedContainer };
@@ -101,4 +122,6 @@ export interface LinkChange {
   /** null: taken off its bridge. */
   readonly master?: string | null;
   readonly port?: ResolvedPortSettings;
+  /** An absent key is left as it is. */
+  readonly offload?: NonNullable<ResolvedEnd["offload"]>;
 }

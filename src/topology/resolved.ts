@@ -11,14 +11,21 @@ export interface ResolvedTopology {
   readonly machine?: string;
   readonly nodes: readonly ResolvedNode[];
   readonly links: readonly ResolvedLink[];
+  /** Lines of /etc/hosts that every node has: address, names. They follow the node's own. */
+  readonly hosts: readonly HostsLine[];
   readonly expectations: readonly ResolvedExpectation[];
 }
 
+/** A line of /etc/hosts: address, names. */
+export type HostsLine = readonly [address: string, names: readonly string[]];
+
 export interface ResolvedNode {
   readonly name: string;
-  /** Dotted sysctl names, in the order in which they are written, before any link comes up. */
-  readonly sysctls: readonly (readonly [string, string])[];
+  /** In the order in which they are written; those of an interface once it is there, all others before any link. */
+  readonly sysctls: readonly ResolvedSysctl[];
   readonly bridges: readonly ResolvedBridge[];
+  /** Parents before what is made on them. */
+  readonly devices: readonly ResolvedDevice[];
   /** All interfaces of the node that carry addresses or settings, bridges among them; `lo` is always there. */
   readonly interfaces: readonly ResolvedInterface[];
   readonly routes: readonly ResolvedRoute[];
@@ -27,11 +34,19 @@ export interface ResolvedNode {
   /** Lowered NAT and firewall: the tables `yapc_nat` and `yapc_filter` as they shall stand in the kernel. */
   readonly nftables: readonly NftTable[];
   readonly container?: ResolvedContainer;
-  /** Lines of /etc/hosts: address, names. */
-  readonly hosts: readonly (readonly [string, readonly string[]])[];
+  /** Lines of /etc/hosts that only this node has, before the common ones: the nearest address of each neighbour that has several. */
+  readonly hosts: readonly HostsLine[];
   /** `up` returns when these listen. */
   readonly ready: readonly { readonly protocol: "tcp" | "udp"; readonly port: number }[];
   readonly uplink: boolean;
+}
+
+export interface ResolvedSysctl {
+  /** Dotted, as sysctl(8) writes it; an interface name in it may itself hold no dot. */
+  readonly name: string;
+  readonly value: string;
+  /** Not written where the kernel has no such file (no IPv6, br_netfilter not loaded). */
+  readonly optional?: true;
 }
 
 export interface ResolvedBridge {
@@ -45,6 +60,33 @@ export interface ResolvedBridge {
   readonly forwardDelay: number;
   readonly vlanFiltering: boolean;
 }
+
+/** An interface without another end: made on top of one of the same node, or, a vxlan, of its addresses. */
+export interface ResolvedDevice {
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  /** Bridge of the same node that it is a port of. */
+  readonly master?: string;
+  readonly port?: ResolvedPortSettings;
+  readonly settings: ResolvedDeviceSettings;
+}
+
+/** What cannot be changed once it is made. Interfaces by their names on the wire. */
+export type ResolvedDeviceSettings =
+  | { readonly kind: "vlan"; readonly parent: string; readonly id: number }
+  | { readonly kind: "macvlan"; readonly parent: string; readonly mode: "private" | "vepa" | "bridge" | "passthru" }
+  | {
+      readonly kind: "vxlan";
+      readonly id: number;
+      /** UDP. */
+      readonly port: number;
+      readonly local?: string;
+      /** The other end of the tunnel, or a multicast group (then with a parent). */
+      readonly remote?: string;
+      readonly parent?: string;
+    };
 
 export interface ResolvedInterface {
   /** At most 15 bytes: the name on the wire. */

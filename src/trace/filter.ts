@@ -1,6 +1,8 @@
 /** `--port`, `--host`, `--proto` as a question to one sighting. */
 import type { TraceFilter } from "../model/trace.js";
+import type { Snapshot } from "../model/snapshot.js";
 import { parseAddress } from "../path/prefix.js";
+import { sameService } from "../path/tap-filter.js";
 import type { AddressBook } from "../packet/address.js";
 import { type Columns, Kind } from "../packet/columns.js";
 import { Protocol } from "../packet/decode.js";
@@ -18,9 +20,19 @@ const protocols: Readonly<Record<string, readonly number[]>> = {
   igmp: [2],
 };
 
-/** A raw filter has chosen at the tap already. An ICMP error counts as what it is about. */
-export function sightingFilter(filter: TraceFilter, columns: Columns, book: AddressBook): SightingFilter {
+/**
+ * A raw filter has chosen at the tap already. An ICMP error counts as what it is about. A port is a service: what is
+ * addressed to a node whose rules lead another port to it belongs to it too, also where it died before they could.
+ */
+export function sightingFilter(
+  filter: TraceFilter,
+  columns: Columns,
+  book: AddressBook,
+  snapshot: Snapshot,
+): SightingFilter {
   const ports = new Set(filter.ports);
+  const published = new Set(sameService(filter.ports, snapshot).filter((port) => !ports.has(port)));
+  const publishers = published.size === 0 ? new Set<string>() : translatingAddresses(snapshot, book);
   const hosts = filter.hosts.flatMap((host) => {
     const address = parseAddress(host);
     return address ? [{ family: address.family, number: book.numberOf(address.family, address.value) }] : [];
@@ -38,7 +50,13 @@ export function sightingFilter(filter: TraceFilter, columns: Columns, book: Addr
     if (ports.size > 0) {
       // A fragment has no ports of its own: it shows with the flow of its first one, or not at all.
       if (kind === Kind.arp || kind === Kind.frame || kind === Kind.echo || kind === Kind.icmp) return false;
-      if (!ports.has(c.sourcePort[row] ?? 0) && !ports.has(c.destinationPort[row] ?? 0)) return false;
+      const [from, to] = [c.sourcePort[row] ?? 0, c.destinationPort[row] ?? 0];
+      const service =
+        ports.has(from) ||
+        ports.has(to) ||
+        (published.has(to) && publishers.has(`${family} ${c.destination[row] ?? 0}`)) ||
+        (published.has(from) && publishers.has(`${family} ${c.source[row] ?? 0}`));
+      if (!service) return false;
     }
     if (hosts.length > 0) {
       const known = hosts.some(
@@ -62,4 +80,25 @@ export function sightingFilter(filter: TraceFilter, columns: Columns, book: Addr
     }
     return true;
   };
+}
+
+/** Addresses of nodes that translate destinations, as `FAMILY NUMBER`. */
+function translatingAddresses(snapshot: Snapshot, book: AddressBook): Set<string> {
+  const translates = snapshot.nodes.filter((node) =>
+    node.nftables.some((table) =>
+      table.chains.some((chain) =>
+        chain.rules.some((rule) => rule.statements.some(({ kind }) => kind === "dnat" || kind === "redirect")),
+      ),
+    ),
+  );
+  return new Set(
+    translates.flatMap((node) =>
+      node.interfaces.flatMap((each) =>
+        each.addresses.flatMap(({ address }) => {
+          const parsed = parseAddress(address);
+          return parsed === undefined ? [] : [`${parsed.family} ${book.numberOf(parsed.family, parsed.value)}`];
+        }),
+      ),
+    ),
+  );
 }

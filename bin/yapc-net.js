@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+// Starts oclif, nothing else. `--version` is answered before oclif is loaded (100 ms of packages).
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const [first, ...rest] = process.argv.slice(2);
+if ((first === "--version" || first === "-v") && rest.length === 0) {
+  const { name, version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  console.log(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}`);
+} else {
+  // Help in a pipe is not folded at 80 columns: paths and examples stay whole for grep.
+  if (!process.stdout.isTTY) process.env.OCLIF_COLUMNS ??= "200";
+  const { execute } = await import("@oclif/core");
+  // No user plugins: nothing outside the package is looked for, nor run.
+  await execute({ loadOptions: { root: fileURLToPath(import.meta.url), userPlugins: false, devPlugins: false } });
+}

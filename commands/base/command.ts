@@ -1,0 +1,103 @@
+/** What every command shares: `--json`, one place where failures are printed, and their exit codes. */
+import { Command, Flags } from "@oclif/core";
+import { exitCodes, Failure } from "../../src/model/failure.js";
+import { failureJson, printFailure } from "../../src/view/failure.js";
+import { type Ink, inkFor, wantsColours } from "../../src/view/ink.js";
+
+/** What oclif throws: its own errors carry the exit code they ask for (@oclif/core lib/errors). */
+type CommandError = Error & { readonly oclif?: { readonly exit?: number } };
+
+export const labFlag = Flags.string({
+  summary: "lab to act on",
+  description: "Default: $YAPC_NET_LAB, else the lab whose file lies in this folder, else the only one that runs.",
+  env: "YAPC_NET_LAB",
+  helpValue: "LAB",
+});
+
+export const machineFlag = Flags.boolean({
+  summary: "this machine and its containers, even where a lab runs (root only)",
+});
+
+export const allFlag = Flags.boolean({
+  summary: "on this machine: also what has no link to it, or seems not to be concerned",
+});
+
+export abstract class BaseCommand extends Command {
+  static override enableJsonFlag = true;
+
+  /** Exit code of failures of our own: 125 for commands that give the status of what they ran. */
+  protected ownFailure: number | undefined;
+
+  /** Colours for stdout, none where they are not wanted. */
+  protected readonly ink: Ink = inkFor(wantsColours(process.env, process.stdout.isTTY));
+
+  /** The lab that the flags mean; none with --machine, whatever $YAPC_NET_LAB says. @param raw tokens of the command line */
+  protected labOf(
+    flags: { readonly lab?: string | undefined; readonly machine: boolean },
+    raw: readonly { readonly type: string; readonly flag?: string }[],
+  ): string | undefined {
+    if (!flags.machine) return flags.lab;
+    if (raw.some(({ type, flag }) => type === "arg" || flag === "lab"))
+      throw new Failure("usage", "--machine means this machine, not a lab", { hint: "leave out --machine or --lab" });
+    return undefined;
+  }
+
+  /** Ends the process with this status once everything is written. */
+  protected status(code: number): void {
+    process.exitCode = code;
+  }
+
+  /**
+   * Takes what follows `--` out of the arguments: the words of a command, as they were typed. (What oclif calls `argv`
+   * is sorted by the first place of each word, so `ping -c 1 -W 1` would come out as `ping -c 1 1 -W`.)
+   */
+  protected takeCommand(): string[] {
+    const at = this.argv.indexOf("--");
+    return at < 0 ? [] : this.argv.splice(at).slice(1);
+  }
+
+  /** Writes data to stdout as it is (never wrapped, never coloured). Silent with --json. */
+  protected print(text: string): void {
+    if (!this.jsonEnabled() && text !== "") process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+  }
+
+  /** A signal that Ctrl-C (or SIGTERM, SIGHUP) aborts; a second one ends the program at once. */
+  protected interruptible(): AbortSignal {
+    const controller = new AbortController();
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => controller.abort(name));
+    return controller.signal;
+  }
+
+  /** A warning: to stderr, one line, never mixed with data. */
+  protected warning(text: string): void {
+    process.stderr.write(`warning: ${text}\n`);
+  }
+
+  protected override catch(error: CommandError): Promise<void> {
+    if (error.oclif?.exit === 0) return Promise.resolve(); // --help
+    const failure = asFailure(error);
+    if (this.jsonEnabled()) process.stdout.write(failureJson(failure));
+    else process.stderr.write(printFailure(failure, { stack: process.env.DEBUG !== undefined }));
+    process.exitCode = this.exitCode(failure);
+    return Promise.resolve();
+  }
+
+  private exitCode(failure: Error): number {
+    if (!(failure instanceof Failure)) return this.ownFailure ?? exitCodes.bug;
+    if (failure.kind === "interrupted") return exitCodes.interrupted;
+    if (this.ownFailure !== undefined && failure.kind !== "usage") return this.ownFailure;
+    return exitCodes[failure.kind];
+  }
+}
+
+/** oclif's own usage errors (exit code 2) become ours; what nobody foresaw stays what it is. */
+function asFailure(error: CommandError): Error {
+  if (error instanceof Failure) return error;
+  if (error.oclif?.exit === 2) {
+    const [message = "", ...rest] = error.message.split("\n");
+    return new Failure("usage", message, {
+      hint: rest.filter((line) => line.trim() !== "" && !line.includes("See more help")).join("\n") || "see --help",
+    });
+  }
+  return error;
+}

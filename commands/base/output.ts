@@ -1,0 +1,204 @@
+/** Where trace events go: `-o FORMAT[=FILE]` (repeatable), the TUI on a terminal, a table elsewhere, JSON Lines with --json. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { createWriteStream, type WriteStream } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { Flags } from "@oclif/core";
+import { Failure } from "../../src/model/failure.js";
+import { type Hop, hopName } from "../../src/model/hop.js";
+import type { PacketEvent, TraceEvent } from "../../src/model/trace.js";
+import type { CommandOutput } from "../../src/session/command.js";
+import { openPacketSource, type OpenPacketSource } from "../../src/session/packet-source.js";
+import { pcapngExport } from "../../src/session/pcapng.js";
+import { wantsColours } from "../../src/view/ink.js";
+import { openPrinter, traceFormats, type TraceFormat } from "../../src/view/printer.js";
+import type { Tui } from "../../src/view/tui/index.js";
+
+const outputFormats = [...traceFormats, "pcapng"];
+
+export const outputFlag = Flags.string({
+  char: "o",
+  multiple: true,
+  summary: `format, and where to: ${outputFormats.join(", ")}`,
+  helpValue: "FORMAT[=FILE]",
+});
+
+interface OutputOptions {
+  readonly formats: readonly string[] | undefined;
+  readonly json: boolean;
+  /** --tui, --no-tui, or neither. */
+  readonly tui: boolean | undefined;
+  readonly title: string;
+  readonly live: boolean;
+  /** Folder of the recording: where a live trace is saved, or a saved one lies. */
+  readonly recording?: string;
+}
+
+interface Sink {
+  readonly print: (event: TraceEvent) => string | Uint8Array;
+  readonly file: WriteStream | undefined;
+}
+
+export class OutputSet {
+  readonly #temporary: string | undefined;
+  #source: OpenPacketSource | undefined;
+
+  private constructor(
+    private readonly sinks: readonly Sink[],
+    private readonly tui: Tui | undefined,
+    /** Folder that a live trace is to be recorded in; undefined where nothing needs the bytes. */
+    readonly recordingFolder: string | undefined,
+    temporary: string | undefined,
+    source: OpenPacketSource | undefined,
+  ) {
+    this.#temporary = temporary;
+    this.#source = source;
+  }
+
+  static async open(options: OutputOptions): Promise<OutputSet> {
+    const formats = options.json ? ["jsonl"] : (options.formats ?? []);
+    const view = await import("../../src/view/tui/index.js");
+    const ability = view.canRunTui(process.env, process.stdout);
+    if (options.tui === true && !ability.ok) throw new Failure("usage", `the TUI cannot run here: ${ability.reason}`);
+    const wantsTui = options.tui ?? (formats.length === 0 && ability.ok);
+    const wanted = wantsTui ? formats.filter((each) => each.includes("=")) : formats.length === 0 ? ["table"] : formats;
+    // Packet bytes are read back from a recording: of a live trace one is made, for as long as it is looked at.
+    const needsBytes = wantsTui || wanted.some((each) => /^(html|pcapng)\b/.test(each));
+    const temporary =
+      options.recording === undefined && needsBytes ? mkdtempSync(path.join(os.tmpdir(), "yapc-net-")) : undefined;
+    const recording = temporary === undefined ? options.recording : path.join(temporary, "live.trace");
+    const source = needsBytes && recording !== undefined ? openPacketSource(recording) : undefined;
+    const sinks = await openSinks(wanted, { title: options.title, source });
+    if (!wantsTui) return new OutputSet(sinks, undefined, recording, temporary, source);
+
+    const tui = view.openTui({
+      title: options.title,
+      live: options.live,
+      ...(source === undefined ? {} : { source }),
+      onExport: async (file, packets) => exportPackets(file, packets, source, options.title),
+    });
+    return new OutputSet(sinks, tui, recording, temporary, source);
+  }
+
+  /** Where the output of a traced command goes: our own carries data. */
+  get commandOutput(): CommandOutput {
+    const { tui } = this;
+    return tui === undefined ? "stderr" : (stream, text) => tui.output(stream, text);
+  }
+
+  event(event: TraceEvent): void {
+    for (const { print, file } of this.sinks) (file ?? process.stdout).write(print(event));
+    this.tui?.push(event);
+  }
+
+  provisional(packet: PacketEvent): void {
+    this.tui?.push(packet);
+  }
+
+  /** Beside the TUI, which owns the terminal, a warning goes to its pane. */
+  warning(text: string): void {
+    if (this.tui === undefined) process.stderr.write(`warning: ${text}\n`);
+    else this.tui.output("stderr", `warning: ${text}\n`);
+  }
+
+  /** Every tap listens: told where nothing else would show it. */
+  ready(hops: readonly Hop[], command: readonly string[]): void {
+    if (this.tui !== undefined || command.length > 0 || !process.stderr.isTTY) return;
+    process.stderr.write(`tracing ${hops.map(hopName).join(", ")}; Ctrl-C ends it\n`);
+  }
+
+  /** Runs the trace; with the TUI, until both it and the reader have ended. */
+  async during<T>(run: (stop: AbortSignal) => Promise<T>): Promise<T> {
+    const quit = new AbortController();
+    const { tui } = this;
+    try {
+      void tui?.closed.then(() => quit.abort());
+      const result = await run(quit.signal);
+      if (tui !== undefined) {
+        tui.finish("the trace has ended");
+        await tui.closed;
+        process.stdout.write(tui.summary());
+      }
+      return result;
+    } finally {
+      tui?.close();
+      for (const { file } of this.sinks) file?.end();
+      this.#source?.[Symbol.dispose]();
+      this.#source = undefined;
+      if (this.#temporary !== undefined) rmSync(this.#temporary, { recursive: true, force: true });
+    }
+  }
+}
+
+interface SinkContext {
+  readonly title: string;
+  readonly source: OpenPacketSource | undefined;
+}
+
+async function openSinks(formats: readonly string[], context: SinkContext): Promise<Sink[]> {
+  const toStdout = formats.filter((each) => !each.includes("="));
+  if (toStdout.length > 1)
+    throw new Failure("usage", `only one format can go to standard output, not ${toStdout.join(" and ")}`, {
+      hint: "give the others a file: -o jsonl=trace.jsonl",
+    });
+  return Promise.all(formats.map((each) => openSink(each, context)));
+}
+
+/** Cells of a line that goes to a file or a pipe. */
+const pipeColumns = 100;
+
+async function openSink(text: string, { title, source }: SinkContext): Promise<Sink> {
+  const at = text.indexOf("=");
+  const name = at < 0 ? text : text.slice(0, at);
+  const target = at < 0 ? undefined : text.slice(at + 1);
+  const file = target === undefined ? undefined : createWriteStream(target);
+  if (name === "pcapng") {
+    if (target === undefined && process.stdout.isTTY)
+      throw new Failure("usage", "pcapng is not for a terminal", { hint: "give it a file: -o pcapng=trace.pcapng" });
+    return { print: pcapngExport(source, title), file };
+  }
+  if (!isFormat(name))
+    throw new Failure("usage", `no format '${name}'`, { hint: `one of: ${outputFormats.join(", ")}` });
+  const onTerminal = target === undefined && process.stdout.isTTY;
+  const print = await openPrinter(name, {
+    colours: wantsColours(process.env, onTerminal),
+    columns: onTerminal ? process.stdout.columns : pipeColumns,
+    title,
+    ...(source === undefined ? {} : { source }),
+  });
+  return { print, file };
+}
+
+/** Writes some packets of the TUI to a file whose format its name tells. @returns what to say about it */
+async function exportPackets(
+  file: string,
+  packets: readonly PacketEvent[],
+  source: OpenPacketSource | undefined,
+  title: string,
+): Promise<string> {
+  const format = path.extname(file).slice(1);
+  const name = format === "txt" ? "table" : format === "mmd" ? "mermaid" : format;
+  const [sink] = await openSinks([`${name}=${file}`], { title, source });
+  if (sink?.file === undefined) return "nothing was written";
+  const started = source?.started();
+  for (const event of [...(started === undefined ? [] : [started]), ...packets, emptyEnd(packets)])
+    sink.file.write(sink.print(event));
+  await new Promise((resolve) => sink.file?.end(resolve));
+  return `${packets.length} packets written to ${file}`;
+}
+
+/** Printers write their document at the end event. */
+function emptyEnd(packets: readonly PacketEvent[]): TraceEvent {
+  const matches = { exact: 0, strong: 0, ordered: 0, ambiguous: 0, single: 0 };
+  const verdicts = { delivered: 0, refused: 0, dropped: 0, unknown: 0 };
+  for (const packet of packets) {
+    matches[packet.match] += 1;
+    verdicts[packet.verdict.kind] += 1;
+  }
+  const last = packets.at(-1);
+  return { type: "end", time: last?.time ?? 0, packets: packets.length, exchanges: 0, matches, verdicts, evicted: 0 };
+}
+
+function isFormat(name: string): name is TraceFormat {
+  return (traceFormats as readonly string[]).includes(name);
+}

@@ -1,0 +1,23 @@
+import { Flags } from "@oclif/core";
+import { gc } from "../src/session/gc.js";
+import { BaseCommand } from "./base/command.js";
+
+export default class Gc extends BaseCommand {
+  static override summary = "Remove what labs left behind whose init died";
+  static override description =
+    "Names in /run/netns, empty cgroups and state folders, and only those that carry a lab's mark. Running labs are not touched.";
+  static override examples = ["<%= config.bin %> gc", "<%= config.bin %> gc --dry-run"];
+  static override flags = { "dry-run": Flags.boolean({ summary: "show what would be removed" }) };
+
+  async run(): Promise<unknown> {
+    const { flags } = await this.parse(Gc);
+    const removed = await gc({ dryRun: flags["dry-run"], onWarning: (text) => this.warning(text) });
+    if (removed.length === 0) this.print("Nothing is left behind.");
+    for (const { lab, names, cgroups, machine, folder, notes } of removed) {
+      for (const note of notes) this.warning(note);
+      const things = [...names.map((name) => `/run/netns/${name}`), ...cgroups, ...machine, folder];
+      this.print(`${flags["dry-run"] ? "would remove" : "removed"} of lab '${lab}': ${things.join(", ")}`);
+    }
+    return removed;
+  }
+}

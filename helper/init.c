@@ -1,0 +1,473 @@
+/* PID 1 of the lab: the loop, its clients, and what they may ask. */
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "start.h"
+
+const char *state_folder;
+int own_net, lab_proc, machine_proc;
+bool rootless;
+struct rlimit machine_files;
+struct writer out;
+
+static int loop;
+static bool committed;
+
+/* A message that its client had no room for. While there is one, nothing more is read from that client. */
+struct queued {
+  struct queued *next;
+  size_t length;
+  int file;
+  uint8_t bytes[];
+};
+
+struct client {
+  struct source source;
+  struct client *next;
+  bool first;
+  struct queued *queue;
+};
+static struct client *clients;
+
+void close_files(const int *files, unsigned count) {
+  while (count) close(files[--count]);
+}
+
+int open_beneath(int folder, const char *path, int flags) {
+  struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
+                         .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV};
+  /* `self` is a plain link of procfs; all the others are refused. */
+  if (strncmp(path, "self/", 5)) how.resolve |= RESOLVE_NO_SYMLINKS;
+  return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
+}
+
+int write_file(int folder, const char *path, const char *text) {
+  int fd = open_beneath(folder, path, O_WRONLY);
+  if (fd < 0) return fail("open", path);
+  ssize_t length = (ssize_t)strlen(text), written = write(fd, text, (size_t)length);
+  int result = written == length ? 0 : fail("write", path);
+  close(fd);
+  return result;
+}
+
+static void set_events(struct source *s, uint32_t events, int operation) {
+  struct epoll_event event = {.events = events, .data.ptr = s};
+  if (epoll_ctl(loop, operation, s->fd, &event)) abort();
+}
+
+void watch(struct source *s, int fd, void (*ready)(struct source *)) {
+  *s = (struct source){ready, fd};
+  set_events(s, EPOLLIN, EPOLL_CTL_ADD);
+}
+
+void unwatch(struct source *s) {
+  if (s->fd < 0) return;
+  epoll_ctl(loop, EPOLL_CTL_DEL, s->fd, NULL);
+  close(s->fd);
+  s->fd = -1;
+}
+
+/* ---- clients ---- */
+
+static void end_lab(void) __attribute__((noreturn));
+
+static void drop_client(struct client *c) {
+  struct client **link = &clients;
+  while (*link != c) link = &(*link)->next;
+  *link = c->next;
+  forget_client(c);
+  if (c->first && !committed) end_lab();
+  while (c->queue) {
+    struct queued *q = c->queue;
+    c->queue = q->next;
+    if (q->file >= 0) close(q->file);
+    free(q);
+  }
+  unwatch(&c->source);
+  free(c);
+}
+
+static bool try_send(struct client *c, const void *bytes, size_t length, int file) {
+  /* A client that has gone is noticed by the loop; what was for it is as good as sent. */
+  if (transmit(c->source.fd, bytes, length, &file, file >= 0) < 0 && errno == EAGAIN) return false;
+  if (file >= 0) close(file);
+  return true;
+}
+
+static void flush_queue(struct source *s) {
+  struct client *c = (struct client *)s;
+  while (c->queue && try_send(c, c->queue->bytes, c->queue->length, c->queue->file)) {
+    struct queued *q = c->queue;
+    c->queue = q->next;
+    free(q);
+  }
+}
+
+void answer(struct client *c, int file) {
+  if (!c) {
+    if (file >= 0) close(file);
+    return;
+  }
+  if (!c->queue && try_send(c, out.bytes, out.length, file)) return;
+  struct queued **link = &c->queue, *q = malloc(sizeof *q + out.length);
+  if (!q) abort();
+  *q = (struct queued){NULL, out.length, file};
+  memcpy(q->bytes, out.bytes, out.length);
+  while (*link) link = &(*link)->next;
+  *link = q;
+  set_events(&c->source, EPOLLOUT, EPOLL_CTL_MOD);
+}
+
+void answer_fault(struct client *c, uint32_t serial) {
+  put_header(&out, FAILED, serial);
+  put_u32(&out, (uint32_t)fault.error);
+  put_string(&out, fault.step);
+  put_string(&out, fault.path);
+  answer(c, -1);
+}
+
+/* ---- requests: each reads its fields, then writes those of its answer; -1 is a fault ---- */
+
+struct call {
+  struct client *client;
+  uint32_t serial;
+  struct reader *in;
+  int *files;
+  unsigned file_count;
+  int file;      /* goes with the answer */
+  bool deferred; /* someone else answers */
+};
+
+static int malformed(void) { return fail_with(EBADMSG, "read the request", ""); }
+
+/* For requests that begin with a node and end there. */
+static struct node *take_node(struct call *call) {
+  const char *name = take_string(call->in);
+  return call->in->bad ? malformed(), NULL : find_node(name);
+}
+
+static int hello(struct call *call) {
+  if (!took_all(call->in)) return malformed();
+  put_u32(&out, PROTOCOL_VERSION);
+  put_u8(&out, rootless);
+  return 0;
+}
+
+static int create_nodes(struct call *call) {
+  uint32_t counts[2];
+  char **plain = take_strings(call->in, &counts[0]), **containers = take_strings(call->in, &counts[1]);
+  struct node *before = nodes;
+  int result = took_all(call->in) ? 0 : malformed();
+  for (uint32_t i = 0; !result && i < counts[0]; i++) result = create_node(plain[i], false);
+  for (uint32_t i = 0; !result && i < counts[1]; i++) result = create_node(containers[i], true);
+  while (result && nodes != before) forget_node(nodes); /* all of them or none */
+  free(plain);
+  free(containers);
+  return result;
+}
+
+static int adopt(struct call *call) {
+  const char *name = take_string(call->in);
+  if (!took_all(call->in) || call->file_count != 1) return malformed();
+  return adopt_node(name, call->files[0]);
+}
+
+static int remove_node(struct call *call) {
+  struct node *n = take_node(call);
+  if (!n) return -1;
+  if (!took_all(call->in)) return malformed();
+  end_processes_of(n);
+  destroy_sockets(n);
+  forget_node(n);
+  return 0;
+}
+
+static int list_nodes(struct call *call) {
+  uint32_t first = take_u32(call->in), count = 0, index = 0;
+  if (!took_all(call->in)) return malformed();
+  struct node *n = nodes;
+  while (n && index < first) n = n->next, index++;
+  uint32_t most = 500; /* of at most 200 bytes each: they fit */
+  for (const struct node *m = n; m && count < most; m = m->next) count++;
+  const struct node *m = n;
+  for (uint32_t i = 0; i < count; i++) m = m->next;
+  put_u8(&out, m != NULL);
+  put_u32(&out, count);
+  for (; n != m; n = n->next) {
+    put_string(&out, n->name);
+    put_u8(&out, n->container);
+    put_u64(&out, n->inode);
+    put_u32(&out, (uint32_t)n->net);
+    put_u32(&out, n->first ? process_id(n->first) : 0);
+    put_u32(&out, n->first ? machine_pid(n->first) : 0);
+    put_u8(&out, n->ended);
+    put_u32(&out, (uint32_t)n->wait_status);
+    put_u8(&out, n->out_of_memory);
+  }
+  return 0;
+}
+
+static int open_namespace(struct call *call) {
+  const struct node *n = take_node(call);
+  if (!n) return -1;
+  if (!took_all(call->in)) return malformed();
+  call->file = fcntl(n->net, F_DUPFD_CLOEXEC, 3);
+  return call->file < 0 ? fail("open the network namespace", n->name) : 0;
+}
+
+static int open_socket(struct call *call) {
+  const struct node *n = take_node(call);
+  if (!n) return -1;
+  int family = (int)take_u32(call->in), type = (int)take_u32(call->in), protocol = (int)take_u32(call->in);
+  if (!took_all(call->in)) return malformed();
+  call->file = node_socket(n, family, type, protocol);
+  return call->file < 0 ? -1 : 0;
+}
+
+static int read_sysctls(struct call *call) {
+  const struct node *n = take_node(call);
+  uint32_t count;
+  char **names = take_strings(call->in, &count), value[4096];
+  int result = !n ? -1 : took_all(call->in) ? enter_node(n) : malformed();
+  bool inside = !result;
+  for (uint32_t i = 0; !result && i < count; i++) {
+    int fd = open_sysctl(names[i], O_RDONLY);
+    ssize_t length = fd < 0 ? 0 : read(fd, value, sizeof value);
+    if (length < 0) result = fail("read the sysctl", names[i]);
+    if (fd < 0 && fault.error != ENOENT) result = -1;
+    if (length > 0 && value[length - 1] == '\n') length--;
+    put_u8(&out, fd >= 0);
+    put_string_bytes(&out, value, length > 0 ? (size_t)length : 0);
+    if (fd >= 0) close(fd);
+  }
+  if (inside) leave_node();
+  free(names);
+  return result;
+}
+
+static int write_sysctls(struct call *call) {
+  const struct node *n = take_node(call);
+  uint32_t counts[2];
+  char **names = take_strings(call->in, &counts[0]), **values = take_strings(call->in, &counts[1]);
+  int result = !n ? -1 : took_all(call->in) && counts[0] == counts[1] ? enter_node(n) : malformed();
+  bool inside = !result;
+  for (uint32_t i = 0; !result && i < counts[0]; i++) {
+    int fd = open_sysctl(names[i], O_WRONLY);
+    if (fd < 0) result = -1;
+    else if (write(fd, values[i], strlen(values[i])) < 0) result = fail("write the sysctl", names[i]);
+    if (fd >= 0) close(fd);
+  }
+  if (inside) leave_node();
+  free(names);
+  free(values);
+  return result;
+}
+
+/* The descriptor stays in the node's namespace: the client reads it at its own pace. */
+static int open_proc_net(struct call *call) {
+  const struct node *n = take_node(call);
+  const char *name = take_string(call->in);
+  char path[128];
+  if (!n) return -1;
+  if (!took_all(call->in) || strstr(name, "..") || strlen(name) > 64) return malformed();
+  snprintf(path, sizeof path, "self/net/%s", name);
+  if (enter_node(n)) return -1;
+  call->file = open_beneath(lab_proc, path, O_RDONLY);
+  if (call->file < 0) fail("open", path + strlen("self/"));
+  leave_node();
+  return call->file < 0 ? -1 : 0;
+}
+
+static int start_process(struct call *call) {
+  call->deferred = true;
+  return spawn(call->client, call->serial, call->in, call->files, call->file_count);
+}
+
+static int start_first(struct call *call) {
+  call->deferred = true;
+  return start_container(call->client, call->serial, call->in, call->files, call->file_count);
+}
+
+static int signal_one(struct call *call) {
+  uint32_t id = take_u32(call->in), number = take_u32(call->in);
+  if (!took_all(call->in)) return malformed();
+  const struct process *p = find_process(id);
+  return p ? signal_process(p, (int)number) : -1;
+}
+
+static int wait_one(struct call *call) {
+  uint32_t id = take_u32(call->in);
+  if (!took_all(call->in)) return malformed();
+  struct process *p = find_process(id);
+  if (!p) return -1;
+  call->deferred = true;
+  wait_for(p, call->client, call->serial);
+  return 0;
+}
+
+static int commit(struct call *call) {
+  if (!took_all(call->in)) return malformed();
+  committed = true;
+  return 0;
+}
+
+static int shut_down(struct call *call) {
+  if (!took_all(call->in)) return malformed();
+  end_lab();
+}
+
+static int (*const requests[])(struct call *) = {
+    [HELLO] = hello,
+    [CREATE_NODES] = create_nodes,
+    [ADOPT_NODE] = adopt,
+    [REMOVE_NODE] = remove_node,
+    [LIST_NODES] = list_nodes,
+    [OPEN_NAMESPACE] = open_namespace,
+    [OPEN_SOCKET] = open_socket,
+    [READ_SYSCTLS] = read_sysctls,
+    [WRITE_SYSCTLS] = write_sysctls,
+    [OPEN_PROC_NET] = open_proc_net,
+    [SPAWN] = start_process,
+    [START_CONTAINER] = start_first,
+    [SIGNAL] = signal_one,
+    [WAIT] = wait_one,
+    [COMMIT] = commit,
+    [SHUTDOWN] = shut_down,
+};
+
+static void serve(struct source *s) {
+  static uint8_t bytes[MESSAGE_MAX];
+  struct client *c = (struct client *)s;
+  int files[FILES_MAX];
+  unsigned file_count;
+  if (c->queue) {
+    flush_queue(s);
+    if (!c->queue) set_events(s, EPOLLIN, EPOLL_CTL_MOD);
+    return;
+  }
+  ssize_t length = receive(s->fd, bytes, sizeof bytes, files, &file_count);
+  if (length < 0 && errno == EAGAIN) return;
+  if (length <= 0) return drop_client(c);
+  struct reader in = {bytes, bytes + length, false};
+  uint32_t total = take_u32(&in), kind = take_u32(&in);
+  struct call call = {c, take_u32(&in), &in, files, file_count, -1, false};
+  if (in.bad || total != (size_t)length || kind >= sizeof requests / sizeof *requests || !requests[kind]) {
+    close_files(files, file_count);
+    return drop_client(c); /* it speaks something else */
+  }
+  put_header(&out, DONE, call.serial);
+  int result = requests[kind](&call);
+  if (!result && out.full) result = fail_with(EMSGSIZE, "write the answer", "");
+  close_files(files, file_count);
+  if (result) {
+    if (call.file >= 0) close(call.file);
+    answer_fault(c, call.serial);
+  } else if (!call.deferred) {
+    answer(c, call.file);
+  }
+}
+
+static void add_client(int fd, bool first) {
+  struct client *c = calloc(1, sizeof *c);
+  if (!c) abort();
+  c->first = first;
+  c->next = clients;
+  clients = c;
+  watch(&c->source, fd, serve);
+}
+
+/* The socket is 0600 in a folder of its owner. Its owner may speak, and root, who reads as an unmapped id (overflow)
+ * in a user namespace that maps only its owner. */
+static void accept_client(struct source *s) {
+  static int reserve = -1; /* when init has no descriptor left, one to take a client with, or the loop would spin */
+  int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  struct ucred peer;
+  socklen_t size = sizeof peer;
+  if (fd < 0 && reserve >= 0) {
+    close(reserve);
+    reserve = -1;
+    close(accept4(s->fd, NULL, NULL, SOCK_CLOEXEC));
+  }
+  if (reserve < 0) reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  bool known = !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) &&
+               (peer.uid == geteuid() || peer.uid == 0 || (rootless && peer.uid == 65534));
+  if (known) add_client(fd, false);
+  else close(fd);
+}
+
+/* ---- the life of the lab ---- */
+
+static void end_lab(void) {
+  kill(-1, SIGSTOP); /* so that no new connection takes the place of one that is reset */
+  for (const struct node *n = nodes; n; n = n->next) destroy_sockets(n);
+  end_every_process();
+  _exit(0); /* the kernel frees the namespaces, and whatever is in them */
+}
+
+static void take_signal(struct source *s) {
+  struct signalfd_siginfo info;
+  if (read(s->fd, &info, sizeof info) != sizeof info) return;
+  if (info.ssi_signo == SIGCHLD) reap();
+  else end_lab();
+}
+
+static int listen_for_clients(void) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "init.sock"};
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0 || chdir(state_folder))
+    return fail("enter the state folder", state_folder); /* a path has no limit there */
+  mode_t before = umask(0177);
+  unlink("init.sock");
+  int result = bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 64)
+                   ? fail("listen on init.sock in", state_folder)
+                   : fd;
+  umask(before);
+  return chdir("/") ? fail("enter", "/") : result;
+}
+
+static void raise_file_limit(void) {
+  if (getrlimit(RLIMIT_NOFILE, &machine_files)) abort();
+  struct rlimit limit = {machine_files.rlim_max, machine_files.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void run_init(int first_client) {
+  static struct source listener, signals;
+  sigset_t caught;
+  sigemptyset(&caught);
+  sigaddset(&caught, SIGCHLD);
+  sigaddset(&caught, SIGTERM);
+  sigaddset(&caught, SIGINT);
+  sigprocmask(SIG_BLOCK, &caught, NULL);
+  signal(SIGPIPE, SIG_IGN);
+  raise_file_limit();
+  loop = epoll_create1(EPOLL_CLOEXEC);
+  int socket = listen_for_clients();
+  if (socket < 0) report_and_exit(first_client);
+  watch(&listener, socket, accept_client);
+  watch(&signals, signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK), take_signal);
+  add_client(first_client, true);
+  for (;;) {
+    struct epoll_event event;
+    if (epoll_wait(loop, &event, 1, -1) == 1) {
+      struct source *s = event.data.ptr;
+      s->ready(s);
+    }
+  }
+}

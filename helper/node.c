@@ -1,0 +1,223 @@
+/* Nodes: a network namespace each, held by descriptor. The kernel frees what is in it when the last reference goes. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "init.h"
+
+#define NS_GET_NSTYPE_ _IO(0xb7, 0x3) /* linux/nsfs.h */
+
+struct node *nodes;
+
+static struct node *lookup(const char *name) {
+  struct node *n = nodes;
+  while (n && strcmp(n->name, name)) n = n->next;
+  return n;
+}
+
+struct node *find_node(const char *name) {
+  struct node *n = lookup(name);
+  if (!n) fail_with(ENOENT, "find the node", name);
+  return n;
+}
+
+/* [a-zA-Z0-9_][a-zA-Z0-9_.-]*: names become file names. */
+static bool is_name(const char *name) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+  size_t length = strlen(name);
+  return length && length <= 128 && name[0] != '.' && name[0] != '-' && strspn(name, letters) == length;
+}
+
+static struct node *new_node(const char *name) {
+  if (!is_name(name)) return fail_with(EINVAL, "check the name of the node", name), NULL;
+  if (lookup(name)) return fail_with(EEXIST, "create the node", name), NULL;
+  struct node *n = calloc(1, sizeof *n);
+  if (!n || !(n->name = strdup(name))) abort();
+  n->net = n->user = -1;
+  return n;
+}
+
+static void free_node(struct node *n) {
+  if (n->net >= 0) close(n->net);
+  if (n->user >= 0) close(n->user);
+  free((char *)n->name);
+  free(n);
+}
+
+static int keep_node(struct node *n) {
+  struct stat s;
+  if (fstat(n->net, &s)) {
+    fail("read the network namespace", n->name);
+    free_node(n);
+    return -1;
+  }
+  n->inode = s.st_ino;
+  n->next = nodes;
+  nodes = n;
+  return 0;
+}
+
+void forget_node(struct node *n) {
+  struct node **link = &nodes;
+  while (*link != n) link = &(*link)->next;
+  *link = n->next;
+  free_node(n);
+}
+
+/* A connection whose process has gone holds its namespace for minutes; with one retry it is seconds. */
+static int soften_orphans(void) { return write_file(lab_proc, "sys/net/ipv4/tcp_orphan_retries", "1"); }
+
+static int make_net(struct node *n) {
+  if (unshare(CLONE_NEWNET)) return fail("make a network namespace", n->name);
+  n->net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  int result = n->net < 0 ? fail("open the network namespace", n->name) : soften_orphans();
+  leave_node();
+  return result;
+}
+
+/* Without root, a container's network namespace must belong to the user namespace that maps its root, or sysfs, ping,
+ * low ports and net sysctls are refused inside. Init could not leave such a user namespace again, so that a short-lived
+ * child makes both; it shares init's table of descriptors and leaves them there. */
+static int make_nested(struct node *n) {
+  struct shared {
+    int net, user;
+    struct fault fault;
+  } *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return fail("make a network namespace", n->name);
+  shared->net = shared->user = -1;
+  char uid_map[32], gid_map[32];
+  snprintf(uid_map, sizeof uid_map, "0 %u 1", geteuid());
+  snprintf(gid_map, sizeof gid_map, "0 %u 1", getegid());
+  long pid =
+      syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_FILES | CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, 0);
+  if (pid == 0) {
+    if (write_file(lab_proc, "self/setgroups", "deny") || write_file(lab_proc, "self/uid_map", uid_map) ||
+        write_file(lab_proc, "self/gid_map", gid_map) || soften_orphans() ||
+        ((shared->user = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC)) < 0 &&
+         fail("open the user namespace", n->name)) ||
+        ((shared->net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) < 0 &&
+         fail("open the network namespace", n->name)))
+      shared->fault = fault;
+    _exit(0);
+  }
+  if (pid < 0) {
+    fail("make a user namespace", n->name);
+  } else {
+    waitpid((pid_t)pid, NULL, __WALL);
+    if (shared->net < 0) fail_with(shared->fault.error, shared->fault.step, shared->fault.path);
+  }
+  n->net = shared->net;
+  n->user = shared->user;
+  munmap(shared, sizeof *shared);
+  return n->net < 0 ? -1 : 0;
+}
+
+int create_node(const char *name, bool container) {
+  struct node *n = new_node(name);
+  if (!n) return -1;
+  n->container = container;
+  if (container && rootless ? make_nested(n) : make_net(n)) {
+    free_node(n);
+    return -1;
+  }
+  return keep_node(n);
+}
+
+int adopt_node(const char *name, int net) {
+  struct node *n = new_node(name);
+  if (!n) return -1;
+  if (ioctl(net, NS_GET_NSTYPE_) != CLONE_NEWNET) {
+    free_node(n);
+    return fail_with(EINVAL, "adopt a descriptor that is no network namespace", name);
+  }
+  n->adopted = true;
+  n->net = fcntl(net, F_DUPFD_CLOEXEC, 3);
+  return keep_node(n);
+}
+
+int enter_node(const struct node *n) {
+  return setns(n->net, CLONE_NEWNET) ? fail("enter the network namespace", n->name) : 0;
+}
+
+void leave_node(void) {
+  /* In a namespace that is not its own init would answer every later request wrongly: better no lab. */
+  if (setns(own_net, CLONE_NEWNET)) abort();
+}
+
+int node_socket(const struct node *n, int family, int type, int protocol) {
+  if (enter_node(n)) return -1;
+  int fd = socket(family, type | SOCK_CLOEXEC, protocol);
+  if (fd < 0) fail("open a socket", n->name);
+  leave_node();
+  return fd;
+}
+
+/* As sysctl(8): dots and slashes change places, so that net.ipv4.conf.eth0/100.rp_filter names eth0.100. */
+int open_sysctl(const char *dotted, int flags) {
+  char path[256];
+  if (strncmp(dotted, "net.", 4) || strlen(dotted) + sizeof "sys/" > sizeof path)
+    return fail_with(EINVAL, "accept a sysctl that is not of the network namespace", dotted);
+  int length = snprintf(path, sizeof path, "sys/%s", dotted);
+  for (char *c = path + 4; c < path + length; c++) *c = *c == '.' ? '/' : *c == '/' ? '.' : *c;
+  if (strstr(path, "..")) return fail_with(EINVAL, "accept a sysctl that is not of the network namespace", dotted);
+  int fd = open_beneath(lab_proc, path, flags);
+  return fd < 0 ? fail("open the sysctl", dotted) : fd;
+}
+
+/* One dump of the TCP sockets of a family, and a SOCK_DESTROY for each that a process holds. Those without (inode 0)
+ * are left to tcp_orphan_retries: kernels before 6.11 would keep an aborted orphan for ever. */
+static void destroy_family(int socket, uint8_t family) {
+  struct {
+    struct nlmsghdr header;
+    struct inet_diag_req_v2 request;
+  } ask = {
+      .header = {sizeof ask, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, 1, 0},
+      .request = {.sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0U & ~(1U << TCP_TIME_WAIT)}};
+  int killer = (int)syscall(SYS_socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+  static char buffer[64 * 1024];
+  bool more = killer >= 0 && send(socket, &ask, sizeof ask, 0) == sizeof ask;
+  while (more) {
+    ssize_t length = recv(socket, buffer, sizeof buffer, 0);
+    if (length <= 0) break;
+    for (struct nlmsghdr *h = (struct nlmsghdr *)buffer; NLMSG_OK(h, (size_t)length); h = NLMSG_NEXT(h, length)) {
+      if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY) {
+        more = false; /* done, or an error: this family is over */
+        break;
+      }
+      const struct inet_diag_msg *found = NLMSG_DATA(h);
+      if (!found->idiag_inode) continue;
+      ask.header = (struct nlmsghdr){sizeof ask, SOCK_DESTROY, NLM_F_REQUEST, 2, 0};
+      ask.request.id = found->id;
+      /* Best effort: without CONFIG_INET_DIAG_DESTROY the kernel needs some seconds longer. */
+      (void)!send(killer, &ask, sizeof ask, 0);
+    }
+  }
+  if (killer >= 0) close(killer);
+}
+
+void destroy_sockets(const struct node *n) {
+  if (n->adopted || enter_node(n)) return;
+  for (int i = 0; i < 2; i++) {
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (fd < 0) break;
+    destroy_family(fd, i ? AF_INET6 : AF_INET);
+    close(fd);
+  }
+  leave_node();
+}

@@ -1,0 +1,133 @@
+/**
+ * A saved trace: the folder `NAME.trace/`, plain files that other tools read too.
+ *
+ *   trace.json         what was traced: version, lab, epoch, hops, filter
+ *   snapshot.json      the network as it stood when the trace began
+ *   captures/N-NODE_IFACE.pcap   each tap's stream as tcpdump wrote it (nanosecond pcap: tcpdump -r, tshark -r)
+ *   log.jsonl          the other inputs of the trace core, each with its place among the records
+ *
+ * The core is a pure function of these, so a replay gives the JSON Lines of the live run.
+ */
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import path from "node:path";
+import { Failure } from "../model/failure.js";
+import type { Hop } from "../model/hop.js";
+import type { Snapshot } from "../model/snapshot.js";
+import type { TraceFilter } from "../model/trace.js";
+
+export interface RecordingHeader {
+  readonly version: 1;
+  readonly lab?: string;
+  /** Nanoseconds since 1970 of time 0, decimal. */
+  readonly epoch: string;
+  readonly hops: readonly Hop[];
+  readonly filter: TraceFilter;
+}
+
+function captureName(index: number, hop: Hop): string {
+  return `${index}-${hop.node}_${hop.interface}.pcap`.replaceAll("/", "_");
+}
+
+export class RecordingWriter {
+  readonly folder: string;
+  readonly #captures: number[];
+  readonly #log: number;
+
+  /** Makes the folder. An older recording of the name is replaced; anything else of that name is refused. */
+  constructor(folder: string, header: RecordingHeader, snapshot: Snapshot) {
+    this.folder = folder;
+    makeRoom(folder);
+    mkdirSync(path.join(folder, "captures"), { recursive: true });
+    writeFileSync(path.join(folder, "trace.json"), `${JSON.stringify(header, undefined, 2)}\n`);
+    writeFileSync(path.join(folder, "snapshot.json"), `${JSON.stringify(snapshot, undefined, 2)}\n`);
+    this.#captures = header.hops.map((hop, index) =>
+      openSync(path.join(folder, "captures", captureName(index, hop)), "w"),
+    );
+    this.#log = openSync(path.join(folder, "log.jsonl"), "w");
+  }
+
+  /** Appends to the capture of a hop. */
+  bytes(hop: number, bytes: Uint8Array): void {
+    const descriptor = this.#captures[hop];
+    if (descriptor === undefined) throw new RangeError(`no hop ${hop} in this recording`);
+    for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at);
+  }
+
+  log(line: unknown): void {
+    writeSync(this.#log, `${JSON.stringify(line)}\n`);
+  }
+
+  close(): void {
+    for (const descriptor of [...this.#captures, this.#log]) closeSync(descriptor);
+  }
+}
+
+function makeRoom(folder: string): void {
+  const status = statSync(folder, { throwIfNoEntry: false });
+  if (status === undefined) return;
+  if (!status.isDirectory() || statSync(path.join(folder, "trace.json"), { throwIfNoEntry: false }) === undefined)
+    throw new Failure("usage", `${folder} exists and is not a saved trace`, { hint: "choose another name for --save" });
+  rmSync(folder, { recursive: true });
+}
+
+export interface Recording {
+  readonly folder: string;
+  readonly header: RecordingHeader;
+  readonly snapshot: Snapshot;
+  /** Path of each hop's capture, in the order of `header.hops`. */
+  readonly captures: readonly string[];
+  /** Lines of log.jsonl, parsed. */
+  readonly log: readonly unknown[];
+}
+
+/** Reads a saved trace. @throws Failure (usage) when it is none, or of a version that we do not know */
+export function readRecording(folder: string): Recording {
+  const header = readRecordingHeader(folder);
+  return {
+    folder,
+    header,
+    snapshot: readJson(folder, "snapshot.json") as Snapshot, // as above
+    captures: capturePaths(folder, header),
+    log: readText(folder, "log.jsonl")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line, index) => parse(line, `${folder}/log.jsonl, line ${index + 1}`)),
+  };
+}
+
+/** @throws Failure (usage) */
+export function readRecordingHeader(folder: string): RecordingHeader {
+  // The cast holds for files that RecordingWriter wrote; `version` tells them from those of a later form.
+  const header = readJson(folder, "trace.json") as Omit<RecordingHeader, "version"> & { readonly version: number };
+  if (header.version !== 1)
+    throw new Failure(
+      "usage",
+      `${folder} is a saved trace of version ${String(header.version)}; this program reads version 1`,
+    );
+  return { ...header, version: 1 };
+}
+
+/** Path of each hop's capture. */
+export function capturePaths(folder: string, header: RecordingHeader): string[] {
+  return header.hops.map((hop, index) => path.join(folder, "captures", captureName(index, hop)));
+}
+
+function readJson(folder: string, name: string): unknown {
+  return parse(readText(folder, name), path.join(folder, name));
+}
+
+function readText(folder: string, name: string): string {
+  try {
+    return readFileSync(path.join(folder, name), "utf8");
+  } catch (error) {
+    throw new Failure("usage", `${folder} is not a saved trace: it has no readable ${name}`, { cause: error });
+  }
+}
+
+function parse(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Failure("usage", `${where} is not JSON`, { cause: error });
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The user of a container: `root`, `1000`, `1000:1000`, or names of the container's own passwd and group files. Digits
+ * are digits, a name must be there: what looks like neither is an error, never user 0 (CVE-2026-30892).
+ */
+import type { ContainerUser } from "../model/container.js";
+import { Failure } from "../model/failure.js";
+
+/** Highest id; 4294967295 means "leave as it is" to the kernel. */
+const maximumId = 0xffff_fffe;
+
+/** A line of passwd or group: name, password, id, and what follows. */
+interface Entry {
+  readonly name: string;
+  readonly id: number;
+  readonly fields: readonly string[];
+}
+
+function entries(text: string): Entry[] {
+  return text
+    .split("\n")
+    .map((line) => line.split(":"))
+    .filter((fields) => fields.length >= 4 && /^\d{1,10}$/.test(fields[2] ?? ""))
+    .map((fields) => ({ name: fields[0] ?? "", id: Number(fields[2]), fields }));
+}
+
+function find(kind: "user" | "group", text: string, known: readonly Entry[]): { id: number; entry?: Entry } {
+  const entry = known.find(({ name, id }) => name === text || String(id) === text);
+  if (entry !== undefined) return { id: entry.id, entry };
+  if (/^(0|[1-9]\d{0,9})$/.test(text) && Number(text) <= maximumId) return { id: Number(text) };
+  // A root folder without /etc/passwd has a root nevertheless.
+  if (text === "root" && known.length === 0) return { id: 0 };
+  throw new Failure("usage", `the container has no ${kind} ${JSON.stringify(text)}`, {
+    code: "NO_USER",
+    hint: `a number, or a name of its own /etc/${kind === "user" ? "passwd" : "group"}`,
+  });
+}
+
+/** @param passwd text of the container's /etc/passwd, empty where it has none; @param group of its /etc/group */
+export function findUser(text: string, passwd: string, group: string): ContainerUser {
+  const [userText = "", groupText, ...rest] = text.split(":");
+  if (rest.length > 0) throw new Failure("usage", `not a user: ${JSON.stringify(text)}`, { code: "NO_USER" });
+  const groups = entries(group);
+  const { id: uid, entry } = find("user", userText, entries(passwd));
+  const gid =
+    groupText === undefined
+      ? entry === undefined
+        ? uid
+        : Number(entry.fields[3])
+      : find("group", groupText, groups).id;
+  const member = ({ fields }: Entry) => entry !== undefined && (fields[3] ?? "").split(",").includes(entry.name);
+  return { uid, gid, groups: groups.filter(member).map(({ id }) => id) };
+}

@@ -1,0 +1,67 @@
+/**
+ * The site of a container: its folders in the lab's state folder, and what its program must know of the machine.
+ */
+import { mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { ContainerSite, LowerLayer } from "../model/container.js";
+import { Failure } from "../model/failure.js";
+import { unpack } from "./archive.js";
+import type { NodeCgroup } from "./cgroup.js";
+import { resolveInside } from "./inside-root.js";
+import { surveyRoot } from "./root-survey.js";
+
+export { readInside } from "./inside-root.js";
+
+export interface SiteRequest {
+  readonly stateFolder: string;
+  readonly node: string;
+  /** `/`, a folder, or a tar archive. */
+  readonly root: string;
+  readonly files: ContainerSite["files"];
+  readonly rootless: boolean;
+  readonly cgroup?: NodeCgroup;
+}
+
+/** All of a site but its user, which takes the container's own passwd file: read it with `readInside`. */
+export type UnownedSite = Omit<ContainerSite, "user">;
+
+/**
+ * Makes the folders `containers/NODE/{upper,work,root}` (they stay from one start to the next, as a container's files
+ * do) and looks at the root. Throws a usage Failure where the root is neither a folder nor an archive.
+ */
+export function prepareSite(request: SiteRequest): UnownedSite {
+  const folder = join(request.stateFolder, "containers", request.node);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const make = (name: string) => {
+    const path = join(folder, name);
+    // The mode of `upper` is that of `/` inside, for every user there.
+    mkdirSync(path, { recursive: true, mode: 0o755 });
+    return path;
+  };
+  const [upper, work, root] = [make("upper"), make("work"), make("root")];
+  const lower = lowerLayer(request, folder);
+  return {
+    upper,
+    work,
+    root,
+    rootless: request.rootless,
+    lower,
+    files: request.files.map(([path, content]) => [resolveInside(lower, path), content]),
+    cgroups: request.cgroup?.shown ?? [],
+    cgroupCount: request.cgroup?.memberships.length ?? 0,
+    countsOom: request.cgroup?.oomCounter !== undefined,
+    lastCapability: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8")),
+    architecture: process.arch,
+  };
+}
+
+function lowerLayer({ root, rootless }: SiteRequest, folder: string): LowerLayer {
+  const path = resolve(root);
+  if (path === "/") return { kind: "machine", entries: surveyRoot(rootless) };
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory() === true) return { kind: "folder", path: realpathSync(path) };
+  if (found?.isFile() === true) return { kind: "folder", path: unpack(path, join(folder, "lower"), found.mtimeMs) };
+  throw new Failure("usage", `the root of a container is a folder or a tar archive, ${root} is neither`, {
+    code: "ENOENT",
+  });
+}

@@ -1,0 +1,87 @@
+/**
+ * Requests as values: what to ask, and how to read the answer. They are made without a socket, so that the bytes of
+ * each can be compared with golden ones, and sent by a `NetlinkClient`, alone or many at once.
+ */
+import { type Codec, Writer, encodeInto } from "./codec/index.js";
+import type { Feature } from "./errors.js";
+import { type Answer, answerOf } from "./exchange.js";
+import { type Message, NLM_F_REQUEST } from "./framing.js";
+
+/** A reply with its type, read by the request's schema. */
+export interface Reply<R> {
+  readonly type: number;
+  readonly flags: number;
+  readonly value: R;
+}
+
+export interface Collector<T> {
+  take(message: Message): void;
+  result(): T;
+}
+
+export interface Request<T> {
+  /** NETLINK_*: which kind of socket it belongs on. */
+  readonly protocol: number;
+  readonly type: number;
+  readonly flags: number;
+  /** The message after its nlmsghdr. */
+  readonly body: Uint8Array;
+  /** What `body` was written by: names its attributes in errors and in the debug print. */
+  readonly schema: Codec<unknown>;
+  readonly answer: Answer;
+  /** `link.add`. */
+  readonly operation: string;
+  /** What it is done to: `eth0`. */
+  readonly object: string | undefined;
+  /** What the kernel has to be built with. */
+  readonly needs: Feature | undefined;
+  /** A fresh collector of replies: one for each time that the request is sent. */
+  collect(): Collector<T>;
+}
+
+export interface RequestSpecification<V, R, T> {
+  readonly protocol: number;
+  readonly type: number;
+  /** Besides NLM_F_REQUEST. */
+  readonly flags: number;
+  readonly schema: Codec<V>;
+  readonly value: V;
+  /** A GET: NLM_F_DUMP means a dump. */
+  readonly reads?: boolean;
+  readonly operation: string;
+  readonly object?: string | undefined;
+  readonly needs?: Feature | undefined;
+  /** Reads a reply. Absent: replies are ignored. */
+  readonly reply?: Codec<R>;
+  readonly result: (replies: readonly Reply<R>[]) => T;
+}
+
+/** Writes the message at once: a value that does not fit its schema throws RangeError here. */
+export function request<V, R, T>(specification: RequestSpecification<V, R, T>): Request<T> {
+  const { protocol, type, schema, value, operation, object, needs, reply, result } = specification;
+  const flags = specification.flags | NLM_F_REQUEST;
+  const out = new Writer();
+  encodeInto(out, schema, value);
+  return {
+    protocol,
+    type,
+    flags,
+    body: out.finish(),
+    schema,
+    answer: answerOf(flags, specification.reads ?? false),
+    operation,
+    object,
+    needs,
+    collect() {
+      const replies: Reply<R>[] = [];
+      return {
+        take({ type: replyType, flags: replyFlags, input, start, end }) {
+          if (reply !== undefined) {
+            replies.push({ type: replyType, flags: replyFlags, value: reply.read(input, start, end, {}) });
+          }
+        },
+        result: () => result(replies),
+      };
+    },
+  };
+}

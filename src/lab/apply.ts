@@ -1,0 +1,249 @@
+/**
+ * Carries a plan out. Neighbouring operations of one kind go to the kernel together, one send a node; when one fails,
+ * what was done is undone, last first, and the lab is as it was before.
+ */
+import type { InitLine } from "../init/api.js";
+import { NetlinkError, nftables, type NetlinkClient, UnsupportedError } from "../kernel/index.js";
+import { Failure } from "../model/failure.js";
+import type { NodeSockets } from "../observe/sockets.js";
+import { describeBody } from "../plan/describe.js";
+import type { Operation, OperationBody } from "../plan/operation.js";
+import { undo } from "../plan/undo.js";
+import type { ContainerRunner } from "./containers.js";
+import { writeHosts } from "./hosts.js";
+import { LinkTable } from "./link-table.js";
+import { type NodeRequest, requestsFor } from "./requests.js";
+import { applyShaping } from "./shaping.js";
+import type { MachineSite } from "./machine/site.js";
+import type { LabFolder } from "./state.js";
+
+export interface ApplyContext {
+  readonly line: InitLine;
+  readonly sockets: NodeSockets;
+  readonly folder: LabFolder;
+  readonly containers: ContainerRunner;
+  /** After each batch: how many operations are done. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** False for a lab that is being made: its end undoes everything. */
+  readonly undo: boolean;
+  /** Aborted: what was done is undone, and the Failure is `interrupted`. */
+  readonly signal?: AbortSignal;
+  /** Where a node is the machine itself: marks and journals what is done there. */
+  readonly site?: MachineSite;
+  /** Called when the network stands, before the first container starts. */
+  readonly onNetwork?: () => void | Promise<void>;
+}
+
+/** @throws Failure; what was done before is undone by then, unless the undoing failed too, which the message says */
+export async function apply(operations: readonly Operation[], context: ApplyContext): Promise<void> {
+  const links = new LinkTable(context.sockets);
+  const done: OperationBody[] = [];
+  let networkStands = false;
+  const announceNetwork = async (): Promise<void> => {
+    if (!networkStands) await context.onNetwork?.();
+    networkStands = true;
+  };
+  try {
+    for (const batch of batches(operations)) {
+      if (context.signal?.aborted === true) throw new Failure("interrupted", "interrupted");
+      if (batch[0]?.kind === "container.start") await announceNetwork();
+      await applyBatch(batch, context, links, done);
+      context.onProgress?.(done.length, operations.length);
+    }
+    await announceNetwork();
+  } catch (error) {
+    if (!context.undo) throw error;
+    const left = await rollBack(done, context, links);
+    if (left.length === 0) throw error;
+    const failure = error instanceof Failure ? error : new Failure("kernel", String(error), { cause: error });
+    throw new Failure(failure.kind, `${failure.message}; and undoing failed: ${left.join("; ")}`, {
+      cause: error,
+      hint: "end the lab: yapc-net down",
+    });
+  }
+}
+
+/** Runs of operations of one kind. */
+function* batches(operations: readonly Operation[]): Generator<readonly Operation[]> {
+  let batch: Operation[] = [];
+  for (const operation of operations) {
+    if (batch[0] !== undefined && batch[0].kind !== operation.kind) {
+      yield batch;
+      batch = [];
+    }
+    batch.push(operation);
+  }
+  if (batch.length > 0) yield batch;
+}
+
+const absent = new Set(["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL"]);
+
+async function rollBack(done: OperationBody[], context: ApplyContext, links: LinkTable): Promise<string[]> {
+  const failures: string[] = [];
+  for (const operation of done.toReversed())
+    for (const inverse of undo(operation))
+      try {
+        await applyBatch([inverse], context, links, []);
+      } catch (error) {
+        // Setting a link down takes its IPv6 addresses and routes with it: what is gone need not be removed.
+        if (error instanceof Failure && absent.has(error.code ?? "")) continue;
+        failures.push(error instanceof Error ? error.message : String(error));
+      }
+  return failures;
+}
+
+/** Does a batch of one kind; what of it was done is added to `done`, also where it throws. */
+async function applyBatch(
+  batch: readonly OperationBody[],
+  context: ApplyContext,
+  links: LinkTable,
+  done: OperationBody[],
+): Promise<void> {
+  context.site?.before(batch);
+  await carryOut(batch, context, links, done);
+  context.site?.after(batch);
+}
+
+async function carryOut(
+  batch: readonly OperationBody[],
+  context: ApplyContext,
+  links: LinkTable,
+  done: OperationBody[],
+): Promise<void> {
+  const [first] = batch;
+  if (first === undefined) return;
+  if (first.kind === "node.create") {
+    const nodes = batch.flatMap((each) =>
+      each.kind === "node.create" ? [{ name: each.node, container: each.container }] : [],
+    );
+    await context.line.createNodes(nodes);
+    for (const { name } of nodes) links.fresh(name);
+    done.push(...batch);
+    return;
+  }
+  const requests = batch.map((operation) =>
+    requestsFor(operation, { links, sockets: context.sockets, site: context.site }),
+  );
+  if (requests.every((each) => each !== undefined)) {
+    send(batch, requests, context.sockets, done);
+    return;
+  }
+  for (const operation of batch) {
+    await applyOne(operation, context, links);
+    done.push(operation);
+  }
+}
+
+/** Sends the requests of a batch, one pipeline a node, first the ones that make things, then those that need them. */
+function send(
+  batch: readonly OperationBody[],
+  requests: readonly (readonly NodeRequest[])[],
+  sockets: NodeSockets,
+  done: OperationBody[],
+): void {
+  const failed = new Map<OperationBody, Error>();
+  const made = new Set<OperationBody>();
+  for (const later of [undefined, true] as const) {
+    const byNode = new Map<string, { readonly operation: OperationBody; readonly request: NodeRequest["request"] }[]>();
+    batch.forEach((operation, index) => {
+      if (failed.has(operation)) return;
+      for (const each of requests[index] ?? []) {
+        if (each.later !== later) continue;
+        const list = byNode.get(each.node);
+        if (list === undefined) byNode.set(each.node, [{ operation, request: each.request }]);
+        else list.push({ operation, request: each.request });
+      }
+    });
+    for (const [node, list] of byNode) {
+      const outcomes = sockets.route(node).pipeline(list.map(({ request }) => request));
+      outcomes.forEach((outcome, index) => {
+        const operation = list[index]?.operation;
+        if (operation === undefined) return;
+        if (outcome.ok) made.add(operation);
+        else if (!failed.has(operation)) failed.set(operation, outcome.error);
+      });
+    }
+  }
+  done.push(...batch.filter((operation) => made.has(operation)));
+  const [failure] = failed;
+  if (failure !== undefined) throw operationFailure(failure[0], failure[1]);
+}
+
+async function applyOne(operation: OperationBody, context: ApplyContext, links: LinkTable): Promise<void> {
+  const { line, sockets, folder } = context;
+  try {
+    switch (operation.kind) {
+      case "node.remove":
+        sockets.forget(operation.node);
+        links.forget(operation.node);
+        await line.removeNode(operation.node);
+        return;
+      case "sysctl.write":
+        await writeSysctls(line, operation.node, operation.entries);
+        return;
+      case "nftables.replace":
+        replaceTables(
+          sockets.netfilter(operation.node),
+          context.site?.tables(operation.node, operation.tables) ?? operation.tables,
+          context.site?.tables(operation.node, operation.previous) ?? operation.previous,
+        );
+        return;
+      case "shaping.set":
+        applyShaping(
+          sockets.route(operation.node),
+          links.index(operation.node, operation.interface),
+          operation.shaping,
+        );
+        return;
+      case "hosts.write":
+        writeHosts(folder, operation.node, operation.hosts);
+        return;
+      case "container.start":
+        await context.containers.start(operation.node, operation.container);
+        return;
+      case "container.stop":
+        await context.containers.stop(operation.node);
+        return;
+      default:
+        throw new Error(`${operation.kind} is done by route netlink`);
+    }
+  } catch (error) {
+    throw operationFailure(operation, error);
+  }
+}
+
+type SysctlEntries = Extract<OperationBody, { kind: "sysctl.write" }>["entries"];
+
+async function writeSysctls(line: InitLine, node: string, entries: SysctlEntries): Promise<void> {
+  const optional = entries.filter((entry) => entry.optional === true);
+  const there = await line.readSysctls(
+    node,
+    optional.map((entry) => entry.name),
+  );
+  const absent = new Set(optional.filter((_, index) => there[index] === undefined));
+  await line.writeSysctls(
+    node,
+    entries.filter((entry) => !absent.has(entry)).map(({ name, value }) => [name, value]),
+  );
+}
+
+function replaceTables(
+  client: NetlinkClient,
+  tables: Extract<OperationBody, { kind: "nftables.replace" }>["tables"],
+  previous: typeof tables,
+): void {
+  const kept = new Set(tables.map(({ family, name }) => `${family} ${name}`));
+  nftables.replaceTables(client, [...tables], {
+    absent: previous.filter(({ family, name }) => !kept.has(`${family} ${name}`)),
+  });
+}
+
+function operationFailure(operation: OperationBody, error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  const kind = error instanceof UnsupportedError ? "machine" : "kernel";
+  return new Failure(kind, `${describeBody(operation)}: ${reason}`, {
+    ...(error instanceof NetlinkError ? { code: error.code } : {}),
+    cause: error,
+  });
+}

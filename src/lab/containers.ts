@@ -1,0 +1,76 @@
+/** Starts and stops the containers of a lab: their folders, cgroups and program are made here, init runs it. */
+import { encodeProgram } from "../container/encode.js";
+import { containerFiles, lowerContainer } from "../container/lower.js";
+import { findUser } from "../container/user.js";
+import type { InitLine, InitProcess } from "../init/api.js";
+import { findHierarchies, makeCgroup, removeCgroup } from "../init/cgroup.js";
+import { prepareSite, readInside } from "../init/container-site.js";
+import { rmSync } from "node:fs";
+import path from "node:path";
+import { Failure } from "../model/failure.js";
+import type { HostsLine, ResolvedContainer, ResolvedTopology } from "../topology/resolved.js";
+import type { LabFolder } from "./state.js";
+
+export interface ContainerOptions {
+  /** A limit that the machine cannot enforce is an error, not a warning. */
+  readonly strict: boolean;
+  readonly onWarning: (text: string) => void;
+}
+
+/** Milliseconds between TERM and KILL. */
+const grace = 2000;
+
+export class ContainerRunner {
+  constructor(
+    private readonly line: InitLine,
+    private readonly folder: LabFolder,
+    private readonly topology: ResolvedTopology,
+    private readonly options: ContainerOptions,
+  ) {}
+
+  /** @returns its command's process; whoever does not wait for its end learns it from `nodes()` */
+  async start(node: string, container: ResolvedContainer): Promise<InitProcess> {
+    using cgroup = makeCgroup(findHierarchies(), this.folder.name, node, container.limits);
+    this.#reportLimits(node, cgroup.unenforced);
+    const site = prepareSite({
+      stateFolder: this.folder.path,
+      node,
+      root: container.root,
+      files: containerFiles(container, this.#hosts(node), ""),
+      rootless: this.line.rootless,
+      cgroup,
+    });
+    const user = findUser(container.user, readInside(site, "/etc/passwd"), readInside(site, "/etc/group"));
+    const program = encodeProgram(lowerContainer(container, { ...site, user }));
+    const files = [...cgroup.memberships, ...(cgroup.oomCounter === undefined ? [] : [cgroup.oomCounter])];
+    const process = await this.line.startContainer(node, program, files, { logPath: this.folder.log(node) });
+    // Nobody need wait for its end.
+    process.exit.catch(() => undefined);
+    return process;
+  }
+
+  async stop(node: string): Promise<void> {
+    await this.line.stopContainer(node, grace);
+    removeCgroup(findHierarchies(), this.folder.name, node);
+  }
+
+  /** Forgets what the container wrote: for a node that is gone. */
+  forget(node: string): void {
+    rmSync(path.join(this.folder.containers, node), { recursive: true, force: true });
+    rmSync(this.folder.log(node), { force: true });
+  }
+
+  #hosts(node: string): HostsLine[] {
+    const own = this.topology.nodes.find((each) => each.name === node)?.hosts ?? [];
+    return [["127.0.0.1", ["localhost"]], ["::1", ["localhost", "ip6-localhost"]], ...own, ...this.topology.hosts];
+  }
+
+  #reportLimits(node: string, unenforced: readonly { readonly limit: string; readonly reason: string }[]): void {
+    for (const { limit, reason } of unenforced) {
+      const text = `the ${limit} limit of '${node}' has no effect here: ${reason}`;
+      if (this.options.strict)
+        throw new Failure("machine", text, { hint: "run as root, or have systemd delegate the controller to you" });
+      this.options.onWarning(text);
+    }
+  }
+}

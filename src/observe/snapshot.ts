@@ -1,0 +1,161 @@
+/** Reads live namespaces into a snapshot: dumps of rtnetlink, nf_tables and conntrack, and a few files of /proc. */
+import type { InitLine, NodeStatus } from "../init/api.js";
+import {
+  addresses,
+  conntrack,
+  links,
+  neighbours,
+  nftables,
+  nsids,
+  qdiscs,
+  routes,
+  rules,
+  type Link,
+} from "../kernel/index.js";
+import type { InterfaceRef, ListenerSnapshot, NodeSnapshot, QdiscSnapshot, Snapshot } from "../model/snapshot.js";
+import { toFlow } from "./flows.js";
+import { type LinkName, toFdbEntry, toNeighbour, toRoute, toRule } from "./forwarding.js";
+import { toInterfaces } from "./interfaces.js";
+import { parseListeners } from "./listeners.js";
+import { findPeers, peerKey, type NodeLinks } from "./peers.js";
+import type { NodeSockets } from "./sockets.js";
+import { sysctlNames } from "./sysctls.js";
+
+export interface ObserveOptions {
+  readonly lab?: string;
+  /** Node that stands for the computer. */
+  readonly machine?: string;
+  /** Order of the nodes in the snapshot; those that it does not name come last. */
+  readonly order?: readonly string[];
+  /** Nodes that run a container of somebody else's. */
+  readonly containers?: ReadonlySet<string>;
+  /** Wall clock, milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** Reads every node of a lab. Nodes that vanish meanwhile are an error: the caller holds the lab's lock, or retries. */
+export async function observe(line: InitLine, sockets: NodeSockets, options: ObserveOptions): Promise<Snapshot> {
+  const statuses = inOrder(await line.nodes(), options.order ?? []);
+  const read = statuses.map((status) => ({ status, links: sockets.route(status.name).execute(links.list()) }));
+  const peers = findPeers(read.map(({ status, links: list }) => nodeLinks(status.name, list, sockets)));
+  const nodes: NodeSnapshot[] = [];
+  for (const { status, links: list } of read)
+    nodes.push(await observeNode(line, sockets, status, list, peers, roleOf(status, options)));
+  return {
+    version: 1,
+    takenAt: new Date(options.now).toISOString(),
+    ...(options.lab === undefined ? {} : { lab: options.lab }),
+    nodes,
+  };
+}
+
+function inOrder(statuses: readonly NodeStatus[], order: readonly string[]): NodeStatus[] {
+  const rank = new Map(order.map((name, index) => [name, index]));
+  return statuses.toSorted((a, b) => (rank.get(a.name) ?? order.length) - (rank.get(b.name) ?? order.length));
+}
+
+function roleOf({ name, container }: NodeStatus, { machine, containers }: ObserveOptions): NodeSnapshot["role"] {
+  if (name === machine) return "machine";
+  return container || containers?.has(name) === true ? "container" : "namespace";
+}
+
+export function nodeLinks(node: string, list: readonly Link[], sockets: NodeSockets): NodeLinks {
+  const ids = new Map<string, number | undefined>();
+  return {
+    node,
+    links: list,
+    namespaceId(other) {
+      if (!ids.has(other)) ids.set(other, sockets.route(node).execute(nsids.get(sockets.namespace(other))));
+      return ids.get(other);
+    },
+  };
+}
+
+async function observeNode(
+  line: InitLine,
+  sockets: NodeSockets,
+  status: NodeStatus,
+  list: readonly Link[],
+  peers: ReadonlyMap<string, InterfaceRef>,
+  role: NodeSnapshot["role"],
+): Promise<NodeSnapshot> {
+  const { name } = status;
+  const route = sockets.route(name);
+  const netfilter = sockets.netfilter(name);
+  const nameOf = new Map(list.map((link) => [link.index, link.name]));
+  const linkName: LinkName = (index) => (index === undefined ? undefined : nameOf.get(index));
+  return {
+    name,
+    role,
+    netns: status.netns,
+    interfaces: toInterfaces(list, route.execute(addresses.list()), qdiscsByLink(route.execute(qdiscs.list()))).map(
+      (each) => {
+        const peer = peers.get(peerKey(name, each.index));
+        return peer === undefined ? each : { ...each, peer };
+      },
+    ),
+    routes: route
+      .execute(routes.list())
+      .map((each) => toRoute(each, linkName))
+      .filter(known),
+    rules: route.execute(rules.list()).map(toRule),
+    neighbours: route
+      .execute(neighbours.list())
+      .map((each) => toNeighbour(each, linkName))
+      .filter(known),
+    fdb: list.some((link) => link.kind === "bridge")
+      ? route
+          .execute(neighbours.listFdb())
+          .map((each) => toFdbEntry(each, linkName))
+          .filter(known)
+      : [],
+    nftables: nftables.readTables(netfilter),
+    conntrack: netfilter.execute(conntrack.flows.list()).map(toFlow),
+    listeners: await listenersOf(line, name),
+    sysctls: await sysctlsOf(
+      line,
+      name,
+      list.map((link) => link.name),
+    ),
+  };
+}
+
+/** The kernel's own choices say nothing about what happens to a packet. */
+const defaultQdiscs = new Set(["noqueue", "fq_codel", "pfifo_fast", "mq"]);
+
+function qdiscsByLink(list: readonly qdiscs.Qdisc[]): Map<number, QdiscSnapshot[]> {
+  const byLink = new Map<number, QdiscSnapshot[]>();
+  for (const { index, kind, handle, parent, drops, backlog, settings } of list) {
+    if (defaultQdiscs.has(kind)) continue;
+    const rate = settings?.kind === "tbf" ? settings.rate : undefined;
+    const entry = { kind, handle, parent, drops, backlog, ...(rate === undefined ? {} : { rate }) };
+    byLink.set(index, [...(byLink.get(index) ?? []), entry]);
+  }
+  return byLink;
+}
+
+function known<T>(value: T | undefined): value is T {
+  return value !== undefined;
+}
+
+async function listenersOf(line: InitLine, node: string): Promise<ListenerSnapshot[]> {
+  const files = [
+    ["tcp", "tcp", 4],
+    ["tcp6", "tcp", 6],
+    ["udp", "udp", 4],
+    ["udp6", "udp", 6],
+  ] as const;
+  const texts = await Promise.all(files.map(([file]) => line.readProcNet(node, file)));
+  return files.flatMap(([, protocol, family], index) => parseListeners(texts[index] ?? "", protocol, family));
+}
+
+async function sysctlsOf(line: InitLine, node: string, interfaces: readonly string[]): Promise<Record<string, string>> {
+  const names = sysctlNames(interfaces);
+  const values = await line.readSysctls(node, names);
+  return Object.fromEntries(
+    names.flatMap((name, index) => {
+      const value = values[index];
+      return value === undefined ? [] : [[name, value.replaceAll("\t", " ")]];
+    }),
+  );
+}

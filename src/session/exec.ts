@@ -1,0 +1,94 @@
+/** `exec` and `shell`: a command in a node, with the caller's terminal. */
+import { existsSync } from "node:fs";
+import path from "node:path";
+import type { SpawnRequest } from "../init/api.js";
+import { Failure } from "../model/failure.js";
+import { OpenLab } from "./open-lab.js";
+import { runOnTerminal, shellStatus } from "./terminal.js";
+import { checkNode, findLab, parseTarget } from "./target.js";
+
+export interface ExecOptions {
+  readonly lab: string | undefined;
+  /** `[LAB/]NODE`. */
+  readonly node: string;
+  readonly argv: readonly string[];
+  /** Run in the node's network namespace with the machine's own files, even where the node runs a container. */
+  readonly outside: boolean;
+}
+
+/** Variables of the caller that a command in a bare node keeps. A container starts from its own environment. */
+const kept = ["TERM", "LANG", "LC_ALL", "HOME", "USER", "COLORTERM"];
+
+/** Search path of a bare node: an ordinary user's may lack the folders that network tools live in. */
+export const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** @returns the status that a shell would give */
+export function exec({ argv, ...place }: ExecOptions): Promise<number> {
+  return runIn(place, () => argv);
+}
+
+/** A shell in the node. @returns its status */
+export function shell(place: Omit<ExecOptions, "argv">): Promise<number> {
+  return runIn(place, shellCommand);
+}
+
+async function runIn(
+  options: Omit<ExecOptions, "argv">,
+  command: (contained: boolean) => readonly string[],
+): Promise<number> {
+  const target = parseTarget(options.node);
+  if (target.interface !== undefined)
+    throw new Failure("usage", `'${options.node}' names an interface; a command runs in a node`);
+  const found = findLab(target.lab ?? options.lab);
+  using lab = await OpenLab.connect(found);
+  const place = await placeOf(lab, checkNode(found.record, target.node), options.outside);
+  return shellStatus(await runOnTerminal(lab.line, { ...place, argv: command(place.place === "container") }));
+}
+
+/** Where a command runs, and with what around it. */
+export type CommandPlace = Omit<SpawnRequest, "argv" | "stdio" | "tied">;
+
+/** Where a command for a node of a lab runs, and with what around it: in its container where it runs one, else beside it. */
+export async function placeOf(lab: OpenLab, node: string, outside: boolean): Promise<CommandPlace> {
+  const status = (await lab.line.nodes()).find((each) => each.name === node);
+  if (outside || status?.container !== true)
+    return {
+      node,
+      place: "namespace",
+      environment: bareEnvironment(),
+      workingDirectory: process.cwd(),
+      ownView: true,
+    };
+  if (status.pid === undefined)
+    throw new Failure("usage", `the container of node '${node}' does not run`, {
+      hint: `see why: yapc-net logs ${node}; run in its network namespace alone: --outside`,
+    });
+  return { node, place: "container", environment: containerEnvironment(lab.found.record.topology.nodes, node) };
+}
+
+export function bareEnvironment(): [string, string][] {
+  const environment: [string, string][] = [["PATH", searchPath]];
+  for (const name of kept) {
+    const value = process.env[name];
+    if (value !== undefined) environment.push([name, value]);
+  }
+  return environment;
+}
+
+interface WithContainer {
+  readonly name: string;
+  readonly container?: { readonly environment: readonly (readonly [string, string])[] };
+}
+
+function containerEnvironment(nodes: readonly WithContainer[], name: string): (readonly [string, string])[] {
+  const own = nodes.find((node) => node.name === name)?.container?.environment ?? [];
+  const term = process.env.TERM;
+  return term === undefined || own.some(([key]) => key === "TERM") ? [...own] : [...own, ["TERM", term]];
+}
+
+/** The shell that `shell NODE` starts: the caller's where the node sees the machine's files, else what the root has. */
+function shellCommand(contained: boolean): readonly string[] {
+  if (contained) return ["/bin/sh", "-c", "if command -v bash >/dev/null; then exec bash; else exec sh; fi"];
+  const own = process.env.SHELL;
+  return own !== undefined && path.isAbsolute(own) && existsSync(own) ? [own] : ["/bin/sh"];
+}

@@ -1,0 +1,162 @@
+/**
+ * A trace under way: taps, conntrack listeners, the clock, the recording and the trace core.
+ *
+ * Order at the end: the network is quiet, the taps have been stopped and read to their end, the trace core closes what
+ * is open. So the last FIN is there.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { followConntrack } from "../capture/conntrack.js";
+import { RecordingWriter } from "../capture/recording.js";
+import { Tap } from "../capture/tap.js";
+import type { InitLine } from "../init/api.js";
+import { type Hop, hopName } from "../model/hop.js";
+import type { Snapshot } from "../model/snapshot.js";
+import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
+import { tapFilter } from "../path/tap-filter.js";
+import { createTrace, type Trace, type TraceTap } from "../trace/trace.js";
+
+export interface LiveTraceOptions {
+  readonly filter: TraceFilter;
+  /** Folder of the recording; undefined saves nothing. */
+  readonly save: string | undefined;
+  /** Bytes kept of each frame. */
+  readonly snapshotLength: number;
+  readonly onEvent: (event: TraceEvent) => void;
+  readonly onProvisional?: (packet: PacketEvent) => void;
+  /** Aborted: the end does not wait for a quiet network. */
+  readonly signal: AbortSignal;
+}
+
+/** Delay of a tap in immediate mode, in nanoseconds: how far the clock of idle taps trails the wall clock. */
+const tapDelay = 50e6;
+const tickInterval = 50;
+/** Milliseconds without a record after which the network counts as quiet, and the most to wait for that. */
+const quiet = 250;
+const patience = 3000;
+/** How often the taps are asked for their drops. */
+const dropInterval = 1000;
+
+/** Taps, conntrack listeners, the clock, the recording and the trace core of one run; owns them all. */
+export class LiveTrace implements Disposable {
+  packets = 0;
+  readonly #trace: Trace;
+  readonly #recording: RecordingWriter | undefined;
+  readonly #taps: Tap[] = [];
+  readonly #followers: Disposable[] = [];
+  readonly #timers: NodeJS.Timeout[] = [];
+  #lastRecord = 0;
+  #onPacket: (() => void) | undefined;
+
+  constructor(
+    private readonly line: InitLine,
+    private readonly snapshot: Snapshot,
+    private readonly hops: readonly Hop[],
+    private readonly epoch: bigint,
+    private readonly options: LiveTraceOptions,
+  ) {
+    const { filter, save } = options;
+    const header = { version: 1, ...labOf(snapshot), epoch: String(epoch), hops, filter } as const;
+    this.#recording = save === undefined ? undefined : new RecordingWriter(save, header, snapshot);
+    this.#trace = createTrace({
+      snapshot,
+      hops,
+      filter,
+      epoch,
+      emit: (event) => this.#emit(event),
+      ...(options.onProvisional === undefined ? {} : { provisional: options.onProvisional }),
+      log: (entry) => this.#recording?.log(entry),
+    });
+  }
+
+  /** Settles when every tap listens. */
+  async start(): Promise<void> {
+    for (const node of this.snapshot.nodes)
+      if (node.nftables.length > 0 || node.conntrack.length > 0)
+        this.#followers.push(followConntrack(this.line, node.name, (event) => this.#trace.conntrack(event)));
+    const feeds = this.hops.map((_, hop) => this.#trace.tap({ hop }));
+    const started = await Promise.allSettled(
+      this.hops.map(async (hop, index) => this.#taps.push(await this.#startTap(hop, index, feeds[index]))),
+    );
+    const failed = started.find((each) => each.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+    this.#every(tickInterval, () => this.#tick());
+    this.#every(dropInterval, () => {
+      for (const tap of this.#taps) tap.askDrops();
+    });
+  }
+
+  /** Settles when so many packets have closed. */
+  reached(count: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onPacket = () => {
+        if (this.packets >= count) resolve();
+      };
+    });
+  }
+
+  /** Waits for the network to be quiet, stops the taps, closes the trace. */
+  async finish(): Promise<void> {
+    const deadline = Date.now() + patience;
+    const began = Date.now();
+    while (!this.options.signal.aborted && Date.now() < deadline) {
+      const idle = Date.now() - Math.max(this.#lastRecord, began);
+      if (idle >= quiet) break;
+      await delay(quiet - idle);
+    }
+    this.#stopClocks();
+    await Promise.all(this.#taps.map((tap) => tap.stop()));
+    this.#trace.end();
+    this.#recording?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopClocks();
+    for (const tap of this.#taps) tap.abandon();
+  }
+
+  async #startTap(hop: Hop, index: number, feed: TraceTap | undefined): Promise<Tap> {
+    if (feed === undefined) throw new RangeError(`no feed for ${hopName(hop)}`);
+    let dropped = 0;
+    const tap = await Tap.start(this.line, {
+      hop,
+      filter: this.options.filter.raw ?? tapFilter(hop, this.options.filter, this.snapshot),
+      snapshotLength: this.options.snapshotLength,
+      onBytes: (bytes) => {
+        this.#lastRecord = Date.now();
+        this.#recording?.bytes(index, bytes);
+        feed.push(bytes);
+      },
+      onDrops: (total) => {
+        feed.lost(total - dropped);
+        dropped = total;
+      },
+    });
+    void tap.ended.then(() => feed.end());
+    return tap;
+  }
+
+  #emit(event: TraceEvent): void {
+    this.options.onEvent(event);
+    if (event.type !== "packet") return;
+    this.packets += 1;
+    this.#onPacket?.();
+  }
+
+  #tick(): void {
+    const time = Number(BigInt(Date.now()) * 1_000_000n - this.epoch) - tapDelay;
+    if (time > 0) this.#trace.tick(time);
+  }
+
+  #every(milliseconds: number, action: () => void): void {
+    this.#timers.push(setInterval(action, milliseconds));
+  }
+
+  #stopClocks(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
+    for (const follower of this.#followers.splice(0)) follower[Symbol.dispose]();
+  }
+}
+
+function labOf(snapshot: Snapshot): { readonly lab?: string } {
+  return snapshot.lab === undefined ? {} : { lab: snapshot.lab };
+}

@@ -1,0 +1,70 @@
+/** A lab is ready when its addresses can be used, its bridge ports forward, and what should listen listens. */
+import { setTimeout as delay } from "node:timers/promises";
+import { Failure } from "../model/failure.js";
+import { parseListeners } from "../observe/listeners.js";
+import { addresses, links } from "../kernel/index.js";
+import type { ResolvedNode, ResolvedTopology } from "../topology/resolved.js";
+import type { OpenLab } from "./open-lab.js";
+
+/** Milliseconds. */
+const patience = 15_000;
+const interval = 10;
+/** BR_STATE_FORWARDING and BR_STATE_DISABLED (linux/if_bridge.h). */
+const forwarding = 3;
+const disabled = 0;
+
+/** @throws Failure that says what is not ready, and what the node's log may tell */
+export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, signal: AbortSignal): Promise<void> {
+  const deadline = Date.now() + patience;
+  let waiting = topology.nodes;
+  for (;;) {
+    const still: { readonly node: ResolvedNode; readonly reason: string }[] = [];
+    for (const node of waiting) {
+      const reason = await unready(lab, node, topology);
+      if (reason !== undefined) still.push({ node, reason });
+    }
+    const [first] = still;
+    if (first === undefined) return;
+    if (signal.aborted) throw new Failure("interrupted", "interrupted");
+    if (Date.now() > deadline)
+      throw new Failure("kernel", `lab '${topology.name}' is not ready after ${patience / 1000} s: ${first.reason}`, {
+        code: "NOT_READY",
+        ...(first.node.container === undefined
+          ? {}
+          : { hint: `what its container wrote: yapc-net logs ${first.node.name}` }),
+      });
+    waiting = still.map(({ node }) => node);
+    await delay(interval);
+  }
+}
+
+/** What is missing in a node, or undefined. */
+async function unready(lab: OpenLab, node: ResolvedNode, topology: ResolvedTopology): Promise<string | undefined> {
+  const route = lab.sockets.route(node.name);
+  // On the machine itself there are others, which are waited for by nobody.
+  const ends = topology.links.flatMap((link) => link.ends).filter((end) => end.node === node.name);
+  const own = new Set([...node.interfaces.map(({ name }) => name), ...ends.map((end) => end.interface)]);
+  const list = route.execute(links.list({ statistics: false })).filter(({ name }) => own.has(name));
+  const indexes = new Set(list.map(({ index }) => index));
+  if (node.interfaces.some((each) => each.addresses.some((address) => address.family === 6))) {
+    const tentative = route
+      .execute(addresses.list({ family: 6 }))
+      .find((address) => address.tentative && indexes.has(address.index));
+    if (tentative !== undefined) return `address ${tentative.address} of ${node.name} is still tentative`;
+  }
+  if (node.bridges.length > 0)
+    for (const link of list) {
+      const state = link.port?.state;
+      if (link.up && state !== undefined && state !== forwarding && state !== disabled)
+        return `port ${link.name} of ${node.name} does not forward yet`;
+    }
+  for (const { protocol, port } of node.ready) {
+    const [four, six] = await Promise.all([
+      lab.line.readProcNet(node.name, protocol),
+      lab.line.readProcNet(node.name, `${protocol}6`),
+    ]);
+    const listeners = [...parseListeners(four, protocol, 4), ...parseListeners(six, protocol, 6)];
+    if (!listeners.some((each) => each.port === port)) return `nothing listens on ${protocol}/${port} in ${node.name}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,86 @@
+/**
+ * Runs a process of a lab on the caller's terminal: through a pty of its own when there is a terminal (a session, job
+ * control and line editing as at a login), else on the caller's own descriptors, so that pipes stay pipes.
+ */
+import { constants as os } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
+import tty from "node:tty";
+import type { ExitStatus, InitLine, InitProcess, SpawnRequest } from "../init/api.js";
+import { write } from "../kernel/syscalls.js";
+
+const forwarded: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
+
+/** Starts the process, joins it to this program's standard streams and settles with its status. */
+export async function runOnTerminal(
+  line: InitLine,
+  request: Omit<SpawnRequest, "stdio" | "tied">,
+): Promise<ExitStatus> {
+  const interactive = process.stdin.isTTY && process.stdout.isTTY;
+  const child = await line.spawn({ ...request, stdio: interactive ? "pty" : [0, 1, 2], tied: true });
+  const stopForwarding = forwardSignals(child);
+  try {
+    if (child.pty === undefined) return await child.exit;
+    return await relay(child, child.pty);
+  } finally {
+    stopForwarding();
+  }
+}
+
+/** Shell convention: 128 + signal number for a process that a signal ended. */
+export function shellStatus(status: ExitStatus): number {
+  if (status.code !== undefined) return status.code;
+  const number = Object.entries(os.signals).find(([name]) => name === status.signal)?.[1];
+  return 128 + (number ?? 0);
+}
+
+function forwardSignals(child: InitProcess): () => void {
+  const handlers = forwarded.map((name) => {
+    const handler = (): void => child.signal(name);
+    process.on(name, handler);
+    return { name, handler };
+  });
+  return () => {
+    for (const { name, handler } of handlers) process.off(name, handler);
+  };
+}
+
+/** Copies between the terminal in raw mode and the pty until the process has ended and its output is read. */
+async function relay(child: InitProcess, master: number): Promise<ExitStatus> {
+  const { stdin, stdout } = process;
+  const output = new tty.ReadStream(master);
+  const drained = new Promise<void>((resolve) => {
+    output.once("close", () => resolve());
+    // The master reads EIO once the last slave end is closed: that is its end of file (pty(7)).
+    output.on("error", () => output.destroy());
+  });
+  const resize = (): void => child.resize(stdout.columns, stdout.rows);
+  const type = (chunk: Buffer): void => writeAll(master, chunk);
+  output.pipe(stdout, { end: false });
+  stdin.setRawMode(true);
+  stdin.on("data", type);
+  stdin.resume();
+  stdout.on("resize", resize);
+  resize();
+  try {
+    const status = await child.exit;
+    // A process that it left in the background may hold the pty open: its later output is nobody's.
+    await Promise.race([drained, delay(200, undefined, { ref: false })]);
+    output.destroy();
+    return status;
+  } finally {
+    stdin.off("data", type);
+    stdout.off("resize", resize);
+    stdin.setRawMode(false);
+    stdin.pause();
+  }
+}
+
+/** What a person types is short; a full pty buffer means that the program does not read, and typing ahead is lost. */
+function writeAll(descriptor: number, bytes: Uint8Array): void {
+  let rest = bytes;
+  while (rest.length > 0) {
+    const taken = write(descriptor, rest);
+    if (taken === undefined) return;
+    rest = rest.subarray(taken);
+  }
+}

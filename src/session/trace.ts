@@ -1,0 +1,74 @@
+/** `trace`: taps on every hop, a command perhaps, and packets joined while they come. */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Hop } from "../model/hop.js";
+import type { PacketEvent, TraceEvent } from "../model/trace.js";
+import { type CommandOutput, startCommand } from "./command.js";
+import { LiveTrace } from "./live-trace.js";
+import { shellStatus } from "./terminal.js";
+import { type NetworkOptions, openTracedNetwork } from "./traced-network.js";
+
+export interface TraceOptions extends NetworkOptions {
+  /** Ends the trace when it has ended; empty: the trace goes on until the signal. */
+  readonly argv: readonly string[];
+  /** Folder of the recording; undefined saves nothing. */
+  readonly save: string | undefined;
+  /** Bytes kept of each frame. */
+  readonly snapshotLength: number;
+  /** Ends the trace after so many closed packets. */
+  readonly count: number | undefined;
+  /** Ends the trace after so many milliseconds. */
+  readonly duration: number | undefined;
+  /** Where the command's output goes. */
+  readonly output: CommandOutput;
+  readonly onEvent: (event: TraceEvent) => void;
+  readonly onProvisional?: (packet: PacketEvent) => void;
+  /** Every tap listens. */
+  readonly onReady?: (hops: readonly Hop[]) => void;
+  /** Ends the trace and keeps what was captured. */
+  readonly signal: AbortSignal;
+}
+
+export interface TraceResult {
+  /** Status of the command, as a shell gives it. */
+  readonly status?: number;
+  readonly interrupted: boolean;
+  readonly packets: number;
+  /** Where it was saved. */
+  readonly saved?: string;
+}
+
+export async function trace(options: TraceOptions): Promise<TraceResult> {
+  await using network = await openTracedNetwork(options);
+  const { line, snapshot, hops, place } = network;
+  const epoch = BigInt(Date.now()) * 1_000_000n;
+  using live = new LiveTrace(line, snapshot, hops, epoch, options);
+  await live.start();
+  options.onReady?.(hops);
+
+  const ends: Promise<unknown>[] = [aborted(options.signal), line.gone];
+  let status: number | undefined;
+  if (options.argv.length > 0) {
+    const command = await startCommand(line, place, options.argv, options.output);
+    options.signal.addEventListener("abort", () => command.signal("SIGINT"), { once: true });
+    ends.push(command.exit.then((exit) => (status = shellStatus(exit))));
+  }
+  const stop = new AbortController();
+  if (options.duration !== undefined)
+    ends.push(delay(options.duration, undefined, { signal: stop.signal }).catch(() => undefined));
+  if (options.count !== undefined) ends.push(live.reached(options.count));
+  await Promise.race(ends);
+  stop.abort();
+
+  await live.finish();
+  return {
+    ...(status === undefined ? {} : { status }),
+    interrupted: options.signal.aborted,
+    packets: live.packets,
+    ...(options.save === undefined ? {} : { saved: options.save }),
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}

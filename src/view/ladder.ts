@@ -1,0 +1,197 @@
+/**
+ * The ladder: a column for each hop, a row for each packet, arrows with the time between hops. Its rows are made one by
+ * one, so that text output can stream them and the TUI can draw those in sight.
+ */
+import type { HopEvent, PacketEvent } from "../model/trace.js";
+import { closingLines, DeathCount, hopLines } from "./closing.js";
+import { inkFor, type Ink, type Tone } from "./ink.js";
+import { hopName, type Hop } from "../model/hop.js";
+import { gapLabel, pathOf, type Station, titleOf } from "./path.js";
+import type { PrinterOptions, TracePrinter } from "./printer.js";
+import { milliseconds } from "./quantity.js";
+import { doubt, endMark, verdictTone } from "./verdict.js";
+import { centre, cut, displayWidth, padEnd, padStart, visibleDeep } from "./width.js";
+
+export interface LadderLayout {
+  readonly hops: readonly string[];
+  /** Cells from one lifeline to the next. */
+  readonly pitch: number;
+  /** Cell of the first lifeline. */
+  readonly margin: number;
+}
+
+/** `+1234.5 DNAT` has to fit between two lifelines. */
+const narrowestPitch = 13;
+
+export function ladderLayout(hops: readonly string[]): LadderLayout {
+  const widest = Math.max(0, ...hops.flatMap((hop) => hop.split(":").map(displayWidth)));
+  const pitch = Math.max(narrowestPitch, widest + 2);
+  return { hops, pitch, margin: pitch >> 1 };
+}
+
+export function ladderWidth({ hops, pitch }: LadderLayout): number {
+  return hops.length * pitch;
+}
+
+/** Two lines: nodes, and their interfaces below. */
+export function ladderHead({ hops, pitch }: LadderLayout): [string, string] {
+  const name = (part: (hop: string) => string): string =>
+    hops.map((hop) => centre(cut(part(hop), pitch - 1), pitch)).join("");
+  return [name((hop) => hop.slice(0, hop.lastIndexOf(":"))), name((hop) => hop.slice(hop.lastIndexOf(":") + 1))];
+}
+
+/** Lines of one packet: one, or more where its way doubles back. Each is `ladderWidth` cells wide. */
+export function ladderRow(packet: PacketEvent, layout: LadderLayout, ink: Ink): string[] {
+  const canvas = new LadderCanvas(layout);
+  const path = pathOf(packet);
+  const tone = packet.provisional === true ? "dim" : verdictTone[packet.verdict.kind];
+  let last: Station | undefined;
+  for (const station of path.stations) {
+    if (last !== undefined) canvas.arrow(last.hop, station.hop, station.gap === undefined ? "" : gapLabel(station.gap));
+    canvas.station(station.hop, station.sighting === undefined ? "○" : "●", tone);
+    last = station;
+  }
+  const { kind } = packet.verdict;
+  if (last !== undefined && kind !== "delivered" && packet.provisional !== true) {
+    canvas.end(last.hop, path.missing, packet.direction === "request" ? 1 : -1, endMark[kind], tone);
+  }
+  return canvas.lines(ink);
+}
+
+interface Cell {
+  readonly character: string;
+  readonly tone: Tone;
+}
+
+/** Draws on lifelines; begins a new line when a stretch is already taken. */
+class LadderCanvas {
+  readonly #layout: LadderLayout;
+  readonly #lines: Cell[][] = [];
+  #taken: [from: number, to: number] = [Infinity, -Infinity];
+
+  constructor(layout: LadderLayout) {
+    this.#layout = layout;
+    this.#newLine();
+  }
+
+  station(hop: string, character: string, tone: Tone): void {
+    this.#put(this.#cell(hop), character, tone);
+  }
+
+  arrow(from: string, to: string, label: string): void {
+    const start = this.#cell(from);
+    const end = this.#cell(to);
+    const low = Math.min(start, end);
+    const high = Math.max(start, end);
+    if (high - low < 2) return;
+    if (low < this.#taken[1] && high > this.#taken[0]) {
+      this.#newLine();
+      this.#put(start, "●", "plain");
+    }
+    this.#taken = [Math.min(low, this.#taken[0]), Math.max(high, this.#taken[1])];
+    const room = high - low - 2;
+    const text = cut(label, room);
+    const line = "─".repeat((room - displayWidth(text)) >> 1);
+    const body = line + text + "─".repeat(room - displayWidth(text) - line.length);
+    const drawn = end > start ? `${body}▶` : `◀${body}`;
+    // One code unit is one cell: labels are ASCII, the strokes lie in the basic plane.
+    for (let index = 0; index < drawn.length; index += 1) {
+      const character = drawn.charAt(index);
+      this.#put(low + 1 + index, character, /[─▶◀]/.test(character) ? "dim" : "plain");
+    }
+  }
+
+  /** The mark where the packet ended: half way to the hop that missed it, else beside the last one. */
+  end(hop: string, missing: string | undefined, direction: 1 | -1, mark: string, tone: Tone): void {
+    const start = this.#cell(hop);
+    const target = missing === undefined ? undefined : this.#cell(missing);
+    const way = target === undefined || target === start ? direction : Math.sign(target - start);
+    const steps = missing === undefined ? 2 : this.#layout.pitch >> 1;
+    for (let step = 1; step < steps; step += 1) this.#put(start + way * step, "─", "dim");
+    this.#put(start + way * steps, mark, tone);
+  }
+
+  lines(ink: Ink): string[] {
+    return this.#lines.map((cells) => {
+      let text = "";
+      for (let index = 0; index < cells.length;) {
+        const tone = cells[index]?.tone ?? "plain";
+        let run = "";
+        while (index < cells.length && cells[index]?.tone === tone) {
+          run += cells[index]?.character ?? " ";
+          index += 1;
+        }
+        text += ink(tone, run);
+      }
+      return text;
+    });
+  }
+
+  #cell(hop: string): number {
+    const { hops, pitch, margin } = this.#layout;
+    const column = hops.indexOf(hop);
+    return (column < 0 ? hops.length - 1 : column) * pitch + margin;
+  }
+
+  #put(cell: number, character: string, tone: Tone): void {
+    const line = this.#lines.at(-1);
+    if (line !== undefined && cell >= 0 && cell < line.length) line[cell] = { character, tone };
+  }
+
+  #newLine(): void {
+    const { hops, pitch, margin } = this.#layout;
+    const line = Array.from({ length: hops.length * pitch }, (): Cell => ({ character: " ", tone: "plain" }));
+    hops.forEach((_hop, column) => (line[column * pitch + margin] = { character: "│", tone: "dim" }));
+    this.#lines.push(line);
+    this.#taken = [Infinity, -Infinity];
+  }
+}
+
+/** Rows between two heads, so that the names of the columns stay in sight. */
+const rowsPerHead = 50;
+
+export function ladderPrinter(options: Pick<PrinterOptions, "colours" | "columns">): TracePrinter {
+  const ink = inkFor(options.colours);
+  const deaths = new DeathCount();
+  const hops: HopEvent[] = [];
+  let layout = ladderLayout([]);
+  let rows = 0;
+  const left = (id: string, time: string, title: string): string =>
+    `${padStart(id, 4)}  ${padStart(time, 9)}  ${padEnd(title, 20)} `;
+  const head = (known: readonly Hop[]): string => {
+    layout = ladderLayout(known.map(hopName));
+    const [nodes, interfaces] = ladderHead(layout);
+    return `${ink("strong", `${left("", "", "")}${nodes}`.trimEnd())}\n${ink("dim", left("#", "time ms", "packet"))}${ink("strong", interfaces.trimEnd())}\n`;
+  };
+  let known: readonly Hop[] = [];
+  return (raw) => {
+    const event = visibleDeep(raw);
+    switch (event.type) {
+      case "trace":
+        known = event.hops;
+        return head(known);
+      case "packet": {
+        if (event.provisional === true) return "";
+        deaths.push(event);
+        rows += 1;
+        const again = rows > 1 && rows % rowsPerHead === 1 ? `\n${head(known)}` : "";
+        const title = cut(titleOf(event), 20);
+        const { kind } = event.verdict;
+        const note = [kind === "delivered" ? "" : ink(verdictTone[kind], kind), doubt(event.match)].join(" ");
+        const lines = ladderRow(event, layout, ink).map((line, index) =>
+          index === 0
+            ? `${left(String(event.id), milliseconds(event.time), title)}${line} ${note}`.trimEnd()
+            : `${left("", "", "")}${line}`.trimEnd(),
+        );
+        return `${again}${lines.join("\n")}\n`;
+      }
+      case "exchange":
+        return "";
+      case "hop":
+        hops.push(event);
+        return "";
+      case "end":
+        return `${["", ...hopLines(hops, ink), "", ...closingLines(event, hops, deaths.list(), ink, options.columns)].join("\n")}\n`;
+    }
+  };
+}

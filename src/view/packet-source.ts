@@ -1,0 +1,47 @@
+/** Where a view finds the bytes of a sighting again, and what they mean. */
+
+export interface PacketSource {
+  /** The captured bytes, link layer first; undefined where they are not (or no longer) at hand. */
+  bytes(hop: string, record: number): Uint8Array | undefined;
+  describe(hop: string, record: number): FieldTree;
+}
+
+/** Decoded fields, outermost layer first. */
+export type FieldTree = readonly Field[];
+
+export interface Field {
+  /** `Internet Protocol`, `ttl`. */
+  readonly label: string;
+  /** `63`; absent on a layer's own line. */
+  readonly value?: string;
+  /** Bytes it was read from: first offset, and the one after the last. */
+  readonly range?: readonly [start: number, end: number];
+  readonly fields?: FieldTree;
+}
+
+/** For traces whose bytes are not at hand. */
+export const noPackets: PacketSource = { bytes: () => undefined, describe: () => [] };
+
+/**
+ * Asks the source once for each sighting that is looked at, however often it is drawn. What the source throws (a
+ * capture that is cut off, a recording not begun) becomes a field to be read: a view goes on without the bytes.
+ */
+export function askedOnce(source: PacketSource): PacketSource {
+  let last: { readonly key: string; readonly bytes: Uint8Array | undefined; readonly fields: FieldTree } | undefined;
+  const ask = (hop: string, record: number): NonNullable<typeof last> => {
+    const key = `${hop} ${record}`;
+    // Live, bytes may come to hand later: only found ones are kept.
+    if (last?.key === key && last.bytes !== undefined) return last;
+    try {
+      last = { key, bytes: source.bytes(hop, record), fields: source.describe(hop, record) };
+    } catch (error) {
+      const value = error instanceof Error ? error.message : String(error);
+      last = { key, bytes: undefined, fields: [{ label: "bytes not at hand", value }] };
+    }
+    return last;
+  };
+  return {
+    bytes: (hop, record) => ask(hop, record).bytes,
+    describe: (hop, record) => ask(hop, record).fields,
+  };
+}

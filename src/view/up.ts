@@ -1,0 +1,36 @@
+/** What `up` says when it is done, and while it works. */
+import type { Snapshot } from "../model/snapshot.js";
+import { noInk, type Ink } from "./ink.js";
+import { count } from "./quantity.js";
+
+export interface UpSummary {
+  readonly lab: string;
+  readonly created: boolean;
+  readonly operations: readonly unknown[];
+  readonly snapshot?: Snapshot;
+}
+
+/** A sentence, and what to type next. */
+export function upLines({ lab, created, operations, snapshot }: UpSummary, ink: Ink = noInk): string[] {
+  if (!created && operations.length === 0) return [`lab '${lab}' is as its topology says; nothing was changed`];
+  const nodes = snapshot?.nodes ?? [];
+  const done = created ? "is up" : "is changed";
+  const first = `lab '${lab}' ${done}: ${count(nodes.length, "node")}, ${count(operations.length, "operation")}`;
+  const [from] = nodes;
+  return [
+    first,
+    ...(from === undefined || !created
+      ? []
+      : [
+          ink(
+            "dim",
+            `next: yapc-net inspect ${lab} · yapc-net trace --from ${from.name} -- COMMAND · yapc-net down ${lab}`,
+          ),
+        ]),
+  ];
+}
+
+/** One line that is written over itself; empty once all is done. */
+export function progressLine(done: number, total: number): string {
+  return done >= total ? "\r\x1b[K" : `\r\x1b[K${done} of ${total} operations`;
+}

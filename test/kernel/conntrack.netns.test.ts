@@ -1,0 +1,111 @@
+/** Connection tracking, listed and listened to, beside conntrack(8). */
+import test from "ava";
+import { NETLINK_NETFILTER, conntrack, links, nftables } from "../../src/kernel/index.js";
+import { NamespaceHost, type TestNamespace, disposeAfter, until } from "./namespaces.js";
+
+const host = new NamespaceHost();
+test.after.always(() => host[Symbol.dispose]());
+
+/** A web server on port 8080 of 127.0.0.1, reached by DNAT from 127.0.0.1:80; then one request. */
+const oneRequest = `
+import socket, threading
+server = socket.create_server(("127.0.0.1", 8080))
+def serve():
+    connection, _ = server.accept()
+    connection.recv(100)
+    connection.close()
+threading.Thread(target=serve).start()
+client = socket.create_connection(("127.0.0.1", 80))
+client.send(b"hello")
+client.recv(100)
+client.close()
+`;
+
+function tracked(): TestNamespace {
+  const ns = host.create();
+  using route = ns.route();
+  route.execute(links.set("lo", { up: true }));
+  using client = ns.netfilter();
+  nftables.replaceTables(client, [
+    {
+      family: "ip",
+      name: "nat",
+      chains: [
+        {
+          name: "out",
+          hook: { type: "nat", hook: "output", priority: -100, policy: "accept" },
+          rules: [
+            {
+              statements: [
+                { kind: "match", field: "l4proto", op: "==", value: 6 },
+                { kind: "match", field: "th dport", op: "==", value: 80 },
+                { kind: "dnat", family: 4, address: "127.0.0.1", port: 8080 },
+              ],
+            },
+          ],
+        },
+      ],
+    },
+  ]);
+  ns.run("sysctl -q -w net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1");
+  return ns;
+}
+
+test("a connection through DNAT: its events, its list entry, its end", async (t) => {
+  const ns = tracked();
+  const events: conntrack.FlowEvent[] = [];
+  disposeAfter(
+    t,
+    conntrack.listenFlows(ns.events(NETLINK_NETFILTER, 1 << 20), {
+      onEvent: (event) => events.push(event),
+      onResync: () => t.fail("nothing should be lost"),
+    }),
+  );
+  ns.execute(["python3", "-"], oneRequest);
+  await until(
+    () => events.find(({ flow }) => flow.tcpState === "time_wait" || flow.tcpState === "last_ack"),
+    "the close",
+  );
+  using client = ns.netfilter();
+  const [flow] = client.execute(conntrack.flows.list({ status: conntrack.statusBits.destinationNat }));
+  t.like(flow, {
+    family: 4,
+    original: { source: "127.0.0.1", destination: "127.0.0.1", protocol: 6, destinationPort: 80 },
+    reply: { protocol: 6, sourcePort: 8080 },
+    tcpState: "time_wait",
+  });
+  t.is(flow!.reply.destinationPort, flow!.original.sourcePort);
+  t.true(flow!.counters!.original.packets >= 4);
+  t.true(flow!.start! > 1_500_000_000_000_000_000n);
+  t.deepEqual(events[0]!.kind, "new");
+  t.true(events.every((event) => event.flow.id === flow!.id));
+  t.deepEqual([...new Set(events.map((event) => event.flow.tcpState))].slice(0, 3), [
+    "syn_sent",
+    "syn_recv",
+    "established",
+  ]);
+  t.regex(ns.run("conntrack -L 2>/dev/null"), /tcp .* TIME_WAIT src=127.0.0.1 dst=127.0.0.1 .*dport=80 .*sport=8080/);
+
+  client.execute(conntrack.flows.remove(flow!.original, { id: flow!.id }));
+  const end = await until(() => events.find(({ kind }) => kind === "destroy"), "the end");
+  t.is(end.flow.id, flow!.id);
+  t.throws(() => client.execute(conntrack.flows.remove(flow!.original)), { code: "ENOENT" });
+  t.deepEqual(client.execute(conntrack.flows.list()), []);
+});
+
+test("an entry that conntrack(8) made is read, filtered by mark and family, and removed", (t) => {
+  const ns = tracked();
+  using client = ns.netfilter();
+  ns.run("conntrack -I -s 192.0.2.1 -d 192.0.2.2 -p udp --sport 1 --dport 53 --timeout 60 --mark 5");
+  ns.run("conntrack -I -s 2001:db8::1 -d 2001:db8::2 -p udp --sport 1 --dport 53 --timeout 60");
+  const marked = client.execute(conntrack.flows.list({ mark: 5 }));
+  t.is(marked.length, 1);
+  t.like(marked[0], { original: { source: "192.0.2.1", sourcePort: 1, destinationPort: 53 }, mark: 5 });
+  const six = client.execute(conntrack.flows.list({ family: 6 }));
+  t.deepEqual(
+    six.map(({ original }) => original.source),
+    ["2001:db8::1"],
+  );
+  for (const { original } of [...marked, ...six]) client.execute(conntrack.flows.remove(original));
+  t.is(ns.run("conntrack -L 2>/dev/null"), "");
+});

@@ -1,0 +1,151 @@
+// The test command: lint, format, then the three belts of docs/testing.md, each step named, one closing line.
+//   npm test                everything
+//   npm test -- netns       only the steps whose name contains the word
+import { spawn } from "node:child_process";
+import { accessSync, constants, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { createInterface } from "node:readline";
+import os from "node:os";
+import path from "node:path";
+
+const root = path.resolve(import.meta.dirname, "..");
+const isRoot = process.getuid() === 0;
+/** The ordinary user of the tests when root runs them: an id that no machine gives to a person. */
+const ordinary = { uid: 61234, gid: 61234 };
+const totals = { passed: 0, failed: 0, skipped: 0 };
+const skippedTests = [];
+const failedTests = [];
+
+// NODE_EXTRA_CA_CERTS costs 50 ms at every start of node, and nothing here speaks TLS.
+const environment = { ...process.env };
+delete environment.NODE_EXTRA_CA_CERTS;
+environment.PATH = `${environment.PATH}:/usr/sbin:/sbin`;
+
+const belts = {
+  pure: ["dist/test/**/*.test.js", "!dist/test/**/*.netns.test.js", "!dist/test/**/*.e2e.test.js"],
+  netns: ["dist/test/**/*.netns.test.js"],
+  e2e: ["dist/test/**/*.e2e.test.js"],
+};
+
+const steps = [
+  { name: "lint", run: () => check("node_modules/.bin/eslint", "--max-warnings=0", ".") },
+  { name: "format", run: () => check("node_modules/.bin/prettier", "--check", "--log-level=warn", ".") },
+  { name: "pure", run: () => belt("pure") },
+  { name: "netns (ordinary user)", run: () => belt("netns", "ordinary") },
+  { name: "netns (root)", run: () => belt("netns", "root") },
+  { name: "e2e (ordinary user)", run: () => belt("e2e", "ordinary") },
+  { name: "e2e (root)", run: () => belt("e2e", "root") },
+];
+
+function skipStep(name, reason) {
+  totals.skipped += 1;
+  skippedTests.push(`${name}: ${reason}`);
+  console.log(`   skipped: ${reason}`);
+}
+
+function start(command, args, options = {}) {
+  return spawn(command, args, { cwd: root, env: environment, stdio: ["ignore", "pipe", "pipe"], ...options });
+}
+
+/** A step that is one test: it passes when the program exits with 0. */
+async function check(command, ...args) {
+  const child = start(command, args, { stdio: ["ignore", "inherit", "inherit"] });
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  if (code === 0) totals.passed += 1;
+  else {
+    totals.failed += 1;
+    failedTests.push(`${path.basename(command)} (exit ${code})`);
+  }
+}
+
+/** Runs the AVA files of a belt and counts what they say (TAP). */
+async function belt(name, user) {
+  const options = {};
+  let home;
+  let cwd = root;
+  if (user === "root" && !isRoot) return skipStep(name, "needs root");
+  if (user === "ordinary" && isRoot) {
+    Object.assign(options, ordinary);
+    home = mkdtempSync(path.join(os.tmpdir(), "yapc-net-test-"));
+    await new Promise((resolve) => start("chown", [`${ordinary.uid}:${ordinary.gid}`, home]).on("close", resolve));
+    options.env = { ...environment, HOME: home, TMPDIR: home, XDG_RUNTIME_DIR: home, USER: "nobody-in-particular" };
+    // A clone below a folder that only root may enter is invisible to the ordinary user: test a copy.
+    if (!readableByOthers(root)) {
+      cwd = path.join(home, "checkout");
+      for (const part of [
+        "bin",
+        "dist",
+        "helper",
+        "topologies",
+        "captures",
+        "test",
+        "docs",
+        "node_modules",
+        "package.json",
+        "oclif.manifest.json",
+      ])
+        cpSync(path.join(root, part), path.join(cwd, part), { recursive: true, verbatimSymlinks: true });
+    }
+  }
+  const files = name === "pure" ? [] : ["--serial"];
+  const child = start("node_modules/.bin/ava", ["--tap", ...files, ...belts[name]], { ...options, cwd });
+  child.stderr.pipe(process.stderr);
+  let current;
+  for await (const line of createInterface(child.stdout)) {
+    const result = /^(not )?ok \d+ - (.*?)( # (SKIP|TODO)\b.*)?$/.exec(line);
+    if (result) {
+      current = result[2];
+      if (result[3]) {
+        totals.skipped += 1;
+        skippedTests.push(`[${name}${user ? ` ${user}` : ""}] ${current}`);
+      } else if (result[1]) {
+        totals.failed += 1;
+        failedTests.push(`[${name}${user ? ` ${user}` : ""}] ${current}`);
+        console.log(`   FAILED ${current}`);
+      } else totals.passed += 1;
+    } else if (/^\s*#? ?SKIP /.test(line.trim())) {
+      // A test that found out while running that the kernel lacks a feature: it said so by `t.log("SKIP …")`.
+      totals.passed -= 1;
+      totals.skipped += 1;
+      skippedTests.push(`[${name}${user ? ` ${user}` : ""}] ${current}: ${line.trim().replace(/^#? ?SKIP /, "")}`);
+    } else if (line.trim() !== "" && !/^(TAP version|1\.\.|# (tests|pass|fail|skip) |---|\.\.\.)/.test(line.trim()))
+      console.log(`   ${line}`);
+  }
+  const code = await new Promise((resolve) =>
+    child.exitCode === null ? child.on("close", resolve) : resolve(child.exitCode),
+  );
+  if (code !== 0 && failedTests.length === 0) {
+    totals.failed += 1;
+    failedTests.push(`[${name}] ava ended with ${code}`);
+  }
+  if (home) rmSync(home, { recursive: true, force: true });
+}
+
+function readableByOthers(folder) {
+  for (let at = folder; at !== "/"; at = path.dirname(at)) {
+    try {
+      accessSync(at, constants.R_OK);
+    } catch {
+      return false;
+    }
+    if (!(statMode(at) & 0o001)) return false;
+  }
+  return true;
+}
+
+import { statSync } from "node:fs";
+function statMode(file) {
+  return statSync(file).mode;
+}
+
+const wanted = process.argv.slice(2);
+for (const step of steps) {
+  if (wanted.length > 0 && !wanted.some((word) => step.name.includes(word))) continue;
+  const began = process.hrtime.bigint();
+  console.log(`== ${step.name}`);
+  await step.run();
+  console.log(`   ${(Number(process.hrtime.bigint() - began) / 1e9).toFixed(1)} s`);
+}
+if (skippedTests.length > 0) console.log(`\nskipped:\n${skippedTests.map((s) => `  ${s}`).join("\n")}`);
+if (failedTests.length > 0) console.log(`\nfailed:\n${failedTests.map((s) => `  ${s}`).join("\n")}`);
+console.log(`\n${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`);
+process.exitCode = totals.failed > 0 || totals.passed === 0 ? 1 : 0;

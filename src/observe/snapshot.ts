@@ -27,6 +27,8 @@ export interface ObserveOptions {
   readonly machine?: string;
   /** Order of the nodes in the snapshot; those that it does not name come last. */
   readonly order?: readonly string[];
+  /** Nodes that run a container of somebody else's. */
+  readonly containers?: ReadonlySet<string>;
   /** Wall clock, milliseconds since 1970. */
   readonly now: number;
 }
@@ -38,7 +40,7 @@ export async function observe(line: InitLine, sockets: NodeSockets, options: Obs
   const peers = findPeers(read.map(({ status, links: list }) => nodeLinks(status.name, list, sockets)));
   const nodes: NodeSnapshot[] = [];
   for (const { status, links: list } of read)
-    nodes.push(await observeNode(line, sockets, status, list, peers, options.machine));
+    nodes.push(await observeNode(line, sockets, status, list, peers, roleOf(status, options)));
   return {
     version: 1,
     takenAt: new Date(options.now).toISOString(),
@@ -52,7 +54,12 @@ function inOrder(statuses: readonly NodeStatus[], order: readonly string[]): Nod
   return statuses.toSorted((a, b) => (rank.get(a.name) ?? order.length) - (rank.get(b.name) ?? order.length));
 }
 
-function nodeLinks(node: string, list: readonly Link[], sockets: NodeSockets): NodeLinks {
+function roleOf({ name, container }: NodeStatus, { machine, containers }: ObserveOptions): NodeSnapshot["role"] {
+  if (name === machine) return "machine";
+  return container || containers?.has(name) === true ? "container" : "namespace";
+}
+
+export function nodeLinks(node: string, list: readonly Link[], sockets: NodeSockets): NodeLinks {
   const ids = new Map<string, number | undefined>();
   return {
     node,
@@ -70,7 +77,7 @@ async function observeNode(
   status: NodeStatus,
   list: readonly Link[],
   peers: ReadonlyMap<string, InterfaceRef>,
-  machine: string | undefined,
+  role: NodeSnapshot["role"],
 ): Promise<NodeSnapshot> {
   const { name } = status;
   const route = sockets.route(name);
@@ -79,7 +86,7 @@ async function observeNode(
   const linkName: LinkName = (index) => (index === undefined ? undefined : nameOf.get(index));
   return {
     name,
-    role: name === machine ? "machine" : status.container ? "container" : "namespace",
+    role,
     netns: status.netns,
     interfaces: toInterfaces(list, route.execute(addresses.list()), qdiscsByLink(route.execute(qdiscs.list()))).map(
       (each) => {

@@ -78,6 +78,16 @@ export function sameService(ports: readonly number[], snapshot: Snapshot): numbe
   return closure(ports, pairs).sort((a, b) => a - b);
 }
 
+/** Addresses that a DNAT sends one of `ports` to, whether or not anybody listens there. */
+export function serviceAddresses(ports: readonly number[], snapshot: Snapshot): string[] {
+  return snapshot.nodes.flatMap(rulesOf).flatMap((rule) => {
+    const to = translationOf(rule);
+    if (to?.kind !== "destination" || to.address === undefined) return [];
+    const wanted = ports.some((port) => port === to.port || portsMatched(rule).includes(port));
+    return wanted ? [to.address] : [];
+  });
+}
+
 /** `host …` and `net …` of everything that NAT makes of `hosts`; empty where that may be any address. */
 function sameHosts(hosts: readonly string[], snapshot: Snapshot): string[] {
   const pairs: (readonly [string, string])[] = [];

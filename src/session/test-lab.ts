@@ -125,7 +125,7 @@ async function round(
   const exchanges: ExchangeEvent[] = [];
   const epoch = BigInt(Date.now()) * 1_000_000n;
   const now = () => Number(BigInt(Date.now()) * 1_000_000n - epoch);
-  using live = new LiveTrace(lab, snapshot, hops, epoch, {
+  using live = new LiveTrace(lab.line, snapshot, hops, epoch, {
     filter: { ports: [], hosts: [], protocols: [] },
     save: recording,
     snapshotLength: 262,

@@ -324,6 +324,7 @@ export class TraceCore {
     this.#exchanges.began(flow, row, direction);
     if (this.#matches(row)) this.#show(packet);
     if (isRefusal(this.columns, row)) this.#refuse(packet, flow, direction, row);
+    else this.#accept(flow, direction);
     const cluster = this.#rivals(packet, row, flow);
     this.#settle(packet, row);
     this.#report(packet);
@@ -382,6 +383,19 @@ export class TraceCore {
       if (!refuses(this.columns, row, packets.head[p] ?? 0)) continue;
       const by = this.#endings.refuse(p, row);
       if (!reply) this.#exchanges.refused(flow, by);
+    }
+  }
+
+  /** An answer that refuses nothing: what came the other way before it will not be refused any more. */
+  #accept(flow: Flow, direction: Direction): void {
+    const packets = this.#packets;
+    for (let p = flow.open; p !== NONE; p = packets.flowNext[p] ?? NONE) {
+      const state = packets.state[p] ?? 0;
+      const reply = (state & State.reply) !== 0;
+      if ((state & State.refusable) === 0 || reply === (direction === Direction.reply)) continue;
+      packets.state[p] = state & ~State.refusable;
+      this.#held.remove(p);
+      this.#arrivals.append(p);
     }
   }
 

@@ -21,6 +21,10 @@ done
 in_client() { nsenter --target "$client" --net "$@"; }
 in_web() { nsenter --target "$web" --net "$@"; }
 
+# Without duplicate address detection, which would hold IPv6 back for a second or two.
+for conf in all default; do
+  for node in env in_client in_web; do $node sh -c "echo 0 > /proc/sys/net/ipv6/conf/$conf/accept_dad"; done
+done
 ip link set lo up; in_client ip link set lo up; in_web ip link set lo up
 ip link add eth0 address 02:00:00:00:01:02 type veth peer name eth0 address 02:00:00:00:01:01 netns "$client"
 ip link add vethweb address 02:00:00:00:02:02 type veth peer name eth0 address 02:00:00:00:02:03 netns "$web"

@@ -93,7 +93,7 @@ async function read(lab: OpenLab, isWanted: (node: string) => boolean): Promise<
   const containers = new Map<string, Usage>();
   const interfaces = new Map<string, { node: string; interface: string } & Counters>();
   for (const { name, pid } of nodes) {
-    if (pid !== undefined) containers.set(name, usageOf(pid, processes));
+    if (pid !== undefined) containers.set(name, usageOf(pid, processes, inCgroup(lab, name, processes)));
     for (const link of lab.sockets.route(name).execute(links.list())) {
       const { statistics, name: device } = link;
       if (device === "lo" || statistics === undefined) continue;
@@ -169,9 +169,23 @@ function readProcesses(): Map<number, ProcessUsage> {
   return processes;
 }
 
-function usageOf(pid: number, processes: ReadonlyMap<number, ProcessUsage>): Usage {
-  const family = [pid];
-  for (const parent of family) for (const [child, usage] of processes) if (usage.parent === parent) family.push(child);
+/** Processes of the lab in the container's cgroup: what `exec` started there is no child of its command. */
+function inCgroup(lab: OpenLab, node: string, processes: ReadonlyMap<number, ProcessUsage>): number[] {
+  const { name, pid } = lab.found.record;
+  return withDescendants([pid], processes).filter((each) =>
+    readOrNothing(`/proc/${each}/cgroup`)?.includes(`/yapc-net-${name}/${node}\n`),
+  );
+}
+
+function withDescendants(pids: readonly number[], processes: ReadonlyMap<number, ProcessUsage>): number[] {
+  const family = new Set(pids);
+  // A set is walked in the order in which it grows.
+  for (const parent of family) for (const [child, usage] of processes) if (usage.parent === parent) family.add(child);
+  return [...family];
+}
+
+function usageOf(pid: number, processes: ReadonlyMap<number, ProcessUsage>, others: readonly number[]): Usage {
+  const family = withDescendants([pid, ...others], processes);
   return {
     pid,
     cpu: family.reduce((sum, each) => sum + (processes.get(each)?.cpu ?? 0), 0),

@@ -5,7 +5,8 @@ import test from "ava";
 import { parse } from "jsonc-parser";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import type { PacketEvent, TraceEvent } from "../../src/model/trace.js";
-import { Cli, cli, packetsOf, parseEvents, project } from "./cli.js";
+import type { Cli} from "./cli.js";
+import { cli, packetsOf, parseEvents, project } from "./cli.js";
 
 const folder = path.join(project, "topologies");
 const files = readdirSync(folder).filter((file) => file.endsWith(".json") && file !== "schema.json");

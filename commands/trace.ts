@@ -73,10 +73,7 @@ Podman and containerd go by their names. That needs root, and changes nothing of
     const interrupt = this.interruptible();
     const result = await outputs.during((stop) =>
       trace({
-        lab: this.labOf(
-          flags,
-          raw.filter(({ type }) => type === "flag"),
-        ),
+        lab: this.labOf(flags, raw),
         machine: flags.machine,
         all: flags.all,
         nodes: flags.node ?? [],

@@ -2,7 +2,7 @@
  * The client of one netlink socket. Synchronous: the kernel works on a request inside sendto(2) and has answered when
  * that returns, so nothing waits, and nothing else of the process runs in between.
  */
-import { pathAt } from "./codec/index.js";
+import { type Codec, pathAt } from "./codec/index.js";
 import { debugPrinter } from "./debug.js";
 import { errnoName } from "./errno.js";
 import {
@@ -191,6 +191,7 @@ export class NetlinkClient implements Disposable {
       throw error;
     }
     this.#exchange.abandon();
+    for (const { request, pending } of all) this.#print?.settled(request, pending);
     return all;
   }
 
@@ -233,13 +234,11 @@ const unsupported = new Set(["EOPNOTSUPP", "EPROTONOSUPPORT", "EAFNOSUPPORT"]);
 function refusalOf(request: Request<unknown>, report: Report, subject: Subject): NetlinkError {
   const { errno, message, offset, policy, missingType, missingNest } = report;
   const path = (at: number) => pathAt(request.schema, request.body, at - NLMSG_HEADER);
-  const nest = missingNest === undefined ? undefined : path(missingNest);
   const refusal = {
     errno,
     kernelMessage: message,
     attribute: offset === undefined ? undefined : path(offset),
-    missing:
-      missingType === undefined ? undefined : `attribute ${missingType}${nest === undefined ? "" : ` of ${nest}`}`,
+    missing: missingType === undefined ? undefined : missingName(request.schema, missingType, missingNest, path),
     policy,
   };
   const code = errnoName(errno);
@@ -248,6 +247,16 @@ function refusalOf(request: Request<unknown>, report: Report, subject: Subject):
   return absent && request.needs !== undefined
     ? new UnsupportedError(subject, refusal, request.needs)
     : new NetlinkError(subject, refusal);
+}
+
+function missingName(
+  schema: Codec<unknown>,
+  type: number,
+  nest: number | undefined,
+  path: (offset: number) => string | undefined,
+): string {
+  if (nest === undefined) return schema.nameOf?.(type) ?? `attribute ${type}`;
+  return `attribute ${type} of ${path(nest) ?? "a nest"}`;
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {

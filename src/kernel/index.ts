@@ -7,6 +7,7 @@ export { NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "./framing.j
 export { NetlinkSocket, type Transport } from "./transport.js";
 export type { Request } from "./request.js";
 export * from "./errors.js";
+export { MalformedError } from "./codec/index.js";
 export { SystemCallError } from "./system-error.js";
 export type { ListenOptions, Listener } from "./events.js";
 export * from "./rtnetlink/index.js";

@@ -57,31 +57,31 @@ export class NetlinkSocket implements Transport {
   #sendBuffer: number;
 
   /**
-   * Adopts a descriptor, wherever it was opened: it is closed by `Symbol.dispose`. An open one also keeps its namespace
-   * alive.
+   * Adopts a descriptor, wherever it was opened: it is closed by `Symbol.dispose`, and here where this throws. An open one
+   * also keeps its namespace alive.
    * @param protocol NETLINK_*
    */
   constructor(fd: number, protocol: number, options: { readonly receiveBuffer?: number } = {}) {
     this.#fd = fd;
-    sys.setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
-    sys.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
-    if (protocol === NETLINK_ROUTE) sys.setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
-    if (options.receiveBuffer !== undefined) growReceiveBuffer(fd, options.receiveBuffer);
-    this.receiveBuffer = sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_RCVBUF);
-    this.#sendBuffer = sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_SNDBUF) - SEND_OVERHEAD;
-    // Connected to the kernel, a socket takes datagrams from nobody else.
-    sys.connect(fd, kernelAddress());
+    try {
+      sys.setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+      sys.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+      if (protocol === NETLINK_ROUTE) sys.setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+      if (options.receiveBuffer !== undefined) growReceiveBuffer(fd, options.receiveBuffer);
+      this.receiveBuffer = sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_RCVBUF);
+      this.#sendBuffer = sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_SNDBUF) - SEND_OVERHEAD;
+      // Connected to the kernel, a socket takes datagrams from nobody else.
+      sys.connect(fd, kernelAddress());
+    } catch (error) {
+      sys.closeQuietly(fd);
+      throw error;
+    }
   }
 
   /** A new socket in the namespace of this thread. */
   static open(protocol: number, options: { readonly receiveBuffer?: number } = {}): NetlinkSocket {
     const fd = sys.socket(constants.AF_NETLINK, constants.SOCK_RAW | constants.SOCK_NONBLOCK, protocol);
-    try {
-      return new NetlinkSocket(fd, protocol, options);
-    } catch (error) {
-      sys.closeQuietly(fd);
-      throw error;
-    }
+    return new NetlinkSocket(fd, protocol, options);
   }
 
   /**

@@ -14,6 +14,7 @@ import { writeHosts } from "./hosts.js";
 import { LinkTable } from "./link-table.js";
 import { type NodeRequest, requestsFor } from "./requests.js";
 import { applyShaping } from "./shaping.js";
+import type { MachineSite } from "./machine/site.js";
 import type { LabFolder } from "./state.js";
 
 export interface ApplyContext {
@@ -27,18 +28,29 @@ export interface ApplyContext {
   readonly undo: boolean;
   /** Aborted: what was done is undone, and the Failure is `interrupted`. */
   readonly signal?: AbortSignal;
+  /** Where a node is the machine itself: marks and journals what is done there. */
+  readonly site?: MachineSite;
+  /** Called when the network stands, before the first container starts. */
+  readonly onNetwork?: () => void | Promise<void>;
 }
 
 /** @throws Failure; what was done before is undone by then, unless the undoing failed too, which the message says */
 export async function apply(operations: readonly Operation[], context: ApplyContext): Promise<void> {
   const links = new LinkTable(context.sockets);
   const done: OperationBody[] = [];
+  let networkStands = false;
+  const announceNetwork = async (): Promise<void> => {
+    if (!networkStands) await context.onNetwork?.();
+    networkStands = true;
+  };
   try {
     for (const batch of batches(operations)) {
       if (context.signal?.aborted === true) throw new Failure("interrupted", "interrupted");
+      if (batch[0]?.kind === "container.start") await announceNetwork();
       await applyBatch(batch, context, links, done);
       context.onProgress?.(done.length, operations.length);
     }
+    await announceNetwork();
   } catch (error) {
     if (!context.undo) throw error;
     const left = await rollBack(done, context, links);
@@ -87,6 +99,17 @@ async function applyBatch(
   links: LinkTable,
   done: OperationBody[],
 ): Promise<void> {
+  context.site?.before(batch);
+  await carryOut(batch, context, links, done);
+  context.site?.after(batch);
+}
+
+async function carryOut(
+  batch: readonly OperationBody[],
+  context: ApplyContext,
+  links: LinkTable,
+  done: OperationBody[],
+): Promise<void> {
   const [first] = batch;
   if (first === undefined) return;
   if (first.kind === "node.create") {
@@ -98,7 +121,9 @@ async function applyBatch(
     done.push(...batch);
     return;
   }
-  const requests = batch.map((operation) => requestsFor(operation, { links, sockets: context.sockets }));
+  const requests = batch.map((operation) =>
+    requestsFor(operation, { links, sockets: context.sockets, site: context.site }),
+  );
   if (requests.every((each) => each !== undefined)) {
     send(batch, requests, context.sockets, done);
     return;
@@ -157,7 +182,11 @@ async function applyOne(operation: OperationBody, context: ApplyContext, links: 
         await writeSysctls(line, operation.node, operation.entries);
         return;
       case "nftables.replace":
-        replaceTables(sockets.netfilter(operation.node), operation.tables, operation.previous);
+        replaceTables(
+          sockets.netfilter(operation.node),
+          context.site?.tables(operation.node, operation.tables) ?? operation.tables,
+          context.site?.tables(operation.node, operation.previous) ?? operation.previous,
+        );
         return;
       case "shaping.set":
         applyShaping(

@@ -5,6 +5,7 @@ import type { OperationBody } from "../plan/operation.js";
 import type { ResolvedBridge, ResolvedEnd, ResolvedPolicyRule, ResolvedRoute } from "../topology/resolved.js";
 import type { NodeSockets } from "../observe/sockets.js";
 import type { LinkTable } from "./link-table.js";
+import type { MachineSite } from "./machine/site.js";
 
 /** A request and the node in whose namespace it is to be made. */
 export interface NodeRequest {
@@ -17,6 +18,8 @@ export interface NodeRequest {
 export interface RequestContext {
   readonly links: LinkTable;
   readonly sockets: NodeSockets;
+  /** Where a node is the machine itself. */
+  readonly site?: MachineSite | undefined;
 }
 
 const interfaceNameMax = 15;
@@ -29,7 +32,11 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
       const { name, mac, mtu } = bridge;
       const index = context.links.reserve(node, name);
       // Made down, and brought up after its ports: a bridge that is up looks at every port for each that joins.
-      return [{ node, request: links.add({ kind: "bridge", name, mac, mtu, index, bridge: bridgeSettings(bridge) }) }];
+      const settings = { name, mac, mtu, index, bridge: bridgeSettings(bridge), ...context.site?.group(node) };
+      return [
+        { node, request: links.add({ kind: "bridge", ...settings }) },
+        ...(context.site?.mark(node, name, index) ?? []),
+      ];
     }
     case "bridge.change": {
       const { node, bridge } = operation;
@@ -128,7 +135,7 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
 function vethRequests(
   ends: readonly [ResolvedEnd, ResolvedEnd],
   longNames: readonly [string | undefined, string | undefined],
-  { links: table, sockets }: RequestContext,
+  { links: table, sockets, site }: RequestContext,
 ): NodeRequest[] {
   const swapped = ends[0].master === undefined && ends[1].master !== undefined;
   const [main, peer] = swapped ? [ends[1], ends[0]] : ends;
@@ -138,6 +145,7 @@ function vethRequests(
     mac: end.mac,
     mtu: end.mtu,
     index: table.reserve(end.node, end.interface),
+    ...site?.group(end.node),
     ...(end.master === undefined ? {} : { master: table.index(end.node, end.master) }),
   });
   const mainEnd = describe(main);
@@ -164,6 +172,8 @@ function vethRequests(
         { node: end.node, request: links.addAltname(index, long), later: true },
         { node: end.node, request: links.set(index, { alias: long }), later: true },
       );
+    // Last, since on the machine the mark is the alias.
+    requests.push(...(site?.mark(end.node, end.interface, index) ?? []));
   }
   return requests;
 }

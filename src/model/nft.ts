@@ -7,6 +7,7 @@ export type NftFamily = "ip" | "ip6" | "inet" | "arp" | "bridge" | "netdev";
 export interface NftTable {
   readonly family: NftFamily;
   readonly name: string;
+  readonly comment?: string;
   readonly chains: readonly NftChain[];
 }
 

@@ -4,17 +4,20 @@ import { apply } from "../lab/apply.js";
 import { ContainerRunner } from "../lab/containers.js";
 import { bootId, type LabFolder, type LabRecord } from "../lab/state.js";
 import { sweep } from "../lab/sweep.js";
-import type { Snapshot } from "../model/snapshot.js";
+import type { InterfaceSnapshot, NodeSnapshot, Snapshot } from "../model/snapshot.js";
 import type { PlanOptions } from "../plan/current.js";
 import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
 import { OpenLab } from "./open-lab.js";
+import { machineRecord, RealMachine } from "./real-machine.js";
 import { waitUntilReady } from "./ready.js";
 
 export interface BuildOptions {
   /** A limit that the machine cannot enforce is an error, not a warning. */
   readonly strict: boolean;
+  /** The machine's node is the machine itself. */
+  readonly real?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
   readonly onWarning: (text: string) => void;
   /** Aborted: what was built is taken down, and the Failure is `interrupted`. */
@@ -37,7 +40,7 @@ export async function buildLab(
   folder: LabFolder,
   options: BuildOptions,
 ): Promise<BuiltLab> {
-  if (folder.exists()) sweep(folder);
+  sweep(folder);
   folder.make();
   const line = await startInit({ stateFolder: folder.path }).catch((error: unknown) => {
     folder.remove();
@@ -52,13 +55,22 @@ export async function buildLab(
     startTime: line.startTime,
     bootId: bootId(),
     rootless: line.rootless,
+    ...(options.real === true ? { machine: machineRecord(topology) } : {}),
     committed: false,
     topology,
   };
   folder.write(record);
   const lab = new OpenLab({ folder, record }, line, options.onWarning);
   try {
-    const { operations } = plan(topology, undefined, planOptions(line.rootless));
+    if (options.real === true) {
+      const { snapshot, real } = await RealMachine.enter(lab, topology, options.onWarning);
+      using machine = real;
+      const current = { snapshot: machine.visible(snapshot) };
+      const { operations } = plan(topology, current, planOptions(record));
+      await applyTo(lab, topology, operations, false, options, machine);
+      return { lab, operations, snapshot: await whenReady(lab, topology, options) };
+    }
+    const { operations } = plan(topology, undefined, planOptions(record));
     await applyTo(lab, topology, operations, false, options);
     return { lab, operations, snapshot: await whenReady(lab, topology, options) };
   } catch (error) {
@@ -75,8 +87,16 @@ export async function abandonLab(lab: OpenLab): Promise<void> {
   sweep(lab.found.folder);
 }
 
-export function planOptions(rootless: boolean): PlanOptions {
-  return rootless ? { soleGroup: process.getgid?.() ?? 0 } : {};
+export function planOptions(record: Pick<LabRecord, "rootless" | "machine">): PlanOptions {
+  return {
+    ...(record.rootless ? { soleGroup: process.getgid?.() ?? 0 } : {}),
+    ...(record.machine?.node === undefined ? {} : { real: true, owns: isLabKind }),
+  };
+}
+
+/** Of the machine a plan sees nothing but the lab's own. */
+function isLabKind(_: NodeSnapshot, { kind }: InterfaceSnapshot): boolean {
+  return kind === "veth" || kind === "bridge";
 }
 
 export function applyTo(
@@ -85,6 +105,7 @@ export function applyTo(
   operations: readonly Operation[],
   undo: boolean,
   options: BuildOptions,
+  machine?: RealMachine,
 ): Promise<void> {
   return apply(operations, {
     undo,
@@ -94,6 +115,7 @@ export function applyTo(
     containers: new ContainerRunner(lab.line, lab.found.folder, topology, options),
     signal: options.signal,
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    ...machine?.context,
   });
 }
 

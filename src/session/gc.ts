@@ -18,7 +18,7 @@ export async function gc(options: {
         // It may have been started anew while we waited for the lock.
         const folder = new LabFolder(lab);
         const record = folder.read();
-        if (folder.exists() && (record === undefined || !isAlive(record))) removed.push(sweep(folder));
+        if (record === undefined || !isAlive(record)) removed.push(sweep(folder));
         return Promise.resolve();
       },
       { onWait: (holder) => options.onWarning(`lab '${lab}' is in use by ${holder}; waiting`) },

@@ -20,7 +20,7 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
   for (;;) {
     const still: { readonly node: ResolvedNode; readonly reason: string }[] = [];
     for (const node of waiting) {
-      const reason = await unready(lab, node);
+      const reason = await unready(lab, node, topology);
       if (reason !== undefined) still.push({ node, reason });
     }
     const [first] = still;
@@ -39,14 +39,21 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
 }
 
 /** What is missing in a node, or undefined. */
-async function unready(lab: OpenLab, node: ResolvedNode): Promise<string | undefined> {
+async function unready(lab: OpenLab, node: ResolvedNode, topology: ResolvedTopology): Promise<string | undefined> {
   const route = lab.sockets.route(node.name);
+  // On the machine itself there are others, which are waited for by nobody.
+  const ends = topology.links.flatMap((link) => link.ends).filter((end) => end.node === node.name);
+  const own = new Set([...node.interfaces.map(({ name }) => name), ...ends.map((end) => end.interface)]);
+  const list = route.execute(links.list({ statistics: false })).filter(({ name }) => own.has(name));
+  const indexes = new Set(list.map(({ index }) => index));
   if (node.interfaces.some((each) => each.addresses.some((address) => address.family === 6))) {
-    const tentative = route.execute(addresses.list({ family: 6 })).find((address) => address.tentative);
+    const tentative = route
+      .execute(addresses.list({ family: 6 }))
+      .find((address) => address.tentative && indexes.has(address.index));
     if (tentative !== undefined) return `address ${tentative.address} of ${node.name} is still tentative`;
   }
   if (node.bridges.length > 0)
-    for (const link of route.execute(links.list({ statistics: false }))) {
+    for (const link of list) {
       const state = link.port?.state;
       if (link.up && state !== undefined && state !== forwarding && state !== disabled)
         return `port ${link.name} of ${node.name} does not forward yet`;

@@ -5,7 +5,7 @@ import test from "ava";
 import { parse } from "jsonc-parser";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import type { PacketEvent, TraceEvent } from "../../src/model/trace.js";
-import type { Cli} from "./cli.js";
+import type { Cli } from "./cli.js";
 import { cli, packetsOf, parseEvents, project } from "./cli.js";
 
 const folder = path.join(project, "topologies");

@@ -19,7 +19,9 @@ const corpus = goldenRequests.flatMap(({ request }) =>
 
 for (let part = 0; part < parts; part++) {
   const seed = firstSeed + part;
-  test(`${inputs} random and mutated messages, seed ${seed}`, (t) => {
+  test.serial(`${inputs} random and mutated messages, seed ${seed}`, async (t) => {
+    // Lets the result of the part before be reported.
+    await new Promise((resolve) => setImmediate(resolve));
     const next = random(seed);
     for (let i = 0; i < inputs; i++) {
       const bytes = mutate(corpus, next);

@@ -109,6 +109,7 @@ export function attributes<F extends Fields>(fields: F): Attributes<AttributesOf
 
   return {
     types: entries.map(({ name, type }) => [name, type] as const),
+    nameOf: (type) => byType[type]?.name,
     isNested: () => true,
     write(out, value) {
       for (const { name, type, codec } of entries) {

@@ -18,6 +18,7 @@ export function headed<H, C extends Codec<unknown>>(
   const bodyAt = align4(header.size);
   return {
     body,
+    nameOf: (type) => body.nameOf?.(type),
     write(out, value, siblings) {
       header.write(out, value.header, siblings);
       out.pad4();

@@ -73,6 +73,7 @@ function bracket(type: number, generation?: number): Request<void> {
       attributes: { generation },
     },
     operation: type === k.NFNL_MSG_BATCH_BEGIN ? "nftables.begin" : "nftables.commit",
+    needs: { name: "nf_tables", symbol: "CONFIG_NF_TABLES" },
     result: () => undefined,
   });
 }

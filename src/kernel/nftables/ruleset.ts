@@ -58,7 +58,7 @@ function readOnce(client: NetlinkClient): NftTable[] {
   const rules = client.execute(dump(k.NFT_MSG_GETRULE, "rule.list", ruleMessage, {}));
   const lookups = new Set(rules.flatMap(setsOf));
   const sets = lookups.size === 0 ? [] : client.execute(dump(k.NFT_MSG_GETSET, "set.list", setMessage, {}));
-  return names.flatMap(({ header, attributes: { name = "" } }) => {
+  return names.flatMap(({ header, attributes: { name = "", userdata } }) => {
     const family = familyName(header.family);
     if (family === undefined) return [];
     const inside = (message: { header: { family: number }; attributes: { table?: string | undefined } }) =>
@@ -71,7 +71,15 @@ function readOnce(client: NetlinkClient): NftTable[] {
       }
     }
     const ownRules = rules.filter(inside);
-    return [{ family, name, chains: chains.filter(inside).map((chain) => toChain(family, chain, ownRules, contents)) }];
+    const comment = userdata === undefined ? undefined : readComment(userdata);
+    return [
+      {
+        family,
+        name,
+        ...(comment === undefined ? {} : { comment }),
+        chains: chains.filter(inside).map((chain) => toChain(family, chain, ownRules, contents)),
+      },
+    ];
   });
 }
 

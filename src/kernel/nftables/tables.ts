@@ -58,13 +58,21 @@ export function replaceRequests(tables: readonly NftTable[], options: TableOptio
 
 /** Gone, whether or not it was there: made, so that it can be deleted (DESTROYTABLE is younger than our floor). */
 export function removeTable(table: TableReference): Request<unknown>[] {
-  return [addTable(table), inTable(table, k.NFT_MSG_DELTABLE, 0, "table.remove", tableMessage, { name: table.name })];
+  const { family, name } = table;
+  return [
+    addTable({ family, name }),
+    inTable(table, k.NFT_MSG_DELTABLE, 0, "table.remove", tableMessage, { name: table.name }),
+  ];
 }
 
-export function addTable(table: TableReference, options: TableOptions = {}): Request<void> {
+export function addTable(
+  table: TableReference & { readonly comment?: string },
+  options: TableOptions = {},
+): Request<void> {
   return inTable(table, k.NFT_MSG_NEWTABLE, NLM_F_CREATE, "table.add", tableMessage, {
     name: table.name,
     flags: options.owned === true ? k.NFT_TABLE_F_OWNER : 0,
+    userdata: table.comment === undefined ? undefined : commentUserdata(table.comment),
   });
 }
 
@@ -91,7 +99,7 @@ export function addChain(table: TableReference, { name, hook }: Omit<NftChain, "
 }
 
 /**
- * A rule at the end of a chain, with the anonymous sets that it looks in.
+ * A rule at the end of a chain, or before all that are in it, with the anonymous sets that it looks in.
  * @param firstSet number for the first of them: unique in the batch
  */
 export function appendRule(
@@ -99,12 +107,13 @@ export function appendRule(
   chain: string,
   rule: NftRule,
   firstSet = 1,
+  place: "start" | "end" = "end",
 ): { readonly requests: Request<unknown>[]; readonly sets: number } {
   const { expressions, sets } = compileRule(table.family, rule.statements, firstSet);
   const made = inTable(
     table,
     k.NFT_MSG_NEWRULE,
-    NLM_F_CREATE | NLM_F_APPEND,
+    place === "end" ? NLM_F_CREATE | NLM_F_APPEND : NLM_F_CREATE,
     "rule.add",
     ruleMessage,
     {

@@ -10,7 +10,6 @@ import { checkUplinks, uplinkEnd, uplinkNodes } from "../lab/machine/uplink-netw
 import { raiseUplinks } from "../lab/machine/uplinks.js";
 import { resolvText, writeResolv } from "../lab/resolv.js";
 import { bootId } from "../lab/state.js";
-import { links, nftables } from "../kernel/index.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
 import type { OpenLab } from "./open-lab.js";
 

@@ -1,5 +1,5 @@
 /** What on the machine belongs to a lab: found by the marks, and by the journal where there is one. */
-import { links, nftables, routes, rules, type Link, type PolicyRule, type Route } from "../../kernel/index.js";
+import { routes, rules, type Link, type PolicyRule, type Route } from "../../kernel/index.js";
 import type { NftTable } from "../../model/nft.js";
 import { foreignRules, hasLegacyRule } from "./doors.js";
 import { readSysctl } from "./forwarding.js";

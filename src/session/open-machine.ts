@@ -15,6 +15,8 @@ import { adopt, observeMachine } from "../observe/machine.js";
 import { NodeSockets } from "../observe/sockets.js";
 
 export interface MachineOptions {
+  /** The user named the machine; else it is meant because no lab runs. */
+  readonly asked: boolean;
   /** Namespaces without a link to the machine too. */
   readonly all: boolean;
   readonly onWarning: (text: string) => void;
@@ -30,15 +32,15 @@ export class OpenMachine implements AsyncDisposable {
   ) {}
 
   /** @throws Failure (machine) for anyone but root */
-  static async open({ all, onWarning }: MachineOptions): Promise<OpenMachine> {
-    if (process.getuid?.() !== 0) throw needsRoot();
+  static async open({ asked, all, onWarning }: MachineOptions): Promise<OpenMachine> {
+    if (process.getuid?.() !== 0) throw needsRoot(asked);
     const discovery = await discover({ environment: process.env, onWarning });
     const folder = makeFolder();
     let line: InitLine | undefined;
     let sockets: NodeSockets | undefined;
     try {
       line = await startInit({ stateFolder: folder });
-      if (line.rootless) throw needsRoot();
+      if (line.rootless) throw needsRoot(asked);
       sockets = new NodeSockets(line, onWarning);
       const nodes = await adopt(line, sockets, discovery.nodes, all);
       return new OpenMachine(line, sockets, nodes, discovery, folder);
@@ -101,8 +103,9 @@ function makeFolder(): string {
   return folder;
 }
 
-function needsRoot(): Failure {
-  return new Failure("machine", "the networks of this machine and of its containers are open to root only", {
+function needsRoot(asked: boolean): Failure {
+  const what = "the networks of this machine and of its containers are open to root only";
+  return new Failure("machine", asked ? what : `no lab runs, and ${what}`, {
     hint: "run it with sudo; or start a lab, which needs no root: yapc-net up docker-bridge",
     code: "EPERM",
   });

@@ -12,10 +12,10 @@ import { cli, Cli as Place, isRoot, program, until } from "./cli.js";
 import { machineListing, remains, unnatural } from "./machine.js";
 import { seededRandom } from "./random.js";
 
-const soak = process.env["YAPC_NET_SOAK"] === "1";
+const soak = process.env.YAPC_NET_SOAK === "1";
 /** How often the command, its init or both are killed at a random moment. */
 const killPoints = soak ? 200 : 20;
-const seed = Number(process.env["YAPC_NET_SEED"] ?? 20261);
+const seed = Number(process.env.YAPC_NET_SEED ?? 20261);
 
 const beside = new Place();
 const neighbour = beside.lab("beside");
@@ -197,6 +197,16 @@ test.serial("gc leaves alone what is not a lab's", async (t) => {
   t.true(await ended(place, lab));
   await place.ok("gc");
   t.deepEqual(remains(place.stateRoot, lab), [foreign]);
+});
+
+test.serial("the lock of a command that was killed before it made anything", async (t) => {
+  const place = cli(t);
+  const lab = place.lab("lock");
+  await place.ok("ls"); // makes the state folder
+  writeFileSync(path.join(place.stateRoot, `${lab}.lock`), "yapc-net up (PID 1)");
+  t.is(remains(place.stateRoot, lab).length, 1);
+  await place.ok("gc");
+  t.deepEqual(remains(place.stateRoot, lab), []);
 });
 
 test.serial("trace says so when the lab ends under it", async (t) => {

@@ -135,6 +135,7 @@ function nodeOf(name: string, container?: ResolvedContainer): ResolvedNode {
     name,
     sysctls: [],
     bridges: [],
+    devices: [],
     interfaces: [],
     routes: [],
     rules: [],

@@ -80,10 +80,12 @@ const absent = new Set(["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL"]);
 
 async function rollBack(done: OperationBody[], context: ApplyContext, links: LinkTable): Promise<string[]> {
   const failures: string[] = [];
+  // A Ctrl-C ends what was asked for, not the way back.
+  const { signal: _, ...undisturbed } = context;
   for (const operation of done.toReversed())
     for (const inverse of undo(operation))
       try {
-        await applyBatch([inverse], context, links, []);
+        await applyBatch([inverse], undisturbed, links, []);
       } catch (error) {
         // Setting a link down takes its IPv6 addresses and routes with it: what is gone need not be removed.
         if (error instanceof Failure && absent.has(error.code ?? "")) continue;
@@ -128,10 +130,42 @@ async function carryOut(
     send(batch, requests, context.sockets, done);
     return;
   }
-  for (const operation of batch) {
-    await applyOne(operation, context, links);
-    done.push(operation);
-  }
+  if (independent.has(first.kind)) await applyTogether(batch, context, links, done);
+  else
+    for (const operation of batch) {
+      await applyOne(operation, context, links);
+      done.push(operation);
+    }
+}
+
+/** Kinds whose operations concern one node each and mostly wait for init. */
+const independent = new Set<OperationBody["kind"]>(["sysctl.write", "container.start", "container.stop"]);
+/** How many of them are under way at once. */
+const together = 16;
+
+/** After a failure, or a Ctrl-C, none begins any more; those under way are waited for, so that they can be undone. */
+async function applyTogether(
+  batch: readonly OperationBody[],
+  context: ApplyContext,
+  links: LinkTable,
+  done: OperationBody[],
+): Promise<void> {
+  const waiting = batch.values();
+  let failure: unknown;
+  const worker = async (): Promise<void> => {
+    for (const operation of waiting) {
+      try {
+        await applyOne(operation, context, links);
+        done.push(operation);
+      } catch (error) {
+        failure ??= error;
+      }
+      if (failure !== undefined || context.signal?.aborted === true) return;
+    }
+  };
+  await Promise.all(Array.from({ length: together }, worker));
+  if (failure !== undefined) throw failure instanceof Error ? failure : new Error("no reason", { cause: failure });
+  if (context.signal?.aborted === true) throw new Failure("interrupted", "interrupted");
 }
 
 /** Sends the requests of a batch, one pipeline a node, first the ones that make things, then those that need them. */

@@ -261,7 +261,7 @@ run("without talk between containers (icc=false) the rule is named that bridged 
   );
   await host.docker("rm", "-f", "one", "two");
   await host.docker("network", "rm", "mute");
-  if (filtered.stdout.trim() !== "1") return skip(t, "no br_netfilter in this kernel: Docker cannot keep them apart");
+  if (filtered.stdout.trim() !== "1") { skip(t, "no br_netfilter in this kernel: Docker cannot keep them apart"); return; }
   const verdict = packets[0]?.verdict;
   if (verdict?.kind !== "dropped") return t.fail(`the SYN was ${verdict?.kind ?? "not seen"}`);
   t.is(verdict.cause?.code, "nft-drop");
@@ -371,7 +371,7 @@ run("an engine that does not answer costs names, not the trace", async (t) => {
 });
 
 test.serial("an ordinary user is told what to do", async (t) => {
-  if (process.getuid?.() === 0) return skip(t, "this one is for an ordinary user");
+  if (process.getuid?.() === 0) { skip(t, "this one is for an ordinary user"); return; }
   for (const args of [
     ["trace", "--machine"],
     ["inspect", "--machine"],

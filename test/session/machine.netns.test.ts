@@ -261,7 +261,10 @@ run("without talk between containers (icc=false) the rule is named that bridged 
   );
   await host.docker("rm", "-f", "one", "two");
   await host.docker("network", "rm", "mute");
-  if (filtered.stdout.trim() !== "1") { skip(t, "no br_netfilter in this kernel: Docker cannot keep them apart"); return; }
+  if (filtered.stdout.trim() !== "1") {
+    skip(t, "no br_netfilter in this kernel: Docker cannot keep them apart");
+    return;
+  }
   const verdict = packets[0]?.verdict;
   if (verdict?.kind !== "dropped") return t.fail(`the SYN was ${verdict?.kind ?? "not seen"}`);
   t.is(verdict.cause?.code, "nft-drop");
@@ -371,7 +374,10 @@ run("an engine that does not answer costs names, not the trace", async (t) => {
 });
 
 test.serial("an ordinary user is told what to do", async (t) => {
-  if (process.getuid?.() === 0) { skip(t, "this one is for an ordinary user"); return; }
+  if (process.getuid?.() === 0) {
+    skip(t, "this one is for an ordinary user");
+    return;
+  }
   for (const args of [
     ["trace", "--machine"],
     ["inspect", "--machine"],
@@ -380,6 +386,16 @@ test.serial("an ordinary user is told what to do", async (t) => {
     t.is(code, 3);
     t.regex(stderr, /open to root only[^]*sudo/);
   }
+});
+
+run("tables of iptables-legacy cannot be read, and that is said", async (t) => {
+  const { host } = machine();
+  const without = await trace(["--port", "80"], "true");
+  t.false(without.stderr.includes("iptables-legacy"));
+  const legacy = await host.run("iptables-legacy", "-t", "nat", "-L");
+  if (legacy.code !== 0) { skip(t, "no iptables-legacy, or none in this kernel"); return; }
+  const { stderr } = await trace(["--port", "80"], "true");
+  t.regex(stderr, /iptables-legacy has tables here \(nat\), which are not read/);
 });
 
 run("in the end nothing is left: no process, no namespace, no mount, no folder", async (t) => {

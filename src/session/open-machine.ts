@@ -10,7 +10,7 @@ import { processStartTime, stateRoot } from "../lab/state.js";
 import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { closest } from "../model/spelling.js";
-import { type DiscoveredNode, discover, type Discovery } from "../observe/discover.js";
+import { type DiscoveredNode, discover, type Discovery, machineName } from "../observe/discover.js";
 import { adopt, observeMachine } from "../observe/machine.js";
 import { NodeSockets } from "../observe/sockets.js";
 
@@ -43,6 +43,12 @@ export class OpenMachine implements AsyncDisposable {
       if (line.rootless) throw needsRoot(asked);
       sockets = new NodeSockets(line, onWarning);
       const nodes = await adopt(line, sockets, discovery.nodes, all);
+      const unread = await legacyTables(line);
+      if (unread.length > 0)
+        onWarning(
+          `iptables-legacy has tables here (${unread.join(", ")}), which are not read: ` +
+            `where they translate ports, name each port of a service (--port 8080 --port 80)`,
+        );
       return new OpenMachine(line, sockets, nodes, discovery, folder);
     } catch (error) {
       await close(line, sockets, discovery, folder);
@@ -87,6 +93,19 @@ async function close(
   line?.[Symbol.dispose]();
   discovery[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** Tables of the machine that are older than nf_tables; asking for them would load them, this file only tells. */
+async function legacyTables(line: InitLine): Promise<string[]> {
+  const names = await Promise.all(
+    ["ip_tables_names", "ip6_tables_names"].map((file) =>
+      line.readProcNet(machineName, file).catch((error: unknown) => {
+        if (error instanceof Failure && error.code === "ENOENT") return "";
+        throw error;
+      }),
+    ),
+  );
+  return [...new Set(names.join("\n").split("\n"))].filter((name) => name !== "").sort();
 }
 
 /** A folder for this process alone; those of processes that were killed go. */

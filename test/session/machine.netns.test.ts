@@ -388,6 +388,16 @@ test.serial("an ordinary user is told what to do", async (t) => {
   }
 });
 
+run("tables of iptables-legacy cannot be read, and that is said", async (t) => {
+  const { host } = machine();
+  const without = await trace(["--port", "80"], "true");
+  t.false(without.stderr.includes("iptables-legacy"));
+  const legacy = await host.run("iptables-legacy", "-t", "nat", "-L");
+  if (legacy.code !== 0) { skip(t, "no iptables-legacy, or none in this kernel"); return; }
+  const { stderr } = await trace(["--port", "80"], "true");
+  t.regex(stderr, /iptables-legacy has tables here \(nat\), which are not read/);
+});
+
 run("in the end nothing is left: no process, no namespace, no mount, no folder", async (t) => {
   const { host } = machine();
   await host.stop();

@@ -3,7 +3,8 @@
  * what was done is undone, last first, and the lab is as it was before.
  */
 import type { InitLine } from "../init/api.js";
-import { NetlinkError, nftables, type NetlinkClient, UnsupportedError } from "../kernel/index.js";
+import { NetlinkError, nftables, type NetlinkClient, UnsupportedError, writeOffloads } from "../kernel/index.js";
+import { closeQuietly, constants } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import type { NodeSockets } from "../observe/sockets.js";
 import { describeBody } from "../plan/describe.js";
@@ -12,6 +13,7 @@ import { undo } from "../plan/undo.js";
 import type { ContainerRunner } from "./containers.js";
 import { writeHosts } from "./hosts.js";
 import { LinkTable } from "./link-table.js";
+import { offloadsOf } from "./offloads.js";
 import { type NodeRequest, requestsFor } from "./requests.js";
 import { applyShaping } from "./shaping.js";
 import type { MachineSite } from "./machine/site.js";
@@ -128,6 +130,7 @@ async function carryOut(
   );
   if (requests.every((each) => each !== undefined)) {
     send(batch, requests, context.sockets, done);
+    writeBatchOffloads(batch, context.line);
     return;
   }
   if (independent.has(first.kind)) await applyTogether(batch, context, links, done);
@@ -135,6 +138,21 @@ async function carryOut(
     for (const operation of batch) {
       await applyOne(operation, context, links);
       done.push(operation);
+    }
+}
+
+/** What rtnetlink has no attribute for goes by ethtool, once the links are there. */
+function writeBatchOffloads(batch: readonly OperationBody[], line: InitLine): void {
+  for (const operation of batch)
+    for (const { node, name, offload } of offloadsOf(operation)) {
+      const descriptor = line.openSocket(node, constants.AF_INET, constants.SOCK_DGRAM, 0);
+      try {
+        writeOffloads(descriptor, name, offload);
+      } catch (error) {
+        throw operationFailure(operation, error);
+      } finally {
+        closeQuietly(descriptor);
+      }
     }
 }
 

@@ -24,10 +24,12 @@ The exit code is the command's; 125 when the command could not be run.`;
   protected override ownFailure = exitCodes.own;
 
   async run(): Promise<void> {
+    const command = this.takeCommand();
     const { args, flags, argv } = await this.parse(Exec);
-    const command = argv.slice(1).map(String);
-    if (command.length === 0)
-      throw new Failure("usage", "no command to run", { hint: `yapc-net exec ${args.node} -- COMMAND` });
+    if (command.length === 0 || argv.length > 1)
+      throw new Failure("usage", command.length === 0 ? "no command to run" : `'${String(argv[1])}' is before the --`, {
+        hint: `yapc-net exec ${args.node} -- COMMAND`,
+      });
     this.status(await exec({ lab: flags.lab, node: args.node, argv: command, outside: flags.outside }));
   }
 }

@@ -2,8 +2,8 @@ import { writeFileSync } from "node:fs";
 import { Args, Flags } from "@oclif/core";
 import { exitCodes, Failure } from "../src/model/failure.js";
 import { testLab, type TestedLab } from "../src/session/test-lab.js";
-import { junit } from "../src/view/junit.js";
-import { testedLines, testReport } from "../src/view/tested.js";
+import { junit, type TestReport } from "../src/view/junit.js";
+import { brokenReport, testedLines, testReport } from "../src/view/tested.js";
 import { BaseCommand } from "./base/command.js";
 
 export interface TestResult {
@@ -47,11 +47,14 @@ expectation does not hold; the trace is then kept as NAME.trace, for \`view\`.`;
         save: flags.save === undefined ? undefined : `${flags.save.replace(/\.trace\/?$/, "")}.trace`,
         onWarning: (text) => this.warning(text),
         signal,
+      }).catch((error: unknown) => {
+        if (flags.junit !== undefined) writeReport(flags.junit, [...labs.map(testReport), brokenReport(file, error)]);
+        throw error;
       });
       labs.push(lab);
       this.print(testedLines(lab, this.ink).join("\n"));
       // After each lab: an interrupted run leaves a report of what was done.
-      if (flags.junit !== undefined) writeReport(flags.junit, labs);
+      if (flags.junit !== undefined) writeReport(flags.junit, labs.map(testReport));
     }
     const passed = labs.every((lab) => lab.passed);
     if (!passed) this.status(exitCodes.expectation);
@@ -59,9 +62,9 @@ expectation does not hold; the trace is then kept as NAME.trace, for \`view\`.`;
   }
 }
 
-function writeReport(file: string, labs: readonly TestedLab[]): void {
+function writeReport(file: string, reports: readonly TestReport[]): void {
   try {
-    writeFileSync(file, junit(labs.map(testReport)));
+    writeFileSync(file, junit(reports));
   } catch (error) {
     throw new Failure("usage", `cannot write the report: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,

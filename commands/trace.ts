@@ -2,20 +2,24 @@ import { Flags } from "@oclif/core";
 import { exitCodes, Failure } from "../src/model/failure.js";
 import type { TraceFilter } from "../src/model/trace.js";
 import { trace, type TraceResult } from "../src/session/trace.js";
-import { BaseCommand, labFlag } from "./base/command.js";
+import { allFlag, BaseCommand, labFlag, machineFlag } from "./base/command.js";
 import { outputFlag, OutputSet } from "./base/output.js";
 
 export default class Trace extends BaseCommand {
-  static override summary = "Follow packets through every hop of a lab";
+  static override summary = "Follow packets through every hop of a lab, or of this machine and its containers";
   static override description = `Attaches tcpdump to every interface on the way, joins the sightings of each packet, through NAT too, and shows its path:
 one row a packet, rewrites, time between hops, and where it died if it did. On a terminal it opens the TUI, else it prints a table.
 
 --port, --host and --proto mean the service, whichever side of NAT a hop is on: \`--port 80\` shows the packet at eth0 too, where its port
 is still 8080. With a command, it runs in the node of --from (or here) once every tap listens, the trace ends when it has ended,
-and the exit code is the command's (125 for failures of ours). Ctrl-C ends the trace and keeps what was captured.`;
+and the exit code is the command's (125 for failures of ours). Ctrl-C ends the trace and keeps what was captured.
+
+Where no lab runs, or with --machine, it follows packets of this machine and of the containers that have a link to it: those of Docker,
+Podman and containerd go by their names. That needs root, and changes nothing of the machine (see docs/docker.md).`;
   static override examples = [
     "<%= config.bin %> trace --port 80 --from client -- curl http://203.0.113.1:8080/",
     "<%= config.bin %> trace --proto icmp",
+    "sudo <%= config.bin %> trace --machine --port 80 -- docker exec web wget -qO- http://10.0.0.1/",
     "<%= config.bin %> trace --port 80 --json",
     "<%= config.bin %> trace --port 80 --save web -o table -- sleep 10",
   ];
@@ -23,6 +27,8 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
   static override usage = "trace [FLAGS] [-- COMMAND...]";
   static override flags = {
     lab: labFlag,
+    machine: machineFlag,
+    all: allFlag,
     port: Flags.integer({ summary: "packets of the service on this port", multiple: true, min: 0, max: 65535 }),
     host: Flags.string({
       summary: "packets from or to this address or node",
@@ -37,6 +43,11 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
       helpValue: "EXPRESSION",
     }),
     from: Flags.string({ summary: "node in which the command runs", helpValue: "[LAB/]NODE" }),
+    node: Flags.string({
+      summary: "taps only there (on this machine: and on the way there)",
+      multiple: true,
+      helpValue: "NODE",
+    }),
     count: Flags.integer({ char: "c", summary: "end after so many packets", min: 1 }),
     duration: Flags.string({ summary: "end after this time: 500ms, 10s, 2m", helpValue: "TIME" }),
     save: Flags.string({ summary: "keep the trace as NAME.trace/, for `view`", helpValue: "NAME" }),
@@ -46,8 +57,10 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
   };
 
   async run(): Promise<void> {
-    const { flags, argv } = await this.parse(Trace);
-    const command = argv.map(String);
+    const command = this.takeCommand();
+    const { flags, argv, raw } = await this.parse(Trace);
+    if (argv.length > 0)
+      throw new Failure("usage", `'${String(argv[0])}' is no option`, { hint: "a command follows --" });
     if (command.length > 0) this.ownFailure = exitCodes.own;
     const outputs = await OutputSet.open({
       formats: flags.output,
@@ -60,7 +73,10 @@ and the exit code is the command's (125 for failures of ours). Ctrl-C ends the t
     const interrupt = this.interruptible();
     const result = await outputs.during((stop) =>
       trace({
-        lab: flags.lab,
+        lab: this.labOf(flags, raw),
+        machine: flags.machine,
+        all: flags.all,
+        nodes: flags.node ?? [],
         filter: filterOf(flags),
         from: flags.from,
         argv: command,

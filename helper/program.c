@@ -152,6 +152,26 @@ static int write_content(const struct operation *o) {
   return result;
 }
 
+static int copy_file(const struct operation *o) {
+  const char *name;
+  struct stat s;
+  char buffer[16 * 1024];
+  int from = open(o->source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (from < 0) return -1;
+  int parent = open_parent(o, &name), result = parent < 0 || fstat(from, &s) || !S_ISREG(s.st_mode) ? -1 : 0;
+  int to = result ? -1 : openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (!result && to < 0) result = errno == EEXIST ? 0 : -1;
+  for (ssize_t length; to >= 0 && !result && (length = read(from, buffer, sizeof buffer)) != 0;)
+    if (length < 0 || write(to, buffer, (size_t)length) != length) result = -1;
+  if (to >= 0) {
+    if (!result) result = fchmod(to, s.st_mode & 07777);
+    close(to);
+  }
+  if (parent >= 0) close(parent);
+  close(from);
+  return result;
+}
+
 static int make_link(const struct operation *o) {
   const char *name;
   int parent = open_parent(o, &name);
@@ -302,6 +322,7 @@ static const struct {
     [OP_MASK] = {mask, "mask"},
     [OP_READ_ONLY] = {make_read_only, "make read-only"},
     [OP_HOSTNAME] = {set_hostname, "set the host name"},
+    [OP_COPY] = {copy_file, "copy the file"},
     [OP_PIVOT] = {pivot, "change the root"},
 };
 

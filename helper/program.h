@@ -20,6 +20,7 @@ enum operation_kind {
   OP_MASK,        /* target: reads as empty, a file or a folder */
   OP_READ_ONLY,   /* target */
   OP_HOSTNAME,    /* data */
+  OP_COPY,        /* target, source: a small plain file of the machine; stays as it is where something is there */
   OP_PIVOT,       /* the base becomes the root, and the machine's tree is let go */
   OP_KINDS,
 };

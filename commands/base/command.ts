@@ -14,6 +14,14 @@ export const labFlag = Flags.string({
   helpValue: "LAB",
 });
 
+export const machineFlag = Flags.boolean({
+  summary: "this machine and its containers, even where a lab runs (root only)",
+});
+
+export const allFlag = Flags.boolean({
+  summary: "on this machine: also what has no link to it, or seems not to be concerned",
+});
+
 export abstract class BaseCommand extends Command {
   static override enableJsonFlag = true;
 
@@ -23,9 +31,29 @@ export abstract class BaseCommand extends Command {
   /** Colours for stdout, none where they are not wanted. */
   protected readonly ink: Ink = inkFor(wantsColours(process.env, process.stdout.isTTY));
 
+  /** The lab that the flags mean; none with --machine, whatever $YAPC_NET_LAB says. @param raw tokens of the command line */
+  protected labOf(
+    flags: { readonly lab?: string | undefined; readonly machine: boolean },
+    raw: readonly { readonly type: string; readonly flag?: string }[],
+  ): string | undefined {
+    if (!flags.machine) return flags.lab;
+    if (raw.some(({ type, flag }) => type === "arg" || flag === "lab"))
+      throw new Failure("usage", "--machine means this machine, not a lab", { hint: "leave out --machine or --lab" });
+    return undefined;
+  }
+
   /** Ends the process with this status once everything is written. */
   protected status(code: number): void {
     process.exitCode = code;
+  }
+
+  /**
+   * Takes what follows `--` out of the arguments: the words of a command, as they were typed. (What oclif calls `argv`
+   * is sorted by the first place of each word, so `ping -c 1 -W 1` would come out as `ping -c 1 1 -W`.)
+   */
+  protected takeCommand(): string[] {
+    const at = this.argv.indexOf("--");
+    return at < 0 ? [] : this.argv.splice(at).slice(1);
   }
 
   /** Writes data to stdout as it is (never wrapped, never coloured). Silent with --json. */

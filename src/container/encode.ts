@@ -16,7 +16,8 @@ const kinds: Record<ProgramOperation["kind"], number> = {
   mask: 9,
   readOnly: 10,
   hostname: 11,
-  pivot: 12,
+  copy: 12,
+  pivot: 13,
 };
 
 const encoder = new TextEncoder();
@@ -94,6 +95,8 @@ function fieldsOf(operation: ProgramOperation): Fields {
       return { source: operation.text };
     case "mount":
       return { source: operation.type, mountFlags: operation.flags, data: operation.options };
+    case "copy":
+      return { source: operation.source };
     case "bind":
       return { source: operation.source, mountFlags: operation.flags };
     case "makeDevice":

@@ -60,6 +60,8 @@ function explainOperation(operation: ProgramOperation, base: string): ExplainedS
         what: `write ${operation.target}, ${new TextEncoder().encode(operation.content).length} bytes`,
         shell: `printf %s ${quote(abridge(operation.content))} > ${target}`,
       };
+    case "copy":
+      return { what: `copy ${operation.source}`, shell: `cp -np ${quote(operation.source)} ${target}${orElse}` };
     case "symlink":
       return { what: `link ${operation.target}`, shell: `ln -s ${quote(operation.text)} ${target}` };
     case "mount":

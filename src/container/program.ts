@@ -26,6 +26,7 @@ export type ProgramOperation =
   | { readonly kind: "base"; readonly target: string }
   | (Placed & { readonly kind: "mkdir"; readonly mode: number; readonly like?: string })
   | (Placed & { readonly kind: "write"; readonly mode: number; readonly content: string })
+  | (Placed & { readonly kind: "copy"; readonly source: string })
   | (Placed & { readonly kind: "symlink"; readonly text: string })
   | (Placed & { readonly kind: "mount"; readonly type: string; readonly flags: number; readonly options: string })
   | (Placed & { readonly kind: "bind"; readonly source: string; readonly flags: number })

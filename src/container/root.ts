@@ -76,20 +76,25 @@ function flatten(entries: readonly RootEntry[]): RootEntry[] {
   return entries.flatMap((entry) => [entry, ...flatten(entry.children ?? [])]);
 }
 
+function layEntry({ path, link, file }: RootEntry): ProgramOperation {
+  if (link !== undefined) return { kind: "symlink", target: path, inside: true, text: link };
+  // Some an ordinary user may not read (/etc/shadow): he could not do so outside either.
+  if (file === true) return { kind: "copy", target: path, inside: true, source: path, optional: true };
+  return folder(path, 0o755, path);
+}
+
 function overMachine(site: ContainerSite, entries: readonly RootEntry[]): ProgramOperation[] {
   const leftOut = [...kernelFolders, ...freshFolders.keys(), "/lost+found"];
   const all = flatten(entries.filter(({ path }) => !leftOut.includes(path)));
   const fresh = [...freshFolders].filter(([target]) => entries.some(({ path }) => path === target));
-  const layers = all.filter(({ link, children, empty }) => link === undefined && children === undefined && !empty);
+  const layers = all.filter(({ link, file, children, empty }) => !(link ?? file ?? children ?? empty));
   return [
     { kind: "base", target: site.work },
     ...layers.map((_, index) => folder(`/${index}`, 0o700)),
     { kind: "base", target: site.upper },
     ...kernelFolders.map((target) => folder(target, 0o755)),
     ...fresh.map(([target, mode]) => folder(target, mode)),
-    ...all.map(({ path, link }): ProgramOperation =>
-      link === undefined ? folder(path, 0o755, path) : { kind: "symlink", target: path, inside: true, text: link },
-    ),
+    ...all.map(layEntry),
     ...layFiles(site, "", [...kernelFolders, ...fresh.map(([path]) => path), ...all.map(({ path }) => path)]),
     { kind: "bind", source: site.upper, target: site.root, inside: false, flags: 0 },
     { kind: "base", target: site.root },

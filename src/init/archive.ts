@@ -4,6 +4,9 @@ import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Failure } from "../model/failure.js";
 
+/** Options of GNU tar. */
+const withoutDevices = ["--anchored", "--exclude=dev/*", "--exclude=./dev/*"];
+
 /**
  * Unpacks an archive below a folder, once for each of its states; GNU tar takes leading slashes and `..` off by itself,
  * and finds out the compression. Devices are left out: a container makes its own.
@@ -29,5 +32,3 @@ export function unpack(archive: string, below: string, changed: number): string 
   renameSync(partial, target);
   return target;
 }
-
-const withoutDevices = ["--anchored", "--exclude=dev/*", "--exclude=./dev/*"];

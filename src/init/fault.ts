@@ -51,6 +51,12 @@ const advice: readonly Advice[] = [
   },
   { step: /^find the node/, codes: ["ENOENT"], kind: "usage", hint: "`yapc-net inspect` lists the nodes of a lab" },
   {
+    step: /^mount overlay/,
+    codes: ["EINVAL"],
+    kind: "machine",
+    hint: "the lab's state folder, or the container's root, lies on a file system that overlayfs cannot use (another overlay, NFS): mount a tmpfs for the state",
+  },
+  {
     step: /^become the user/,
     codes: ["EINVAL"],
     kind: "machine",

@@ -1,5 +1,5 @@
 /** The machine's own root as the lower layer of a container: its folders and links, and where something is mounted. */
-import { lstatSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { lstatSync, readFileSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import { posix } from "node:path";
 import type { RootEntry } from "../model/container.js";
 
@@ -12,6 +12,9 @@ const passedOver = new Set(
   proc pstore ramfs rpc_pipefs securityfs squashfs sysfs tmpfs tracefs`.split(/\s+/),
 );
 
+/** What is larger than this is not copied into a container from beside a mount point. Bytes. */
+const largestCopy = 1 << 20;
+
 interface Mounts {
   /** Every mount point, with the type of what is on top there. */
   readonly types: ReadonlyMap<string, string>;
@@ -22,7 +25,8 @@ interface Mounts {
 /** @param rootless then every mount is locked: no folder with one below it can be a layer */
 export function surveyRoot(rootless: boolean): RootEntry[] {
   const types = new Map(readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter(Boolean).map(readMount));
-  const inTheWay = [...types].filter(([, type]) => rootless || !passedOver.has(type)).map(([path]) => path);
+  const matters = ([path, type]: readonly [string, string]) => rootless || (!passedOver.has(type) && isFolder(path));
+  const inTheWay = [...types].filter(matters).map(([path]) => path);
   return survey("/", { types, inTheWay }, depth);
 }
 
@@ -35,6 +39,11 @@ function readMount(line: string): [path: string, type: string] {
   return [path, after.split(" ")[0] ?? ""];
 }
 
+/** Something mounted on a file (Docker does so with /etc/hosts) is covered by a file of the container's. */
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
 function survey(folder: string, mounts: Mounts, levels: number): RootEntry[] {
   return readableNames(folder).flatMap((name): RootEntry[] => {
     const path = posix.join(folder, name);
@@ -44,6 +53,9 @@ function survey(folder: string, mounts: Mounts, levels: number): RootEntry[] {
     if (type === "autofs") return [{ path, mountPoint, empty: true }];
     const entry = lstatSync(path, { throwIfNoEntry: false });
     if (entry?.isSymbolicLink() === true) return [{ path, mountPoint, empty: false, link: readlinkSync(path) }];
+    if (entry?.isFile() === true && folder !== "/" && entry.size <= largestCopy) {
+      return [{ path, mountPoint, empty: false, file: true }];
+    }
     if (entry?.isDirectory() !== true) return [];
     if (!mounts.inTheWay.some((point) => point.startsWith(`${path}/`))) {
       return [{ path, mountPoint, empty: readableNames(path).length === 0 }];

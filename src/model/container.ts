@@ -13,11 +13,13 @@ export interface ContainerSpec {
   readonly seccomp: boolean;
 }
 
-/** An entry of the machine's root, for a container that has it as its lower layer. */
+/** An entry of the machine's root: a folder, unless it says otherwise. For a container that has it as its lower layer. */
 export interface RootEntry {
   readonly path: string;
   /** Text of a symbolic link. */
   readonly link?: string;
+  /** A plain file beside something that is mounted. */
+  readonly file?: true;
   readonly mountPoint: boolean;
   /** A folder with nothing in it needs no layer. */
   readonly empty: boolean;
@@ -27,7 +29,7 @@ export interface RootEntry {
 
 export type LowerLayer =
   | { readonly kind: "folder"; readonly path: string }
-  /** `/`: entries of the root, folders and links. */
+  /** `/`: its entries. */
   | { readonly kind: "machine"; readonly entries: readonly RootEntry[] };
 
 /** A hierarchy that the container sees, read-only, below /sys/fs/cgroup. */

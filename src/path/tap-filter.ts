@@ -78,6 +78,31 @@ export function sameService(ports: readonly number[], snapshot: Snapshot): numbe
   return closure(ports, pairs).sort((a, b) => a - b);
 }
 
+/** A rule that leads ports somewhere else. */
+export interface Publication {
+  /** Ports that it asks for; none for any. */
+  readonly ports: readonly number[];
+  /** Where it leads; absent: the port of the packet, an address of the node. */
+  readonly port?: number;
+  readonly address?: string;
+}
+
+/** What the rules of all nodes publish, whether or not anybody listens there. */
+export function publications(snapshot: Snapshot): Publication[] {
+  return snapshot.nodes.flatMap(rulesOf).flatMap((rule) => {
+    const to = translationOf(rule);
+    if (to?.kind !== "destination") return [];
+    const { port, address } = to;
+    return [
+      {
+        ports: portsMatched(rule),
+        ...(port === undefined ? {} : { port }),
+        ...(address === undefined ? {} : { address }),
+      },
+    ];
+  });
+}
+
 /** `host …` and `net …` of everything that NAT makes of `hosts`; empty where that may be any address. */
 function sameHosts(hosts: readonly string[], snapshot: Snapshot): string[] {
   const pairs: (readonly [string, string])[] = [];

@@ -104,7 +104,8 @@ export function applyTo(
   operations: readonly Operation[],
   undo: boolean,
   options: BuildOptions,
-  machine: MachineWork,
+  /** Absent: nothing of the lab is on the machine itself. */
+  machine?: MachineWork,
 ): Promise<void> {
   return apply(operations, {
     undo,
@@ -114,7 +115,7 @@ export function applyTo(
     containers: new ContainerRunner(lab.line, lab.found.folder, topology, options),
     signal: options.signal,
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
-    ...machine.context,
+    ...machine?.context,
   });
 }
 

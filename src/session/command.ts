@@ -1,12 +1,11 @@
-/** The command of `trace -- CMD`: run in a node of the lab, or here, its output kept apart from ours. */
+/** The command of `trace -- CMD`: run in a node, or here, its output kept apart from ours. */
 import { spawn } from "node:child_process";
 import { constants as os } from "node:os";
 import net from "node:net";
-import type { ExitStatus } from "../init/api.js";
+import type { ExitStatus, InitLine } from "../init/api.js";
 import { close, pipe2 } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
-import { placeOf } from "./exec.js";
-import type { OpenLab } from "./open-lab.js";
+import type { CommandPlace } from "./exec.js";
 
 /** `stderr`: both its streams go to our standard error. Or pieces of text, for a pane of the TUI. */
 export type CommandOutput = "stderr" | ((stream: "stdout" | "stderr", text: string) => void);
@@ -16,27 +15,26 @@ export interface RunningCommand {
   signal(name: NodeJS.Signals): void;
 }
 
-export async function startCommand(
-  lab: OpenLab,
-  node: string | undefined,
+export function startCommand(
+  line: InitLine,
+  place: CommandPlace | undefined,
   argv: readonly string[],
   output: CommandOutput,
 ): Promise<RunningCommand> {
-  return node === undefined ? startHere(argv, output) : startInNode(lab, node, argv, output);
+  return place === undefined ? startHere(argv, output) : startInNode(line, place, argv, output);
 }
 
 async function startInNode(
-  lab: OpenLab,
-  node: string,
+  line: InitLine,
+  place: CommandPlace,
   argv: readonly string[],
   output: CommandOutput,
 ): Promise<RunningCommand> {
-  const place = await placeOf(lab, node, false);
-  if (output === "stderr") return lab.line.spawn({ ...place, argv, stdio: [0, 2, 2], tied: true });
+  if (output === "stderr") return line.spawn({ ...place, argv, stdio: [0, 2, 2], tied: true });
   const [stdoutRead, stdoutWrite] = pipe2();
   const [stderrRead, stderrWrite] = pipe2();
   try {
-    const child = await lab.line.spawn({ ...place, argv, stdio: [0, stdoutWrite, stderrWrite], tied: true });
+    const child = await line.spawn({ ...place, argv, stdio: [0, stdoutWrite, stderrWrite], tied: true });
     forward(stdoutRead, (text) => output("stdout", text));
     forward(stderrRead, (text) => output("stderr", text));
     return child;

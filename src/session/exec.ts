@@ -45,12 +45,11 @@ async function runIn(
   return shellStatus(await runOnTerminal(lab.line, { ...place, argv: command(place.place === "container") }));
 }
 
-/** Where a command for a node runs, and with what around it: in its container where it runs one, else beside it. */
-export async function placeOf(
-  lab: OpenLab,
-  node: string,
-  outside: boolean,
-): Promise<Omit<SpawnRequest, "argv" | "stdio" | "tied">> {
+/** Where a command runs, and with what around it. */
+export type CommandPlace = Omit<SpawnRequest, "argv" | "stdio" | "tied">;
+
+/** Where a command for a node of a lab runs, and with what around it: in its container where it runs one, else beside it. */
+export async function placeOf(lab: OpenLab, node: string, outside: boolean): Promise<CommandPlace> {
   const status = (await lab.line.nodes()).find((each) => each.name === node);
   if (outside || status?.container !== true)
     return {
@@ -67,7 +66,7 @@ export async function placeOf(
   return { node, place: "container", environment: containerEnvironment(lab.found.record.topology.nodes, node) };
 }
 
-function bareEnvironment(): [string, string][] {
+export function bareEnvironment(): [string, string][] {
   const environment: [string, string][] = [["PATH", searchPath]];
   for (const name of kept) {
     const value = process.env[name];

@@ -179,11 +179,8 @@ function isBetween(verdict: Extract<Verdict, { kind: "dropped" }>, [first, secon
 
 function arrivesAt(last: Sighting, reaches: string): boolean {
   const wanted = parseService(reaches);
-  return (
-    wanted !== undefined &&
-    last.destination === wanted.host &&
-    (wanted.port ?? last.destinationPort) === last.destinationPort
-  );
+  if (wanted?.host !== last.destination) return false;
+  return wanted.port === undefined || wanted.port === last.destinationPort;
 }
 
 function serviceOf(last: Sighting, like: string): string {

@@ -1,5 +1,5 @@
 /** `gc`: removes what labs left whose init died. Running labs are not touched. */
-import { withLabLock } from "../lab/lock.js";
+import { removeStaleLocks, withLabLock } from "../lab/lock.js";
 import { Failure } from "../model/failure.js";
 import { isAlive, LabFolder } from "../lab/state.js";
 import { findLeftovers, type Leftovers, sweep } from "../lab/sweep.js";
@@ -24,6 +24,7 @@ export async function gc(options: {
       },
       { onWait: (holder) => options.onWarning(`lab '${lab}' is in use by ${holder}; waiting`) },
     );
+  removeStaleLocks();
   return removed;
 }
 

@@ -8,12 +8,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { followConntrack } from "../capture/conntrack.js";
 import { RecordingWriter } from "../capture/recording.js";
 import { Tap } from "../capture/tap.js";
+import type { InitLine } from "../init/api.js";
 import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
 import { tapFilter } from "../path/tap-filter.js";
 import { createTrace, type Trace, type TraceTap } from "../trace/trace.js";
-import type { OpenLab } from "./open-lab.js";
 
 export interface LiveTraceOptions {
   readonly filter: TraceFilter;
@@ -48,7 +48,7 @@ export class LiveTrace implements Disposable {
   #onPacket: (() => void) | undefined;
 
   constructor(
-    private readonly lab: OpenLab,
+    private readonly line: InitLine,
     private readonly snapshot: Snapshot,
     private readonly hops: readonly Hop[],
     private readonly epoch: bigint,
@@ -72,7 +72,7 @@ export class LiveTrace implements Disposable {
   async start(): Promise<void> {
     for (const node of this.snapshot.nodes)
       if (node.nftables.length > 0 || node.conntrack.length > 0)
-        this.#followers.push(followConntrack(this.lab.line, node.name, (event) => this.#trace.conntrack(event)));
+        this.#followers.push(followConntrack(this.line, node.name, (event) => this.#trace.conntrack(event)));
     const feeds = this.hops.map((_, hop) => this.#trace.tap({ hop }));
     const started = await Promise.allSettled(
       this.hops.map(async (hop, index) => this.#taps.push(await this.#startTap(hop, index, feeds[index]))),
@@ -117,7 +117,7 @@ export class LiveTrace implements Disposable {
   async #startTap(hop: Hop, index: number, feed: TraceTap | undefined): Promise<Tap> {
     if (feed === undefined) throw new RangeError(`no feed for ${hopName(hop)}`);
     let dropped = 0;
-    const tap = await Tap.start(this.lab.line, {
+    const tap = await Tap.start(this.line, {
       hop,
       filter: this.options.filter.raw ?? tapFilter(hop, this.options.filter, this.snapshot),
       snapshotLength: this.options.snapshotLength,

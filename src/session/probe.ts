@@ -50,19 +50,23 @@ export async function probe(line: InitLine, node: string, target: ProbeTarget, p
 type Answer = Omit<ProbeResult, "local">;
 
 async function connected(fd: number, patience: number): Promise<Answer> {
-  for (const deadline = Date.now() + patience; Date.now() < deadline; await delay(interval)) {
-    if (poll(fd, constants.POLLOUT, 0) === 0) continue;
-    const errno = getsockoptInt(fd, constants.SOL_SOCKET, SO_ERROR);
-    return errno === 0 ? { outcome: "answered" } : failed(new SystemCallError(errno, "connect"));
+  const deadline = Date.now() + patience;
+  while (poll(fd, constants.POLLOUT, 0) === 0) {
+    if (Date.now() > deadline) return { outcome: "unanswered" };
+    await delay(interval);
   }
-  return { outcome: "unanswered" };
+  const errno = getsockoptInt(fd, constants.SOL_SOCKET, SO_ERROR);
+  return errno === 0 ? { outcome: "answered" } : failed(new SystemCallError(errno, "connect"));
 }
 
 async function datagramAnswered(fd: number, patience: number): Promise<Answer> {
   const buffer = new Uint8Array(2048);
-  for (const deadline = Date.now() + patience; Date.now() < deadline; await delay(interval))
-    if (recv(fd, buffer) !== undefined) return { outcome: "answered" };
-  return { outcome: "unanswered" };
+  const deadline = Date.now() + patience;
+  while (recv(fd, buffer) === undefined) {
+    if (Date.now() > deadline) return { outcome: "unanswered" };
+    await delay(interval);
+  }
+  return { outcome: "answered" };
 }
 
 async function probeEcho(line: InitLine, node: string, address: string, patience: number): Promise<ProbeResult> {

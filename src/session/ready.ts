@@ -1,7 +1,7 @@
 /** A lab is ready when its addresses can be used, its bridge ports forward, and what should listen listens. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Failure } from "../model/failure.js";
-import { parseListeners } from "../observe/listeners.js";
+import { listenersOf } from "../observe/listeners.js";
 import { addresses, links } from "../kernel/index.js";
 import type { ResolvedNode, ResolvedTopology } from "../topology/resolved.js";
 import type { OpenLab } from "./open-lab.js";
@@ -26,6 +26,10 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
     const [first] = still;
     if (first === undefined) return;
     if (signal.aborted) throw new Failure("interrupted", "interrupted");
+    await failForEnded(
+      lab,
+      still.map(({ node }) => node),
+    );
     if (Date.now() > deadline)
       throw new Failure("kernel", `lab '${topology.name}' is not ready after ${patience / 1000} s: ${first.reason}`, {
         code: "NOT_READY",
@@ -35,6 +39,21 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
       });
     waiting = still.map(({ node }) => node);
     await delay(interval);
+  }
+}
+
+/** A container that has ended will not listen any more. */
+async function failForEnded(lab: OpenLab, waiting: readonly ResolvedNode[]): Promise<void> {
+  const statuses = new Map((await lab.line.nodes()).map((status) => [status.name, status]));
+  for (const { name, container, ready } of waiting) {
+    const status = statuses.get(name);
+    if (container === undefined || ready.length === 0 || status === undefined || status.pid !== undefined) continue;
+    const { code, signal } = status.lastExit ?? {};
+    const how = signal === undefined ? `with status ${code ?? 0}` : `by ${signal}`;
+    throw new Failure("kernel", `the container of '${name}' ended before its ports listened, ${how}`, {
+      hint: `what it wrote: yapc-net logs ${name}`,
+      code: "NOT_READY",
+    });
   }
 }
 
@@ -58,13 +77,11 @@ async function unready(lab: OpenLab, node: ResolvedNode, topology: ResolvedTopol
       if (link.up && state !== undefined && state !== forwarding && state !== disabled)
         return `port ${link.name} of ${node.name} does not forward yet`;
     }
-  for (const { protocol, port } of node.ready) {
-    const [four, six] = await Promise.all([
-      lab.line.readProcNet(node.name, protocol),
-      lab.line.readProcNet(node.name, `${protocol}6`),
-    ]);
-    const listeners = [...parseListeners(four, protocol, 4), ...parseListeners(six, protocol, 6)];
-    if (!listeners.some((each) => each.port === port)) return `nothing listens on ${protocol}/${port} in ${node.name}`;
+  if (node.ready.length > 0) {
+    const listeners = await listenersOf(lab.line, lab.sockets, node.name);
+    for (const { protocol, port } of node.ready)
+      if (!listeners.some((each) => each.protocol === protocol && each.port === port))
+        return `nothing listens on ${protocol}/${port} in ${node.name}`;
   }
   return undefined;
 }

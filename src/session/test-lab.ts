@@ -4,8 +4,7 @@
  * All probes of a round run one after another under one trace. What fails and may take longer (`within`) is tried again
  * in the next round. The lab is never committed, so it ends with this process, however that ends.
  */
-import { cpSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import os from "node:os";
+import { cpSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { LabFolder } from "../lab/state.js";
@@ -16,7 +15,7 @@ import type { Snapshot } from "../model/snapshot.js";
 import type { ExchangeEvent, PacketEvent, TraceEvent } from "../model/trace.js";
 import { hops as tappableHops } from "../path/hops.js";
 import { parseService } from "../topology/notation.js";
-import type { ResolvedExpectation, ResolvedTopology } from "../topology/resolved.js";
+import type { ResolvedExpectation } from "../topology/resolved.js";
 import { abandonLab, buildLab } from "./build-lab.js";
 import { expectationName, findExchange, judge, type Judgement, type Span } from "./expect.js";
 import { LiveTrace } from "./live-trace.js";
@@ -44,7 +43,7 @@ export interface CheckedExpectation {
   readonly problems: readonly string[];
   /** How often it was tried: more than once only with `within`. */
   readonly attempts: number;
-  /** Nanoseconds, of the last attempt. */
+  /** What the probe took in its last attempt, in nanoseconds. */
   readonly duration: number;
   /** The packet whose path tells it; absent where no hop saw one. */
   readonly packet?: PacketEvent;
@@ -70,7 +69,7 @@ const pause = 100;
 const mostHops = 32;
 
 export async function testLab(options: TestOptions): Promise<TestedLab> {
-  const { file, topology: asked } = loadTopology({ ...options, onWarning: options.onWarning });
+  const { file, topology: asked } = loadTopology(options);
   if (asked.expectations.length === 0)
     throw new Failure("usage", `${path.relative(process.cwd(), file)} has no "expect", so there is nothing to test`);
   const target = path.resolve(options.save ?? `${asked.name}.trace`);
@@ -78,30 +77,20 @@ export async function testLab(options: TestOptions): Promise<TestedLab> {
   const startedAt = new Date().toISOString();
   // A name of its own: a lab of this file that runs is not touched.
   const topology = { ...asked, name: `${asked.name.slice(0, 32)}.test${process.pid}` };
-  const recording = path.join(mkdtempSync(path.join(os.tmpdir(), "yapc-net-test-")), "test.trace");
-  try {
-    const expectations = await withLabLock(topology.name, "test", () => runTest(topology, file, recording, options));
-    const passed = expectations.every((each) => each.passed);
-    const kept = options.save !== undefined || !passed;
-    const saved = kept && keep(recording, target, options) ? { saved: target } : {};
-    return { name: asked.name, file, startedAt, passed, expectations, ...saved };
-  } finally {
-    rmSync(path.dirname(recording), { recursive: true, force: true });
-  }
-}
-
-async function runTest(
-  topology: ResolvedTopology,
-  file: string,
-  recording: string,
-  options: TestOptions,
-): Promise<CheckedExpectation[]> {
-  const { lab } = await buildLab(topology, file, new LabFolder(topology.name), options);
-  try {
-    return await checkAll(lab, topology.expectations, recording, options);
-  } finally {
-    await abandonLab(lab);
-  }
+  return withLabLock(topology.name, "test", async () => {
+    const folder = new LabFolder(topology.name);
+    const { lab } = await buildLab(topology, file, folder, options);
+    try {
+      // In the lab's folder: whatever happens to this process, `gc` takes it.
+      const recording = path.join(folder.path, "test.trace");
+      const expectations = await checkAll(lab, topology.expectations, recording, options);
+      const passed = expectations.every((each) => each.passed);
+      const kept = (options.save !== undefined || !passed) && keep(recording, target, options);
+      return { name: asked.name, file, startedAt, passed, expectations, ...(kept ? { saved: target } : {}) };
+    } finally {
+      await abandonLab(lab);
+    }
+  });
 }
 
 async function checkAll(
@@ -136,7 +125,7 @@ async function round(
   const exchanges: ExchangeEvent[] = [];
   const epoch = BigInt(Date.now()) * 1_000_000n;
   const now = () => Number(BigInt(Date.now()) * 1_000_000n - epoch);
-  using live = new LiveTrace(lab, snapshot, hops, epoch, {
+  using live = new LiveTrace(lab.line, snapshot, hops, epoch, {
     filter: { ports: [], hosts: [], protocols: [] },
     save: recording,
     snapshotLength: 262,
@@ -147,19 +136,26 @@ async function round(
     signal,
   });
   await live.start();
-  const probes: { readonly expectation: ResolvedExpectation; readonly end: ProbeResult; readonly span: Span }[] = [];
+  const probes: {
+    readonly expectation: ResolvedExpectation;
+    readonly end: ProbeResult;
+    readonly span: Span;
+    readonly duration: number;
+  }[] = [];
   for (const expectation of expectations) {
     if (signal.aborted) throw new Failure("interrupted", "interrupted");
     const from = now();
+    const began = process.hrtime.bigint();
     const end = await send(lab, expectation);
-    probes.push({ expectation, end, span: { from, to: now() } });
+    const duration = Number(process.hrtime.bigint() - began);
+    probes.push({ expectation, end, span: { from, to: now() }, duration });
   }
   await live.finish();
   if (signal.aborted) throw new Failure("interrupted", "interrupted");
 
   packets.sort((a, b) => a.id - b.id);
   return new Map(
-    probes.map(({ expectation, end, span }) => {
+    probes.map(({ expectation, end, span, duration }) => {
       const exchange = findExchange(expectation, end, span, exchanges, packets);
       const own = exchange === undefined ? [] : packets.filter((packet) => packet.exchange === exchange.id);
       const judgement = judge(expectation, {
@@ -167,7 +163,7 @@ async function round(
         packets: own,
         ...(exchange === undefined ? {} : { exchange }),
       });
-      return [expectation, result(expectation, judgement, span, attempt)];
+      return [expectation, result(expectation, judgement, duration, attempt)];
     }),
   );
 }
@@ -175,7 +171,7 @@ async function round(
 function result(
   expectation: ResolvedExpectation,
   { problems, packet }: Judgement,
-  span: Span,
+  duration: number,
   attempts: number,
 ): CheckedExpectation {
   return {
@@ -183,7 +179,7 @@ function result(
     passed: problems.length === 0,
     problems,
     attempts,
-    duration: span.to - span.from,
+    duration,
     ...(packet === undefined ? {} : { packet }),
   };
 }

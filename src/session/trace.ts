@@ -1,20 +1,13 @@
 /** `trace`: taps on every hop, a command perhaps, and packets joined while they come. */
 import { setTimeout as delay } from "node:timers/promises";
-import { Failure } from "../model/failure.js";
 import type { Hop } from "../model/hop.js";
-import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
-import { hops as tappableHops } from "../path/hops.js";
+import type { PacketEvent, TraceEvent } from "../model/trace.js";
 import { type CommandOutput, startCommand } from "./command.js";
 import { LiveTrace } from "./live-trace.js";
-import { OpenLab } from "./open-lab.js";
 import { shellStatus } from "./terminal.js";
-import { checkNode, findLab, parseTarget } from "./target.js";
+import { type NetworkOptions, openTracedNetwork } from "./traced-network.js";
 
-export interface TraceOptions {
-  readonly lab: string | undefined;
-  readonly filter: TraceFilter;
-  /** Node in which the command runs. */
-  readonly from: string | undefined;
+export interface TraceOptions extends NetworkOptions {
   /** Ends the trace when it has ended; empty: the trace goes on until the signal. */
   readonly argv: readonly string[];
   /** Folder of the recording; undefined saves nothing. */
@@ -31,7 +24,6 @@ export interface TraceOptions {
   readonly onProvisional?: (packet: PacketEvent) => void;
   /** Every tap listens. */
   readonly onReady?: (hops: readonly Hop[]) => void;
-  readonly onWarning: (text: string) => void;
   /** Ends the trace and keeps what was captured. */
   readonly signal: AbortSignal;
 }
@@ -46,23 +38,17 @@ export interface TraceResult {
 }
 
 export async function trace(options: TraceOptions): Promise<TraceResult> {
-  const from = options.from === undefined ? undefined : parseTarget(options.from);
-  const found = findLab(from?.lab ?? options.lab);
-  const node = from === undefined ? undefined : checkNode(found.record, from.node);
-  using lab = await OpenLab.connect(found);
-  const snapshot = await lab.snapshot();
-  const hops = tappableHops(snapshot, node === undefined ? {} : { from: node });
-  if (hops.length === 0) throw new Failure("usage", `lab '${found.record.name}' has no interface to trace`);
-
+  await using network = await openTracedNetwork(options);
+  const { line, snapshot, hops, filter, place } = network;
   const epoch = BigInt(Date.now()) * 1_000_000n;
-  using live = new LiveTrace(lab, snapshot, hops, epoch, options);
+  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, filter });
   await live.start();
   options.onReady?.(hops);
 
-  const ends: Promise<unknown>[] = [aborted(options.signal), lab.line.gone];
+  const ends: Promise<unknown>[] = [aborted(options.signal), line.gone];
   let status: number | undefined;
   if (options.argv.length > 0) {
-    const command = await startCommand(lab, node, options.argv, options.output);
+    const command = await startCommand(line, place, options.argv, options.output);
     options.signal.addEventListener("abort", () => command.signal("SIGINT"), { once: true });
     ends.push(command.exit.then((exit) => (status = shellStatus(exit))));
   }

@@ -72,3 +72,9 @@ export function testReport(lab: TestedTopology): TestReport {
     })),
   };
 }
+
+/** The suite of a file whose lab could not be tested. */
+export function brokenReport(file: string, error: unknown): TestReport {
+  const message = error instanceof Error ? error.message : String(error);
+  return { name: file, cases: [{ name: "start", duration: 0, outcome: { kind: "error", message, text: message } }] };
+}

@@ -9,17 +9,18 @@ import path from "node:path";
 import test from "ava";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import type { PacketEvent, TraceEvent } from "../../src/model/trace.js";
-import { Cli, cli, executable, has, isRoot, packetsOf, parseEvents, program, until } from "./cli.js";
+import { Cli, cli, has, isRoot, packetsOf, parseEvents, program, until } from "./cli.js";
 
 const place = new Cli();
 const lab = place.lab("docker");
 const at = (node: string) => `${lab}/${node}`;
 const requestPath = ["client:eth0", "host:eth0", "host:yapc0", "host:vethweb", "web:eth0"];
 
-test.before(async () => void (await place.ok("up", "docker-bridge", "--name", lab)));
+test.before(async () => {
+  await place.ok("up", "docker-bridge", "--name", lab);
+});
 test.after.always(() => place.end());
 
-const sortById = (events: readonly TraceEvent[]) => packetsOf(events);
 const hopsOf = (packet: PacketEvent) => packet.sightings.map(({ hop }) => hop);
 const rewritesOf = (packet: PacketEvent | undefined, kind: string) =>
   (packet?.rewrites ?? []).filter((each) => each.kind === kind).map(({ between, from, to }) => ({ between, from, to }));
@@ -46,10 +47,11 @@ test.serial("no network tool is started by up", async (t) => {
   t.true(await until(() => up.output().includes("is up")), up.output());
   await own.ok("down", name);
   t.is((await up.ended).code, 0);
-  const started = [...readFileSync(record, "utf8").matchAll(/execve\("([^"]+)".*= 0$/gm)].map(([, file = ""]) =>
-    /^\/proc\/self\/fd\/\d+$/.test(file) ? "yapc-init" : path.basename(file),
+  // Without root, strace cannot read the name that a container's process gives: that process is not dumpable.
+  const started = [...readFileSync(record, "utf8").matchAll(/execve\((?:"([^"]+)"|0x).*= 0$/gm)].map(([, file]) =>
+    file === undefined ? "busybox" : /^\/proc\/self\/fd\/\d+$/.test(file) ? "yapc-init" : path.basename(file),
   );
-  t.deepEqual([...new Set(started)].sort(), ["busybox", path.basename(process.execPath), "yapc-init"].sort());
+  t.deepEqual(started.toSorted(), ["busybox", path.basename(process.execPath), "yapc-init"].toSorted());
 });
 
 test.serial("ip reads back the addresses, links and routes", async (t) => {
@@ -85,16 +87,13 @@ test.serial("nft reads back NAT and firewall", async (t) => {
   const rules = await place.ok("exec", at("host"), "--", "nft", "list", "ruleset");
   t.regex(rules, /type nat hook prerouting/);
   t.regex(rules, /fib daddr type local .*tcp dport 8080 .*dnat ip to 10\.0\.0\.10:80/);
-  t.regex(
-    rules,
-    /ip saddr 10\.0\.0\.0\/24 .*oifname "eth0".* masquerade|oifname "eth0" ip saddr 10\.0\.0\.0\/24 .*masquerade/,
-  );
+  t.regex(rules, /^\s*ip saddr 10\.0\.0\.0\/24 oifname "eth0" counter .* masquerade$/m);
   t.regex(rules, /tcp dport 81 .*drop comment "no 81"/);
 });
 
 test.serial("one row a packet, at all five hops, rewritten where NAT rewrites, the last FIN included", async (t) => {
   const { events } = await traceRequest("web", "--port", "80");
-  const packets = sortById(events);
+  const packets = packetsOf(events);
   for (const packet of packets) {
     t.deepEqual(hopsOf(packet), packet.direction === "request" ? requestPath : requestPath.toReversed());
     t.true(["exact", "strong"].includes(packet.match), `packet ${packet.id} is ${packet.match}`);
@@ -137,7 +136,7 @@ test.serial("one row a packet, at all five hops, rewritten where NAT rewrites, t
 test.serial("tshark sees the same packets in each capture", async (t) => {
   if (!(await has(t, "tshark"))) return;
   const { events } = await traceRequest("tshark", "--port", "80");
-  const packets = sortById(events);
+  const packets = packetsOf(events);
   const start = events.find((event) => event.type === "trace");
   const folder = path.join(place.folder, "tshark.trace", "captures");
   const files = readdirSync(folder);
@@ -197,7 +196,7 @@ test.serial("a saved trace replays to the same bytes, without koffi", async (t) 
 
 test.serial("a port that the firewall drops: where it ended", async (t) => {
   const trace = await place.run(
-    ...["trace", "--port", "81", "--from", at("client"), "--json", "--", "curl", "-sm1", "http://203.0.113.1:8081/"],
+    ...["trace", "--port", "8081", "--from", at("client"), "--json", "--", "curl", "-sm1", "http://203.0.113.1:8081/"],
   );
   t.is(trace.code, 28, trace.stderr); // curl's own: timed out
   const events = parseEvents(trace.stdout);
@@ -206,6 +205,8 @@ test.serial("a port that the firewall drops: where it ended", async (t) => {
   if (syn?.verdict.kind === "dropped") {
     t.is(syn.verdict.after, "host:eth0");
     t.is(syn.verdict.before, "host:yapc0");
+    t.is(syn.verdict.cause?.code, "nft-drop");
+    t.regex(syn.verdict.cause?.text ?? "", /'no 81'.*forward/);
   }
   t.is(events.find((event) => event.type === "exchange")?.verdict, "unanswered");
 });
@@ -321,5 +322,4 @@ test.serial("down ends with nothing left", async (t) => {
   const again = await place.run("down", lab);
   t.is(again.code, 2);
   t.regex(again.stderr, new RegExp(`^error: no lab '${lab}'`));
-  t.truthy(executable);
 });

@@ -313,8 +313,11 @@ test("kill -9 of init leaves no process and no link, also with a download in fli
   const queued = async () => / 01 (?!0{8}:)[0-9A-F]{8}:/.test(await init.readProcNet("a", "tcp6"));
   t.true(await until(queued), "there is unsent data");
 
+  // Waiting for `gone` alone does not keep a process alive.
+  const alarm = setTimeout(() => undefined, 60_000);
   process.kill(init.pid, "SIGKILL");
   await init.gone;
+  clearTimeout(alarm);
   for (const { pid } of [server, client]) t.true(await until(() => !alive(pid)));
   t.true(await until(() => !linkNames(watcher).includes("ba")), "the namespace of a is freed");
 });

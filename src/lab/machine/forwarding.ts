@@ -25,10 +25,8 @@ export function readSysctl(name: string): string | undefined {
 
 /** As sysctl(8): a slash stands for a dot that belongs to an interface's name. */
 function fileOf(name: string): string {
-  return path.join(
-    "/proc/sys",
-    name.replace(/[./]/g, (letter) => (letter === "." ? "/" : ".")),
-  );
+  const swapped = name.replaceAll(/[./]/g, (letter) => (letter === "." ? "/" : "."));
+  return path.join("/proc/sys", swapped);
 }
 
 /** What a write of this sysctl changes beside it, as it reads now. */

@@ -175,4 +175,4 @@ setpriv --no-new-privs
 :
 # run the command
 exec env -i PATH=/bin busybox httpd -f -h '/srv/a b'
-# 5086 bytes, sha256 8b1ef180a7c32ed93e4f681021156a000326acbe4aceb0e65ee7ea59c1f439a7
+# 5086 bytes, sha256 d234a26f1eed34d97897c1eca537b6c339c2a7e5e459c491b0fa15ca53bd1789

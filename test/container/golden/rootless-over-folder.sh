@@ -131,4 +131,4 @@ setpriv --no-new-privs
 :
 # run the command
 exec env -i PATH=/bin busybox httpd -f -h '/srv/a b'
-# 3975 bytes, sha256 157e841e5234afd83d72aaeec487f742a6da8dd760bd05317d284a4720266c07
+# 3975 bytes, sha256 4a715eb3a5dbce811bdf298d4a504c47d56efcc650937b8e49fa96dd9a3e5f47

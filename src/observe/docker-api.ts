@@ -1,0 +1,83 @@
+/**
+ * Names of containers, from the API of the engine that runs them (Docker's, which Podman speaks too): one GET over its
+ * unix socket. Nothing is changed by it, and nothing depends on it: without an answer, containers go by their short ids.
+ */
+import http from "node:http";
+
+export interface NamedContainer {
+  readonly id: string;
+  readonly name: string;
+  /** Id of the container whose network namespace it shares. */
+  readonly sharesNetworkOf?: string;
+}
+
+/** Where engines listen (dockerd(8), podman-system-service(1)). DOCKER_HOST comes first; only unix sockets count. */
+export function engineSockets(environment: Readonly<Record<string, string | undefined>>): string[] {
+  const host = /^unix:\/\/(\/.*)$/.exec(environment.DOCKER_HOST ?? "")?.[1];
+  return [...new Set([...(host === undefined ? [] : [host]), "/run/docker.sock", "/run/podman/podman.sock"])];
+}
+
+export type Asked =
+  | { readonly containers: readonly NamedContainer[] }
+  /** The socket is not there, or nobody listens. */
+  | { readonly absent: true }
+  | { readonly failed: string };
+
+/** The most that is read of an answer: about a kilobyte for each container. */
+const mostBytes = 16 << 20;
+
+/** @param timeout milliseconds, for the whole exchange */
+export function askEngine(socketPath: string, timeout = 1000): Promise<Asked> {
+  return new Promise((resolve) => {
+    const request = http.get(
+      { socketPath, path: "/containers/json", headers: { host: "engine" }, signal: AbortSignal.timeout(timeout) },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8");
+        response.on("data", (chunk: string) => {
+          text += chunk;
+          if (text.length > mostBytes) request.destroy(new Error("the answer is too long"));
+        });
+        response.on("error", (error) => resolve({ failed: error.message }));
+        response.on("end", () => {
+          if (response.statusCode !== 200) resolve({ failed: `HTTP status ${response.statusCode ?? "none"}` });
+          else resolve(readAnswer(text));
+        });
+      },
+    );
+    request.on("error", (error: NodeJS.ErrnoException) => {
+      const absent = error.code === "ENOENT" || error.code === "ECONNREFUSED" || error.code === "ENOTSOCK";
+      resolve(absent ? { absent: true } : { failed: error.message });
+    });
+  });
+}
+
+function readAnswer(text: string): Asked {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    return { failed: "the answer is no JSON" };
+  }
+  if (!Array.isArray(answer)) return { failed: "the answer is no list" };
+  return { containers: answer.flatMap(readContainer) };
+}
+
+/** An entry of `GET /containers/json`, of which we need `Id`, `Names` and `HostConfig.NetworkMode`. */
+function readContainer(entry: unknown): NamedContainer[] {
+  const { Id: id, Names: names, HostConfig: host } = fieldsOf(entry);
+  const name: unknown = Array.isArray(names) ? names.find(isOwnName) : undefined;
+  if (typeof id !== "string" || typeof name !== "string") return [];
+  const { NetworkMode: mode } = fieldsOf(host);
+  const shared = typeof mode === "string" ? /^container:([0-9a-f]+)$/.exec(mode)?.[1] : undefined;
+  return [{ id, name: name.replace(/^\//, ""), ...(shared === undefined ? {} : { sharesNetworkOf: shared }) }];
+}
+
+/** `/web`; names with more slashes are those that links of old give it in other containers. */
+function isOwnName(name: unknown): boolean {
+  return typeof name === "string" && !name.slice(1).includes("/");
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}

@@ -1,0 +1,100 @@
+/**
+ * Which hops a trace of a machine taps: a machine has interfaces that no packet of its containers ever passes, and may
+ * run more containers than a filter can concern.
+ */
+import type { Hop } from "../model/hop.js";
+import { hopName } from "../model/hop.js";
+import type { NodeSnapshot, Snapshot } from "../model/snapshot.js";
+import type { TraceFilter } from "../model/trace.js";
+import { hops } from "./hops.js";
+import { Network, type Place } from "./network.js";
+import { parseAddress, sameAddress } from "./prefix.js";
+import { publications, sameService } from "./tap-filter.js";
+
+export interface MachineSelection {
+  readonly filter: TraceFilter;
+  /** Node where the traffic begins: always tapped, and first. */
+  readonly from?: string;
+  /** Only these, and the machine's interfaces on the way to them; none for all. */
+  readonly nodes: readonly string[];
+  /** Every container, whatever the filter. */
+  readonly all: boolean;
+}
+
+export interface MachineHops {
+  readonly hops: readonly Hop[];
+  /** Containers without a tap, because the filter seems not to concern them. */
+  readonly left: readonly string[];
+}
+
+/** So many nodes beside the machine are tapped without asking whether they can match. */
+const few = 8;
+
+/** @param snapshot with one node of role `machine` */
+export function machineHops(snapshot: Snapshot, selection: MachineSelection): MachineHops {
+  const chosen = chooseNodes(snapshot, selection);
+  const kept = onTheWay(new Network(snapshot), chosen, selection.nodes);
+  const { from } = selection;
+  return {
+    hops: hops(snapshot, { ...(from === undefined ? {} : { from }), filter: (hop) => kept.has(hopName(hop)) }),
+    left: selection.nodes.length > 0 ? [] : others(snapshot).flatMap(({ name }) => (chosen.has(name) ? [] : [name])),
+  };
+}
+
+function others(snapshot: Snapshot): readonly NodeSnapshot[] {
+  return snapshot.nodes.filter(({ role }) => role !== "machine");
+}
+
+function chooseNodes(snapshot: Snapshot, { filter, from, nodes, all }: MachineSelection): ReadonlySet<string> {
+  const own = from === undefined ? [] : [from];
+  if (nodes.length > 0) return new Set([...nodes, ...own]);
+  const everyone = others(snapshot);
+  const named = filter.ports.length > 0 || filter.hosts.length > 0;
+  const concerned =
+    named && !all && everyone.length > few ? everyone.filter((node) => concerns(node, snapshot, filter)) : [];
+  return new Set([...(concerned.length > 0 ? concerned : everyone).map(({ name }) => name), ...own]);
+}
+
+/** Whether a node serves one of the ports, or is one of the hosts, or is a place between: no container. */
+function concerns(node: NodeSnapshot, snapshot: Snapshot, { ports, hosts }: TraceFilter): boolean {
+  if (node.role === "namespace") return true;
+  const addresses = node.interfaces.flatMap((one) => one.addresses.map(({ address }) => address));
+  const services = ports.length === 0 ? [] : sameService(ports, snapshot);
+  const published = publications(snapshot).flatMap(({ ports: from, port, address = "" }) =>
+    ports.some((each) => each === port || from.includes(each)) ? [address] : [],
+  );
+  const asked = [...hosts, ...published].map(parseAddress);
+  return (
+    node.listeners.some(({ port }) => services.includes(port)) ||
+    addresses.map(parseAddress).some((own) => own && asked.some((other) => other && sameAddress(own, other))) ||
+    node.conntrack.some(({ original, reply }) =>
+      [original.sourcePort, original.destinationPort, reply.sourcePort, reply.destinationPort].some(
+        (port) => port !== undefined && services.includes(port),
+      ),
+    )
+  );
+}
+
+/** Names of the hops that packets from or to the chosen nodes can pass. */
+function onTheWay(network: Network, chosen: ReadonlySet<string>, named: readonly string[]): ReadonlySet<string> {
+  const kept = new Set<Place>();
+  for (const place of network.places) {
+    const { node, peer } = place;
+    if (node.role !== "machine") {
+      if (chosen.has(node.name)) kept.add(place);
+    } else if (peer === undefined ? carries(place) : chosen.has(peer.node.name) || named.includes(node.name)) {
+      kept.add(place);
+    }
+  }
+  // Bridges with a port that is kept, and bridges of bridges, as often as one more is found.
+  for (const place of kept) if (place.master !== undefined) kept.add(place.master);
+  return new Set([...kept].map(({ node, interface: { name } }) => hopName({ node: node.name, interface: name })));
+}
+
+/** Whether an interface of the machine that is no end of a pair, and no bridge, leads anywhere. */
+function carries({ interface: own, node }: Place): boolean {
+  // A veth whose peer lies in no node leads to somebody who is not asked for.
+  if (own.bridge !== undefined || own.kind === "veth") return false;
+  const routed = node.routes.some(({ nexthops }) => nexthops.some((hop) => hop.interface === own.name));
+  return own.addresses.some(({ scope }) => scope === "global") || own.master !== undefined || routed;
+}

@@ -64,8 +64,9 @@ export class MachineWork implements Disposable {
   }
 
   /** Whether there is something to do beside the plan. */
-  get hasUplinks(): boolean {
-    return this.uplinks !== undefined;
+  get hasWork(): boolean {
+    // The chains of others may have changed since.
+    return this.uplinks !== undefined || this.real !== undefined;
   }
 
   [Symbol.dispose](): void {

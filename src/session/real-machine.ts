@@ -23,9 +23,9 @@ import type { OpenLab } from "./open-lab.js";
 import { uplinkEnds } from "./uplinks.js";
 
 /** @throws Failure (machine) without root, Failure (usage) where the topology has no node for the machine */
-export function checkReal(topology: ResolvedTopology): void {
+export function checkReal(topology: ResolvedTopology, dryRun: boolean): void {
   machineNode(topology);
-  if (process.getuid?.() !== 0)
+  if (!dryRun && process.getuid?.() !== 0)
     throw new Failure("machine", "--real builds on this machine itself, which only root may do", {
       hint: "run it as root, or leave --real away: the lab then lives in namespaces of its own",
       code: "EPERM",

@@ -49,7 +49,7 @@ export interface UpResult {
 
 export async function up(options: UpOptions): Promise<UpResult> {
   const { file, topology } = loadTopology(options);
-  if (options.real) checkReal(topology);
+  if (options.real) checkReal(topology, options.dryRun);
   const run = (): Promise<UpResult> => bring(file, topology, options);
   // A dry run changes nothing and needs no right to anything: it takes no lock.
   if (options.dryRun) return run();
@@ -115,7 +115,7 @@ async function change(
   const current = { snapshot: machine.snapshot ?? snapshot, topology: record.topology, running };
   const { operations } = plan(topology, current, planOptions(record));
   if (options.dryRun) return result(file, topology, options, operations, false, snapshot, record.topology);
-  if (operations.length === 0 && !machine.hasUplinks)
+  if (operations.length === 0 && !machine.hasWork)
     return result(file, topology, options, operations, false, snapshot, record.topology);
   await applyTo(lab, topology, operations, true, options, machine);
   const { machine: _, ...rest } = record;

@@ -133,7 +133,7 @@ test.serial("a change of a running lab touches what is the lab's and nothing els
         ...machine,
         nat: machine.nat.slice(0, 1),
         routes: [{ to: "10.97.0.0/16", type: "blackhole" }],
-        interfaces: { "yapc0.7": { vlan: { parent: "yapc0", id: 7 }, addresses: "10.96.7.1/24" } },
+        interfaces: { overlay: { vxlan: { id: 7, remote: "10.77.0.10" }, addresses: "10.96.7.1/24" } },
       },
       ...others,
       second: {},
@@ -146,7 +146,7 @@ test.serial("a change of a running lab touches what is the lab's and nothing els
   t.is(await host.get("outer", "http://198.51.100.1:8080/"), lab);
   t.true((await host.sh("ip route")).includes("blackhole 10.97.0.0/16"));
   t.regex(await host.sh("ip -d link show vethsecond"), new RegExp(`alias yapc-net ${lab} host:vethsecond`));
-  t.regex(await host.sh("ip -d link show yapc0.7"), new RegExp(`alias yapc-net ${lab} host:yapc0\\.7`));
+  t.regex(await host.sh("ip -d link show overlay"), new RegExp(`alias yapc-net ${lab} host:overlay`));
   host.file("lab.json", topology);
   await host.ok("up", file);
   t.false((await host.sh("ip route")).includes("10.97.0.0/16"));
@@ -391,6 +391,11 @@ test.serial("beside real Docker: its FORWARD DROP lets the lab through, and keep
   t.regex(rules, /-A DOCKER-USER -j RETURN\n$/, "Docker's own rule stays the last");
   t.regex(await host.ok("up", "docker-bridge", "--name", lab), /nothing was changed/);
   t.is(await host.sh("iptables -S DOCKER-USER"), rules);
+  // Docker was set up anew: `up` puts them in again.
+  await host.sh("iptables -F DOCKER-USER; iptables -A DOCKER-USER -j RETURN");
+  t.is(await host.get("outer", "http://198.51.100.1:8080/"), undefined);
+  await host.ok("up", "docker-bridge", "--name", lab);
+  t.is(await host.sh("iptables -S DOCKER-USER"), rules);
   // Somebody adds a rule of his own meanwhile.
   await host.sh("iptables -I DOCKER-USER -i yapc0 -j ACCEPT");
   await host.ok("down", lab);
@@ -474,6 +479,7 @@ test.serial("uplink without root: pasta, which ends with the lab", async (t) => 
     "XDG_RUNTIME_DIR=/run/user",
   ];
   const yapc = (...args: string[]) => host.execute(...ordinary, ...yapcCommand(...args));
+  t.teardown(() => yapc("down", lab));
   const up = await yapc("up", file);
   t.is(up.code, 0, up.stderr);
   for (const node of ["host", "web", "lone"])

@@ -7,10 +7,11 @@
  */
 import { fstatSync } from "node:fs";
 import koffi from "koffi";
+import { littleEndian } from "./codec/wire.js";
 import { constants } from "./system-constants.js";
 import { SystemCallError } from "./system-error.js";
 
-export { constants };
+export { constants, littleEndian };
 
 const libc = koffi.load(null);
 
@@ -121,9 +122,6 @@ function int32(...values: number[]): Uint8Array {
 function readInt32(bytes: Uint8Array, index: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset).getInt32(index * 4, littleEndian);
 }
-
-/** Byte order of this machine. */
-export const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** A new socket, close-on-exec. @param type SOCK_*, may carry SOCK_NONBLOCK */
 export function socket(domain: number, type: number, protocol: number): Fd {

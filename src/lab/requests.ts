@@ -2,7 +2,13 @@
 import { addresses, links, neighbours, routes, rules, type PolicyRule, type Request } from "../kernel/index.js";
 import { broadcastOf, formatAddress, networkOf, parseAddress } from "../model/address.js";
 import type { OperationBody } from "../plan/operation.js";
-import type { ResolvedBridge, ResolvedEnd, ResolvedPolicyRule, ResolvedRoute } from "../topology/resolved.js";
+import type {
+  ResolvedBridge,
+  ResolvedDevice,
+  ResolvedEnd,
+  ResolvedPolicyRule,
+  ResolvedRoute,
+} from "../topology/resolved.js";
 import type { NodeSockets } from "../observe/sockets.js";
 import type { LinkTable } from "./link-table.js";
 import type { MachineSite } from "./machine/site.js";
@@ -48,6 +54,8 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
     }
     case "veth.create":
       return vethRequests(operation.ends, operation.longNames, context);
+    case "device.create":
+      return deviceRequests(operation.node, operation.device, operation.longName, context.links);
     case "link.change": {
       const { node, interface: name, change } = operation;
       const { port, master, up, mtu, mac } = change;
@@ -125,6 +133,54 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
     }
     default:
       return undefined;
+  }
+}
+
+/** A vlan, macvlan or vxlan: made with its settings, then put on its bridge, then brought up. */
+function deviceRequests(
+  node: string,
+  { name, mac, mtu, up, master, port, settings }: ResolvedDevice,
+  longName: string | undefined,
+  table: LinkTable,
+): NodeRequest[] {
+  const parent = settings.parent === undefined ? undefined : table.index(node, settings.parent);
+  const index = table.reserve(node, name);
+  const common = { name, mac, mtu, index };
+  return [
+    { node, request: links.add(specificationOf(common, settings, parent)) },
+    ...(longName === undefined
+      ? []
+      : [
+          { node, request: links.addAltname(index, longName) },
+          { node, request: links.set(index, { alias: longName }) },
+        ]),
+    ...(master === undefined ? [] : [{ node, request: links.set(index, { master: table.index(node, master) }) }]),
+    ...(port === undefined ? [] : [{ node, request: links.setPort(index, port) }]),
+    ...(up ? [{ node, request: links.set(index, { up }) }] : []),
+  ];
+}
+
+function specificationOf(
+  common: { readonly name: string; readonly mac: string; readonly mtu: number; readonly index: number },
+  settings: ResolvedDevice["settings"],
+  parent = 0,
+): Parameters<typeof links.add>[0] {
+  switch (settings.kind) {
+    case "vlan":
+      return { ...common, kind: "vlan", parent, id: settings.id };
+    case "macvlan":
+      return { ...common, kind: "macvlan", parent, mode: settings.mode };
+    case "vxlan": {
+      const { id, port, local, remote } = settings;
+      const vxlan = {
+        id,
+        port,
+        ...(local === undefined ? {} : { local }),
+        ...(remote === undefined ? {} : { group: remote }),
+        ...(parent === 0 ? {} : { underlay: parent }),
+      };
+      return { ...common, kind: "vxlan", vxlan };
+    }
   }
 }
 

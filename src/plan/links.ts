@@ -1,112 +1,12 @@
-/** Links, bridges and devices: what goes, what comes, what changes in place. */
+/** Links, bridges and devices: what comes, and what changes in place. */
 import type { InterfaceSnapshot } from "../model/snapshot.js";
 import type { ResolvedBridge, ResolvedDevice, ResolvedEnd, ResolvedNode } from "../topology/resolved.js";
 import type { CurrentNode } from "./current.js";
 import { equal } from "./equal.js";
-import { interfaceOf } from "./node.js";
-import type { LinkChange, OperationBody } from "./operation.js";
+import type { LinkChange } from "./operation.js";
 import { type Doomed, placeOf } from "./doomed.js";
+import { bridgeOf, portOf } from "./existing.js";
 import type { Draft, Phase } from "./phase.js";
-
-/** Deletes what is doomed: each veth pair once, what is made on it before it, ports taken off their bridges first. */
-export function planLinkRemovals(draft: Draft, nodes: ReadonlyMap<string, CurrentNode>, doomed: Doomed): void {
-  const done = new Set<string>();
-  for (const [name, node] of nodes) {
-    // What is made on an interface has a higher index than that.
-    const members = [...node.interfaces.values()].toSorted((a, b) => b.index - a.index);
-    for (const member of members) {
-      const place = placeOf(name, member.name);
-      if (!doomed.has(place)) {
-        if (member.master !== undefined && doomed.has(placeOf(name, member.master))) {
-          draft.add("port.release", `its bridge ${member.master} goes`, {
-            kind: "link.change",
-            node: name,
-            interface: member.name,
-            change: { master: null },
-            previous: { master: member.master },
-          });
-        }
-        continue;
-      }
-      if (done.has(place)) continue;
-      done.add(place);
-      if (member.peer) done.add(placeOf(member.peer.node, member.peer.interface));
-      draft.add(deletionPhase(member), "not in the topology", {
-        kind: "link.delete",
-        node: name,
-        interface: member.name,
-        undo: [...remake(name, node, member, nodes), ...sysctlsOf(name, node, member.name)],
-      });
-    }
-  }
-}
-
-function deletionPhase({ kind }: InterfaceSnapshot): Phase {
-  return kind === "bridge" ? "bridge.delete" : kind === "veth" ? "link.delete" : "device.delete";
-}
-
-function remake(
-  name: string,
-  node: CurrentNode,
-  member: InterfaceSnapshot,
-  nodes: ReadonlyMap<string, CurrentNode>,
-): OperationBody[] {
-  if (member.kind === "bridge") {
-    return [
-      { kind: "bridge.create", node: name, bridge: bridgeOf(member) },
-      { kind: "link.change", node: name, interface: member.name, change: { up: member.up }, previous: { up: false } },
-    ];
-  }
-  const device = node.devices.get(member.name);
-  const longName = longNameOf(member);
-  if (device) {
-    const again = { ...device, ...stateOf(member) };
-    return [{ kind: "device.create", node: name, device: again, ...(longName === undefined ? {} : { longName }) }];
-  }
-  const far = member.peer && nodes.get(member.peer.node);
-  const peer = member.peer && far?.interfaces.get(member.peer.interface);
-  if (!member.peer || !far || !peer) return [];
-  return [
-    {
-      kind: "veth.create",
-      ends: [endOf(name, node, member), endOf(member.peer.node, far, peer)],
-      longNames: [longName, longNameOf(peer)],
-    },
-  ];
-}
-
-function sysctlsOf(name: string, node: CurrentNode, member: string): OperationBody[] {
-  const entries = (node.remembered?.sysctls ?? []).filter((entry) => interfaceOf(entry.name) === member);
-  return entries.length === 0 ? [] : [{ kind: "sysctl.write", node: name, entries }];
-}
-
-function longNameOf(member: InterfaceSnapshot): string | undefined {
-  return member.altnames.find((name) => name.length > 15);
-}
-
-export function bridgeOf(member: InterfaceSnapshot): ResolvedBridge {
-  const { stp = false, ageingTime = 300, forwardDelay = 15, vlanFiltering = false } = member.bridge ?? {};
-  return { name: member.name, mac: member.mac ?? "", mtu: member.mtu, stp, ageingTime, forwardDelay, vlanFiltering };
-}
-
-function endOf(name: string, node: CurrentNode, member: InterfaceSnapshot): ResolvedEnd {
-  const offload = node.ends.get(member.name)?.offload;
-  return { node: name, interface: member.name, ...stateOf(member), ...(offload ? { offload } : {}) };
-}
-
-function stateOf(member: InterfaceSnapshot) {
-  return {
-    mac: member.mac ?? "",
-    mtu: member.mtu,
-    up: member.up,
-    ...(member.master === undefined ? {} : { master: member.master, port: portOf(member) }),
-  };
-}
-
-function portOf(member: InterfaceSnapshot): NonNullable<ResolvedEnd["port"]> {
-  const { hairpin = false, isolated = false, learning = true } = member.port ?? {};
-  return { hairpin, isolated, learning };
-}
 
 export function planBridge(
   draft: Draft,

@@ -6,7 +6,9 @@ import type { HostsLine, ResolvedNode, ResolvedTopology } from "../topology/reso
 import { type Current, type CurrentNode, currentNodes, type PlanOptions } from "./current.js";
 import { planAddresses, planNeighbours, planRoutes, planRules } from "./layer3.js";
 import { doomedInterfaces, placeOf } from "./doomed.js";
-import { planBridge, planDevice, planEnd, planLinkRemovals } from "./links.js";
+import { planBridgeMtus } from "./bridge-mtu.js";
+import { planBridge, planDevice, planEnd } from "./links.js";
+import { planLinkRemovals } from "./removals.js";
 import {
   clearShaping,
   interfaceOf,
@@ -52,6 +54,7 @@ export function plan(topology: ResolvedTopology, current?: Current, options: Pla
       });
   }
   planLinks(draft, topology, existing, replaced, doomed);
+  planBridgeMtus(draft, topology, (name) => (replaced.has(name) ? undefined : existing.get(name)), doomed);
   return { lab: topology.name, operations: draft.operations() };
 }
 

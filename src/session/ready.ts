@@ -26,6 +26,10 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
     const [first] = still;
     if (first === undefined) return;
     if (signal.aborted) throw new Failure("interrupted", "interrupted");
+    await failForEnded(
+      lab,
+      still.map(({ node }) => node),
+    );
     if (Date.now() > deadline)
       throw new Failure("kernel", `lab '${topology.name}' is not ready after ${patience / 1000} s: ${first.reason}`, {
         code: "NOT_READY",
@@ -35,6 +39,21 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
       });
     waiting = still.map(({ node }) => node);
     await delay(interval);
+  }
+}
+
+/** A container that has ended will not listen any more. */
+async function failForEnded(lab: OpenLab, waiting: readonly ResolvedNode[]): Promise<void> {
+  const statuses = new Map((await lab.line.nodes()).map((status) => [status.name, status]));
+  for (const { name, container, ready } of waiting) {
+    const status = statuses.get(name);
+    if (container === undefined || ready.length === 0 || status === undefined || status.pid !== undefined) continue;
+    const { code, signal } = status.lastExit ?? {};
+    const how = signal === undefined ? `with status ${code ?? 0}` : `by ${signal}`;
+    throw new Failure("kernel", `the container of '${name}' ended before its ports listened, ${how}`, {
+      hint: `what it wrote: yapc-net logs ${name}`,
+      code: "NOT_READY",
+    });
   }
 }
 

@@ -121,7 +121,8 @@ function lineage(member: DraftInterface): DraftInterface[] {
   return line;
 }
 
-function mtuOf(member: DraftInterface): number {
+/** The MTU of an interface: its own, else that of what it is made on, less what a tunnel adds. */
+export function mtuOf(member: DraftInterface): number {
   let overhead = 0;
   for (const { settings, device } of lineage(member)) {
     if (settings.mtu !== undefined) return settings.mtu - overhead;

@@ -2,7 +2,7 @@
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../model/address.js";
 import { checkDraft } from "./check.js";
 import { type FileProbe, resolveContainer } from "./container.js";
-import { resolveDevices } from "./devices.js";
+import { mtuOf, resolveDevices } from "./devices.js";
 import type { Document } from "./document.js";
 import type { Draft, DraftInterface, DraftLink, DraftNode, Settings } from "./draft.js";
 import { resolveExpectations } from "./expectations.js";
@@ -149,7 +149,7 @@ function resolveBridge(draft: Draft, member: DraftInterface, macs: Macs): Resolv
   return {
     name: wireName(member.name),
     mac: macs.get(member) ?? stableMac(draft.name, member.node.name, member.name),
-    mtu: member.settings.mtu ?? Math.min(...ports.map((port) => port.settings.mtu ?? defaultMtu), defaultMtu),
+    mtu: member.settings.mtu ?? (ports.length === 0 ? defaultMtu : Math.min(...ports.map(mtuOf))),
     stp: form.stp ?? false,
     ageingTime: form.ageingTime ?? 300,
     // Only STP waits for it (br_make_forwarding in net/bridge/br_stp.c).

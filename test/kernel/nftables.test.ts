@@ -50,6 +50,11 @@ test("fields that lie at the same place are told apart by what the rule has look
   );
   t.deepEqual(decompileRule("ip6", ttl), [match("ip6 saddr", "4000::/8")]);
   t.deepEqual(thereAndBack("inet", [match("icmpv6 type", 135)]), [match("icmpv6 type", 135)]);
+  t.deepEqual(
+    thereAndBack("inet", [match("icmpv6 type", "nd-neighbor-solicit")]),
+    [match("icmpv6 type", 135)],
+    "words read back as numbers",
+  );
 });
 
 test("expressions of iptables-nft are shown by their names", (t) => {

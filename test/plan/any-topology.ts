@@ -75,6 +75,8 @@ const network = fc.record({
   members: fc.uniqueArray(fc.constantFrom(...nodes), { maxLength: 3 }),
   stp: fc.boolean(),
   isolated: sometimes(fc.boolean()),
+  mtu: sometimes(fc.constantFrom(1400, 9000)),
+  bridgeMtu: sometimes(fc.constantFrom(1400, 3000)),
   family: fc.constantFrom(4, 6, 46),
 });
 
@@ -109,14 +111,14 @@ export const anyTopology: fc.Arbitrary<string> = fc
       });
     const networks = shape.networks
       .filter(({ holder }) => has(holder))
-      .map(({ holder, bridge, members, stp, isolated, family }, index) => {
-        Object.assign(forms[holder]?.bridges as object, { [bridge]: { stp } });
+      .map(({ holder, bridge, members, stp, isolated, family, mtu, bridgeMtu }, index) => {
+        Object.assign(forms[holder]?.bridges as object, { [bridge]: { stp, mtu: bridgeMtu } });
         const subnets = [
           ...(family === 6 ? [] : [`10.9.${index}.0/24`]),
           ...(family === 4 ? [] : [`fd00:9:0:${index}::/64`]),
         ];
         const joined = members.filter((name) => has(name) && name !== holder);
-        return [`net${index}`, { bridge: `${holder}:${bridge}`, subnets, members: joined, isolated }];
+        return [`net${index}`, { bridge: `${holder}:${bridge}`, subnets, members: joined, isolated, mtu }];
       });
     for (const [name, [device, form]] of shape.devices) {
       const interfaces = forms[name]?.interfaces as Record<string, unknown> | undefined;

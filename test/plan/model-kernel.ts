@@ -32,6 +32,8 @@ interface Interface {
   mac: string;
   mtu: number;
   up: boolean;
+  /** BROPT_MTU_SET_BY_USER. */
+  mtuSet?: boolean;
   master?: string;
   peer?: { node: string; interface: string };
   bridge?: ResolvedBridge;
@@ -92,6 +94,7 @@ export class ModelKernel {
       case "bridge.change": {
         const member = this.#interface(operation.node, operation.bridge.name);
         this.#refuse(member.kind !== "bridge", `EOPNOTSUPP ${operation.bridge.name} is no bridge`);
+        if (member.mtu !== operation.bridge.mtu) member.mtuSet = true;
         Object.assign(member, { bridge: operation.bridge, mac: operation.bridge.mac, mtu: operation.bridge.mtu });
         return;
       }
@@ -235,10 +238,10 @@ export class ModelKernel {
         peer: { node: other.node, interface: other.interface },
         offload: { ...allOffloads, ...end.offload },
         altnames: long === undefined ? [] : [long],
-        ...(end.master === undefined ? {} : { master: end.master }),
-        ...(end.port ? { port: end.port } : {}),
       };
       interfaces.set(end.interface, member);
+      if (end.master !== undefined) this.#change(end.node, end.interface, { master: end.master });
+      if (end.port) this.#change(end.node, end.interface, { port: end.port });
       if (end.up) this.#change(end.node, end.interface, { up: true });
     }
   }
@@ -248,12 +251,15 @@ export class ModelKernel {
     if (change.mtu !== undefined) this.#setMtu(node, name, member, change.mtu);
     if (change.mac !== undefined) member.mac = change.mac;
     if (change.master === null) {
+      const { master } = member;
       delete member.master;
       delete member.port;
+      this.#adjustBridge(node, master);
     } else if (change.master !== undefined) {
       this.#refuse(this.#interface(node, change.master).kind !== "bridge", `EINVAL master ${change.master}`);
       member.master = change.master;
       member.port = { hairpin: false, isolated: false, learning: true };
+      this.#adjustBridge(node, member.master);
     }
     if (change.port) {
       this.#refuse(member.master === undefined, `EINVAL ${node}:${name} is no port`);
@@ -274,11 +280,22 @@ export class ModelKernel {
     if (device && device.kind !== "vxlan") {
       this.#refuse(mtu > this.#interface(node, device.parent).mtu, `EINVAL MTU of ${node}:${name}`);
     }
+    if (member.kind === "bridge" && member.mtu !== mtu) member.mtuSet = true;
     member.mtu = mtu;
+    this.#adjustBridge(node, member.master);
     for (const child of this.#node(node).interfaces.values()) {
       const follows = child.device?.parent === name && child.device.kind !== "vxlan";
       if (follows) child.mtu = Math.min(child.mtu, mtu);
     }
+  }
+
+  /** br_mtu_auto_adjust. */
+  #adjustBridge(node: string, name: string | undefined): void {
+    const { interfaces } = this.#node(node);
+    const bridge = name === undefined ? undefined : interfaces.get(name);
+    if (!bridge || bridge.mtuSet === true) return;
+    const ports = [...interfaces.values()].filter(({ master }) => master === name);
+    bridge.mtu = ports.length === 0 ? 1500 : Math.min(...ports.map(({ mtu }) => mtu));
   }
 
   #flushRoutes(node: string, name: string): void {
@@ -297,7 +314,9 @@ export class ModelKernel {
       }
       this.#flushRoutes(end.node, end.interface);
       owner.neighbours = owner.neighbours.filter((entry) => entry.interface !== end.interface);
+      const master = owner.interfaces.get(end.interface)?.master;
       owner.interfaces.delete(end.interface);
+      this.#adjustBridge(end.node, master);
       for (const sysctl of owner.sysctls.keys())
         if (sysctl.includes(`.${end.interface}.`)) owner.sysctls.delete(sysctl);
       for (const other of owner.interfaces.values()) {
@@ -419,7 +438,9 @@ export class ModelKernel {
         running: node.running,
         hosts: node.hosts,
         interfaces: sorted(
-          [...node.interfaces].map(([member, { addresses, ...state }]) => ({
+          [...node.interfaces].map(([member, { addresses, mtuSet: _, bridge, ...state }]) => ({
+            // Its MTU and MAC are those of the interface.
+            bridge: bridge && { ...bridge, mtu: 0, mac: "" },
             member,
             ...state,
             addresses: sorted(addresses),

@@ -15,6 +15,8 @@ const script = resolve(import.meta.dirname, "../../../test/trace/docker-bridge.s
 /** Not npm's: node_modules/.bin has a program `nft` that is something else. */
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const root = process.getuid?.() === 0;
+/** As uid 0 of a namespace with one id tcpdump would fail to change its user: so the own id, with capabilities. */
+const own = root ? [] : ["--user", "--map-current-user", "--keep-caps"];
 const list = hops(dockerBridge);
 const file = (folder: string, hop: Hop): string => join(folder, `${hop.node}.${hop.interface}.pcap`);
 
@@ -24,7 +26,7 @@ function lacking(): string | undefined {
     const found = spawnSync("sh", ["-c", `command -v ${program}`], { env: { PATH } });
     if (found.status !== 0) return `${program} is not installed`;
   }
-  const run = spawnSync("unshare", [...(root ? [] : ["--user", "--map-root-user"]), "--net", "true"]);
+  const run = spawnSync("unshare", [...own, "--net", "true"]);
   return run.status === 0 ? undefined : "namespaces cannot be made here";
 }
 
@@ -44,7 +46,7 @@ function capture(t: ExecutionContext, segments?: string): Seen | undefined {
   }
   const folder = mkdtempSync(join(tmpdir(), "yapc-net-capture-"));
   t.teardown(() => rmSync(folder, { recursive: true }));
-  execFileSync("unshare", [...(root ? [] : ["--user", "--map-root-user"]), "--net", "bash", script, folder], {
+  execFileSync("unshare", [...own, "--net", "bash", script, folder], {
     timeout: 60_000,
     env: {
       PATH,
@@ -61,9 +63,9 @@ function capture(t: ExecutionContext, segments?: string): Seen | undefined {
     epoch: BigInt(captures[0]!.readUInt32LE(24)) * 1_000_000_000n,
     emit: (event) => events.push(event),
   });
-  for (const [hop, bytes] of captures.entries()) {
-    const tap = replay.tap({ hop });
-    tap.push(bytes);
+  const taps = list.map((_, hop) => replay.tap({ hop }));
+  for (const [hop, tap] of taps.entries()) {
+    tap.push(captures[hop]!);
     tap.end();
   }
   t.is(replay.hungry().length, 0);

@@ -10,12 +10,10 @@ import { type Input, MalformedError, type Writer, align4, littleEndian } from ".
 
 /** Bytes of length and type before each value. */
 export const ATTRIBUTE_HEADER = 4;
-
 const NLA_F_NESTED = 0x8000;
-
 const NLA_TYPE_MASK = 0x3fff;
-
-const MAXIMUM_VALUE = 0xffff - ATTRIBUTE_HEADER;
+/** Its length is a u16. */
+const LONGEST = 0xffff;
 
 /** An attribute that the schema has no name for: it survives being read and written. */
 export interface UnknownAttribute {
@@ -66,8 +64,7 @@ export function writeAttribute(out: Writer, type: number, nested: boolean, value
   const at = out.reserve(ATTRIBUTE_HEADER);
   value();
   const length = out.length - at;
-  if (length > ATTRIBUTE_HEADER + MAXIMUM_VALUE)
-    throw new RangeError(`attribute ${type} of ${length} bytes: 65,535 is the most`);
+  if (length > LONGEST) throw new RangeError(`attribute ${type} of ${length} bytes: 65,535 is the most`);
   out.view.setUint16(at, length, littleEndian);
   out.view.setUint16(at + 2, nested ? type | NLA_F_NESTED : type, littleEndian);
   out.pad4();

@@ -11,7 +11,6 @@ type VariantOf<V extends Variants> = { readonly [K in keyof V]?: Infer<V[K]> | u
 /**
  * A value whose form depends on a sibling: IFLA_INFO_KIND decides about IFLA_INFO_DATA. The selector has to stand
  * before it in the schema, and does so in what the kernel sends.
- * @param spelling what the selector says for a key, where that is not the key itself
  */
 export function variant<V extends Variants>(selector: string, variants: V): Codec<VariantOf<V>> {
   type T = VariantOf<V>;

@@ -6,7 +6,6 @@ import type { DataType } from "./fields.js";
 import { type Interval, prefixInterval, prefixMask } from "./intervals.js";
 
 export type Operator = Extract<NftStatement, { kind: "match" }>["op"];
-
 export const REG_1 = k.NFT_REG_1;
 
 export function compare(op: Operator, value: Uint8Array): Expression {

@@ -33,7 +33,6 @@ export interface CompiledRule {
 }
 
 type Match = Extract<NftStatement, { kind: "match" }>;
-
 const REG_2 = 2;
 
 /** The name of an anonymous set before the kernel numbers it. */

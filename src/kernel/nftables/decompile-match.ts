@@ -16,7 +16,6 @@ export interface SetContents {
 
 /** A statement, and how many expressions it took. */
 export type Step = readonly [statement: NftStatement, expressions: number];
-
 export const familyProtocols: Partial<Record<NftFamily, number>> = { ip: k.NFPROTO_IPV4, ip6: k.NFPROTO_IPV6 };
 
 /** Below IP the EtherType stands for the protocol family, where a field of that family follows. */
@@ -60,7 +59,6 @@ export function readMatch(
 }
 
 type Cmp = NonNullable<ExpressionData["cmp"]>;
-
 type Bitwise = NonNullable<ExpressionData["bitwise"]>;
 
 function readComparison(

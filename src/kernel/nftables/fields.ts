@@ -151,6 +151,28 @@ const addressTypes: Names = {
   unreachable: 7,
   prohibit: 8,
 };
+/** RFC 792; RFC 4443 and 4861. */
+const icmpTypes: Names = {
+  "echo-reply": 0,
+  "destination-unreachable": 3,
+  redirect: 5,
+  "echo-request": 8,
+  "time-exceeded": 11,
+  "parameter-problem": 12,
+};
+const icmpv6Types: Names = {
+  "destination-unreachable": 1,
+  "packet-too-big": 2,
+  "time-exceeded": 3,
+  "parameter-problem": 4,
+  "echo-request": 128,
+  "echo-reply": 129,
+  "nd-router-solicit": 133,
+  "nd-router-advert": 134,
+  "nd-neighbor-solicit": 135,
+  "nd-neighbor-advert": 136,
+  "nd-redirect": 137,
+};
 const packetTypes: Names = { host: 0, broadcast: 1, multicast: 2, other: 3 };
 
 function meta(key: number, type: DataType): Field {
@@ -192,11 +214,11 @@ export const fields: Readonly<Record<NftField, Field>> = {
   "th sport": transport(0, service),
   "th dport": transport(2, service),
   "tcp flags": transport(13, integer(1, "host", 15, { bits: tcpFlags }), [{ field: "l4proto", value: IPPROTO_TCP }]),
-  "icmp type": transport(0, integer(1, "big", 14), [
+  "icmp type": transport(0, integer(1, "big", 14, { words: icmpTypes }), [
     { field: "nfproto", value: k.NFPROTO_IPV4 },
     { field: "l4proto", value: IPPROTO_ICMP },
   ]),
-  "icmpv6 type": transport(0, integer(1, "big", 29), [
+  "icmpv6 type": transport(0, integer(1, "big", 29, { words: icmpv6Types }), [
     { field: "nfproto", value: k.NFPROTO_IPV6 },
     { field: "l4proto", value: IPPROTO_ICMPV6 },
   ]),

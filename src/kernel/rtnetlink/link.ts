@@ -4,12 +4,10 @@ import * as k from "./constants.js";
 import type { LinkMessage, bridgePortAttributes, linkAttributes, linkStats } from "./link-messages.js";
 
 export type LinkStatistics = Infer<typeof linkStats>;
-
 export type BridgePort = Infer<typeof bridgePortAttributes>;
 
 /** Settings of a bridge as the kernel holds them: times in 1/100 s. */
 type KernelInfo = NonNullable<Infer<typeof linkAttributes>["info"]>;
-
 type KindSettings = NonNullable<KernelInfo["data"]>;
 
 export interface Link {

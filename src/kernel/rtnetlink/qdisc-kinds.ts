@@ -51,7 +51,6 @@ export interface HtbClass {
 
 /** Nanoseconds of a tick: /proc/net/psched, the same since 2.6.31 on every machine. */
 const TICK = 64;
-
 const NANOSECONDS = 1e9;
 
 export function optionsOf(specification: QdiscSpecification): TrafficControlMessage["attributes"]["options"] {

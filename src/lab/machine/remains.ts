@@ -1,11 +1,11 @@
 /** What on the machine belongs to a lab: found by the marks, and by the journal where there is one. */
-import { links, nftables, routes, rules, type Link, type PolicyRule, type Route } from "../../kernel/index.js";
+import { routes, rules, type Link, type PolicyRule, type Route } from "../../kernel/index.js";
 import type { NftTable } from "../../model/nft.js";
-import { processStartTime } from "../state.js";
 import { foreignRules, hasLegacyRule } from "./doors.js";
 import { readSysctl } from "./forwarding.js";
 import { type JournalContents, type MadeOf, madeOf } from "./journal.js";
 import type { Machine } from "./machine.js";
+import { type MarkedProcess, processesOf, processLine } from "./marked-process.js";
 import { isLinkOf, isTableOf, labOfLink, labOfText } from "./mark.js";
 
 export interface Remains {
@@ -18,7 +18,7 @@ export interface Remains {
   readonly policyRules: readonly MadeOf<"policy rule">[];
   readonly addresses: readonly MadeOf<"address">[];
   readonly sysctls: readonly MadeOf<"sysctl">[];
-  readonly processes: readonly MadeOf<"process">[];
+  readonly processes: readonly MarkedProcess[];
 }
 
 /** @param journal absent where the state folder is lost: the marks tell most of it */
@@ -26,12 +26,12 @@ export function remainsOf(lab: string, machine: Machine, journal: JournalContent
   const made = journal?.made ?? [];
   const names = new Set(madeOf(made, "link").map(({ name }) => name));
   const group = journal?.header.group;
-  const list = machine.route.execute(links.list({ statistics: false }));
+  const list = machine.links();
   const own = list.filter((link) =>
     group === undefined ? labOfLink(link) === lab : isLinkOf(link, lab, group, names),
   );
   const ownNames = new Set(own.map(({ name }) => name));
-  const tables = nftables.readTables(machine.netfilter);
+  const tables = machine.tables();
   const existingRoutes = machine.route.execute(routes.list());
   const existingRules = machine.route.execute(rules.list());
   return {
@@ -48,7 +48,7 @@ export function remainsOf(lab: string, machine: Machine, journal: JournalContent
     policyRules: madeOf(made, "policy rule").filter(({ rule }) => existingRules.some((each) => isRule(each, rule))),
     addresses: madeOf(made, "address").filter(({ interface: name }) => name === "lo" && !ownNames.has(name)),
     sysctls: madeOf(made, "sysctl").filter(({ name, value }) => readSysctl(name) === value),
-    processes: madeOf(made, "process").filter(({ pid, startTime }) => processStartTime(pid) === startTime),
+    processes: processesOf(journal),
   };
 }
 
@@ -82,15 +82,15 @@ export function remainsLines(remains: Remains): string[] {
     ...remains.routes.map(({ route }) => `route ${route.destination}`),
     ...remains.policyRules.map(({ rule }) => `policy rule ${rule.priority}`),
     ...remains.addresses.map(({ interface: name, address }) => `address ${address.address} on ${name}`),
-    ...remains.processes.map(({ pid, program }) => `process ${pid} (${program})`),
+    ...remains.processes.map(processLine),
   ];
 }
 
 /** Labs that have marks on the machine, whether or not there is a state folder of theirs. */
 export function markedLabs(machine: Machine): string[] {
-  const tables = nftables.readTables(machine.netfilter);
+  const tables = machine.tables();
   const found = [
-    ...machine.route.execute(links.list({ statistics: false })).map(labOfLink),
+    ...machine.links().map(labOfLink),
     ...tables.map((table) => {
       const lab = labOfText(table.comment);
       return lab !== undefined && isTableOf(table, lab) ? lab : undefined;

@@ -13,163 +13,173 @@ import { type Request, addresses, links, routes } from "../src/kernel/index.js";
 import { NamespaceHost, type TestNamespace } from "../test/kernel/namespaces.js";
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), "bench-netlink-"));
-const milliseconds = (from: bigint) => Number(process.hrtime.bigint() - from) / 1e6;
-/** The least of some rounds, ours and theirs in turn: whatever else runs on the machine only adds. */
-const least = (values: readonly number[]) => Math.min(...values);
 
-function timed(act: () => void): number {
+/** Milliseconds: on the clock, and of a processor, user and kernel together. On a busy machine the second is the one to go by. */
+interface Cost {
+  readonly clock: number;
+  readonly processor: number;
+}
+
+function timed(act: () => void): Cost {
   const from = process.hrtime.bigint();
+  const before = process.cpuUsage();
   act();
-  return milliseconds(from);
+  const { user, system } = process.cpuUsage(before);
+  return { clock: Number(process.hrtime.bigint() - from) / 1e6, processor: (user + system) / 1e3 };
 }
 
-function row(what: string, ours: number, theirs: number, peer: string, unit: string): void {
-  const ratio = theirs / ours;
-  console.log(
-    `${what.padEnd(44)} ours ${ours.toFixed(2).padStart(9)} ${unit}   ${peer} ${theirs.toFixed(2).padStart(9)} ${unit}   ${ratio.toFixed(2)} × as fast`,
-  );
+/** The least of some rounds, ours and theirs in turn: whatever else runs on the machine only adds. */
+function least(rounds: readonly Cost[]): Cost {
+  return {
+    clock: Math.min(...rounds.map(({ clock }) => clock)),
+    processor: Math.min(...rounds.map(({ processor }) => processor)),
+  };
 }
 
-/** Sends messages read from a file, each `times` times, and takes the answers: what the kernel itself needs. */
-const program = `
+/** @param times how often it was done: the row is about one; its unit is then the microsecond */
+function row(what: string, ours: readonly Cost[], peer: string, theirs: readonly Cost[], times?: number): void {
+  const scale = times === undefined ? 1 : 1000 / times;
+  const unit = times === undefined ? "ms" : "µs";
+  const [mine, yours] = [least(ours), least(theirs)];
+  const column = (kind: keyof Cost) => {
+    const numbers = [mine[kind], yours[kind]].map((value) => (value * scale).toFixed(1).padStart(7));
+    return `${kind} ${numbers.join(" : ")} ${unit}  ${(yours[kind] / mine[kind]).toFixed(2)} ×`;
+  };
+  console.log(`${what.padEnd(40)} ${`ours : ${peer}`.padEnd(19)} ${column("clock")}   ${column("processor")}`);
+}
+
+/**
+ * `messages FILE TIMES` sends the messages in a file, each by itself, and takes the answers: what the kernel itself needs.
+ * `command …` runs a command. Both print what it cost: microseconds on the clock, and of a processor.
+ */
+const program = String.raw`
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 static char out[1 << 22], in[32768];
+static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1e6 + t.tv_nsec / 1e3; }
+static double used(int who) {
+  struct rusage u; getrusage(who, &u);
+  return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 + u.ru_utime.tv_usec + u.ru_stime.tv_usec;
+}
 int main(int argc, char **argv) {
-  int file = open(argv[1], O_RDONLY), times = atoi(argv[2]), one = 1;
-  long size = read(file, out, sizeof out);
-  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE);
-  setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one);
-  setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof one);
-  setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &one, sizeof one);
-  struct timespec a, b;
-  clock_gettime(CLOCK_MONOTONIC, &a);
-  for (int i = 0; i < times; i++)
-    for (long at = 0; at < size; at += NLMSG_ALIGN(((struct nlmsghdr *)(out + at))->nlmsg_len)) {
-      send(fd, out + at, ((struct nlmsghdr *)(out + at))->nlmsg_len, 0);
-      while (recv(fd, in, sizeof in, MSG_DONTWAIT | MSG_TRUNC) > 0);
-    }
-  clock_gettime(CLOCK_MONOTONIC, &b);
-  printf("%f\\n", (b.tv_sec - a.tv_sec) * 1e3 + (b.tv_nsec - a.tv_nsec) / 1e6);
+  int who = strcmp(argv[1], "messages") ? RUSAGE_CHILDREN : RUSAGE_SELF;
+  double clock, processor;
+  if (who == RUSAGE_CHILDREN) {
+    clock = now(), processor = used(who);
+    if (!fork()) { dup2(open("/dev/null", O_WRONLY), 1); execvp(argv[2], argv + 2); _exit(127); }
+    int status; wait(&status);
+    if (status) return 1;
+  } else {
+    int file = open(argv[2], O_RDONLY), times = atoi(argv[3]), one = 1;
+    long size = read(file, out, sizeof out);
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE);
+    setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof one);
+    setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof one);
+    setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &one, sizeof one);
+    clock = now(), processor = used(who);
+    for (int i = 0; i < times; i++)
+      for (long at = 0; at < size; at += NLMSG_ALIGN(((struct nlmsghdr *)(out + at))->nlmsg_len)) {
+        send(fd, out + at, ((struct nlmsghdr *)(out + at))->nlmsg_len, 0);
+        recv(fd, in, sizeof in, MSG_DONTWAIT | MSG_TRUNC);
+      }
+  }
+  printf("%f %f\n", now() - clock, used(who) - processor);
 }`;
 
-function compileProgram(): string | undefined {
-  const output = path.join(scratch, "kernel-time");
-  const { status } = spawnSync("cc", ["-O2", "-w", "-x", "c", "-o", output, "-"], { input: program });
-  return status === 0 ? output : undefined;
+/** The path of the compiled program. */
+function compileProgram(): string {
+  const output = path.join(scratch, "cost");
+  execFileSync("cc", ["-O2", "-w", "-x", "c", "-o", output, "-"], { input: program });
+  return output;
 }
 
-/** Milliseconds that the kernel needs for the same messages, sent by the C program. */
-function kernelTime(ns: TestNamespace, binary: string, requests: readonly Request<unknown>[], times: number): number {
+function costOf(ns: TestNamespace, argv: readonly string[]): Cost {
+  const [clock = 0, processor = 0] = ns.execute(argv).trim().split(" ").map(Number);
+  return { clock: clock / 1000, processor: processor / 1000 };
+}
+
+/** What the kernel needs for the same messages, sent by the C program. */
+function kernelCost(ns: TestNamespace, binary: string, requests: readonly Request<unknown>[], times = 1): Cost {
   const file = path.join(scratch, "messages");
   writeFileSync(file, Buffer.concat(requests.map(({ type, flags, body }) => frame(type, flags, 1, body))));
-  return Number(ns.execute([binary, file, String(times)]));
+  return costOf(ns, [binary, "messages", file, String(times)]);
 }
 
-function perRequest(host: NamespaceHost): void {
-  const binary = compileProgram();
-  if (binary === undefined) {
-    console.log("per request: skipped, there is no C compiler for the kernel's own time");
-    return;
-  }
+function perRequest(host: NamespaceHost, binary: string): void {
   const ns = host.create();
   using client = ns.route();
   client.execute(links.add({ kind: "bridge", name: "br0", index: 10, up: true }));
+  const rounds = <T>(count: number, act: () => T) => Array.from({ length: count }, act);
 
-  const get = links.get(1);
-  const ours: number[] = [];
-  const theirs: number[] = [];
-  for (let round = 0; round < 7; round++) {
-    ours.push(
-      timed(() => {
-        for (let i = 0; i < 5000; i++) client.execute(get);
-      }) / 5,
-    );
-    theirs.push(kernelTime(ns, binary, [get], 5000) / 5);
+  for (const [what, request] of [
+    ["read a link", links.get(1)],
+    ["set the queue length of a link", links.set(10, { txQueueLength: 500 })],
+  ] as const) {
+    const ours: Cost[] = [];
+    const theirs: Cost[] = [];
+    rounds(10, () => {
+      ours.push(timed(() => rounds(3000, () => client.execute<unknown>(request))));
+      theirs.push(kernelCost(ns, binary, [request], 3000));
+    });
+    row(what, ours, "C", theirs, 3000);
   }
-  row("read a link, one by one", least(ours), least(theirs), "C", "µs");
 
-  const some = Array.from({ length: 2000 }, (_, i) => ({
+  const count = 1000;
+  const some = Array.from({ length: count }, (_, i) => ({
     index: 10,
     address: `10.0.${i >> 8}.${i & 255}`,
     prefixLength: 32,
   }));
-  const added: number[] = [];
-  const pipelined: number[] = [];
-  const inC: number[] = [];
-  for (let round = 0; round < 5; round++) {
-    added.push(
-      timed(() => {
-        for (const address of some) client.execute(addresses.add(address));
-      }) / 2,
-    );
-    client.executeAll(some.map((address) => addresses.remove(address)));
-    pipelined.push(timed(() => client.executeAll(some.map((address) => addresses.add(address)))) / 2);
-    client.executeAll(some.map((address) => addresses.remove(address)));
-    inC.push(
-      kernelTime(
-        ns,
-        binary,
-        some.map((address) => addresses.add(address)),
-        1,
-      ) / 2,
-    );
-    client.executeAll(some.map((address) => addresses.remove(address)));
-  }
-  row("add an address, one by one", least(added), least(inC), "C", "µs");
-  row("add an address, pipelined", least(pipelined), least(inC), "C", "µs");
-
-  const pairs = Array.from({ length: 200 }, (_, i) =>
-    links.add({ kind: "veth", name: `a${i}`, group: 7, peer: { name: `b${i}`, group: 7 } }),
-  );
-  const make: number[] = [];
-  const makeInC: number[] = [];
-  for (let round = 0; round < 3; round++) {
-    make.push(timed(() => client.executeAll(pairs)) * 5);
-    client.execute(links.removeGroup(7));
-    makeInC.push(kernelTime(ns, binary, pairs, 1) * 5);
-    client.execute(links.removeGroup(7));
-  }
-  row("make a veth pair, pipelined", least(make), least(makeInC), "C", "µs");
+  const add = () => some.map((address) => addresses.add(address));
+  const clear = () => client.executeAll(some.map((address) => addresses.remove(address)));
+  const alone: Cost[] = [];
+  const together: Cost[] = [];
+  const inC: Cost[] = [];
+  rounds(5, () => {
+    alone.push(timed(() => add().forEach((request) => client.execute(request))));
+    clear();
+    together.push(timed(() => client.executeAll(add())));
+    clear();
+    inC.push(kernelCost(ns, binary, add()));
+    clear();
+  });
+  row("add an address, one by one", alone, "C", inC, count);
+  row("add an address, pipelined", together, "C", inC, count);
 }
 
-/** 1,000 veth pairs, one end in each of 1,000 namespaces. */
-async function pairsIntoNamespaces(host: NamespaceHost, count: number): Promise<void> {
-  const rounds = 5;
-  const ours: number[] = [];
-  const theirs: number[] = [];
-  for (let round = 0; round < rounds; round++) {
+/** Veth pairs, one end in each of many namespaces. */
+async function pairsIntoNamespaces(host: NamespaceHost, binary: string, count: number): Promise<void> {
+  const ours: Cost[] = [];
+  const theirs: Cost[] = [];
+  for (let round = 0; round < 4; round++) {
     for (const mine of [true, false]) {
       const here = host.create();
       const nodes = Array.from({ length: count }, () => host.create());
       if (mine) {
         using client = here.route();
-        ours.push(
-          timed(() =>
-            client.executeAll(
-              nodes.map(({ fd }, i) =>
-                links.add({
-                  kind: "veth",
-                  name: `v${i}`,
-                  mtu: 1400,
-                  up: true,
-                  peer: { name: "eth0", mtu: 1400, netnsFd: fd },
-                }),
-              ),
-            ),
-          ),
-        );
+        const pair = ({ fd }: TestNamespace, i: number) =>
+          links.add({
+            kind: "veth",
+            name: `v${i}`,
+            mtu: 1400,
+            up: true,
+            peer: { name: "eth0", mtu: 1400, netnsFd: fd },
+          });
+        ours.push(timed(() => client.executeAll(nodes.map(pair))));
       } else {
         const file = path.join(scratch, "batch");
         const line = ({ fd }: TestNamespace, i: number) =>
           `link add v${i} mtu 1400 up type veth peer name eth0 mtu 1400 netns /proc/${process.pid}/fd/${fd}`;
         writeFileSync(file, nodes.map(line).join("\n"));
-        theirs.push(timed(() => here.run(`ip -batch ${file}`)));
+        theirs.push(costOf(here, [binary, "command", "ip", "-batch", file]));
       }
       for (const node of nodes) node.drop();
       here.drop();
@@ -177,50 +187,62 @@ async function pairsIntoNamespaces(host: NamespaceHost, count: number): Promise<
       await new Promise((resolve) => setTimeout(resolve, 2 * count));
     }
   }
-  row(`${count} veth pairs into ${count} namespaces`, least(ours), least(theirs), "ip -batch", "ms");
+  row(`${count} veth pairs into ${count} namespaces`, ours, "ip -batch", theirs);
 }
 
-function routeDump(host: NamespaceHost, count: number): void {
+function routeDump(host: NamespaceHost, binary: string, count: number): void {
   const ns = host.create();
   using client = ns.route();
   client.executeAll([
     links.add({ kind: "bridge", name: "br0", index: 10, up: true }),
     addresses.add({ index: 10, address: "10.0.0.1", prefixLength: 16 }),
   ]);
+  const destination = (i: number) => `172.${16 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}/32`;
   client.executeAll(
-    Array.from({ length: count }, (_, i) =>
-      routes.add({ destination: `172.${16 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}/32`, gateway: "10.0.0.2" }),
-    ),
+    Array.from({ length: count }, (_, i) => routes.add({ destination: destination(i), gateway: "10.0.0.2" })),
   );
-  const ours: number[] = [];
-  const theirs: number[] = [];
-  const python: number[] = [];
   const script = path.join(scratch, "dump.py");
   writeFileSync(
     script,
-    "import time\nfrom pyroute2 import IPRoute\nwith IPRoute() as ip:\n  a=time.perf_counter(); n=len(list(ip.get_routes(family=2,table=254))); print((time.perf_counter()-a)*1e3)\n",
+    `import time
+from pyroute2 import IPRoute
+with IPRoute() as ip:
+  clock, processor = time.perf_counter(), time.process_time()
+  list(ip.get_routes(family=2, table=254))
+  print((time.perf_counter() - clock) * 1e6, (time.process_time() - processor) * 1e6)
+`,
   );
-  for (let round = 0; round < 7; round++) {
+  const ours: Cost[] = [];
+  const ip: Cost[] = [];
+  for (let round = 0; round < 20; round++) {
     ours.push(timed(() => client.execute(routes.list({ family: 4, table: 254 }))));
-    theirs.push(timed(() => ns.run("ip -j route show table main > /dev/null")));
+    ip.push(costOf(ns, [binary, "command", "ip", "-j", "route", "show", "table", "main"]));
   }
-  row(`dump of ${count} routes`, least(ours), least(theirs), "ip -j route", "ms");
-  try {
-    for (let round = 0; round < 3; round++) python.push(Number(ns.execute(["python3", script])));
-    row(`dump of ${count} routes`, least(ours), least(python), "pyroute2", "ms");
-  } catch {
-    console.log(`dump of ${count} routes: pyroute2 is not installed here`);
-  }
+  row(`dump of ${count} routes`, ours, "ip -j route", ip);
+  if (spawnSync("python3", ["-c", "import pyroute2"]).status === 0) {
+    row(
+      `dump of ${count} routes`,
+      ours,
+      "pyroute2",
+      Array.from({ length: 5 }, () => costOf(ns, ["python3", script])),
+    );
+  } else console.log(`dump of ${count} routes: pyroute2 is not installed here`);
 }
 
+if (spawnSync("cc", ["--version"]).status !== 0) {
+  console.error("bench/netlink needs a C compiler, for the program that it is measured beside");
+  process.exit(3);
+}
 const host = new NamespaceHost();
 try {
+  const tool = execFileSync("ip", ["-V"], { encoding: "utf8" }).trim();
   console.log(
-    `Linux ${os.release()}, ${os.cpus().length} CPUs, ${execFileSync("ip", ["-V"], { encoding: "utf8" }).trim()}, Node ${process.version}`,
+    `Linux ${os.release()}, ${os.cpus().length} CPUs, load ${os.loadavg()[0]!.toFixed(1)}, ${tool}, Node ${process.version}`,
   );
-  perRequest(host);
-  routeDump(host, 10_000);
-  await pairsIntoNamespaces(host, 1000);
+  const binary = compileProgram();
+  perRequest(host, binary);
+  routeDump(host, binary, 10_000);
+  await pairsIntoNamespaces(host, binary, 1000);
 } finally {
   host[Symbol.dispose]();
   rmSync(scratch, { recursive: true });

@@ -10,7 +10,18 @@ if ((first === "--version" || first === "-v") && rest.length === 0) {
 } else {
   // Help in a pipe is not folded at 80 columns: paths and examples stay whole for grep.
   if (!process.stdout.isTTY) process.env.OCLIF_COLUMNS ??= "200";
-  const { execute } = await import("@oclif/core");
+  const { flush, handle, run } = await import("@oclif/core");
   // No user plugins: nothing outside the package is looked for, nor run.
-  await execute({ loadOptions: { root: fileURLToPath(import.meta.url), userPlugins: false, devPlugins: false } });
+  const loadOptions = { root: fileURLToPath(import.meta.url), userPlugins: false, devPlugins: false };
+  try {
+    await run(process.argv.slice(2), loadOptions);
+    await flush();
+  } catch (error) {
+    const [, unknown] = /^command (\S+) not found$/.exec(error.message) ?? [];
+    if (unknown === undefined) await handle(error);
+    else {
+      process.stderr.write(`error: no command '${unknown.replaceAll(":", " ")}'\nhint:  yapc-net --help lists them\n`);
+      process.exitCode = 2;
+    }
+  }
 }

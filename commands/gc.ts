@@ -13,8 +13,9 @@ export default class Gc extends BaseCommand {
     const { flags } = await this.parse(Gc);
     const removed = await gc({ dryRun: flags["dry-run"], onWarning: (text) => this.warning(text) });
     if (removed.length === 0) this.print("Nothing is left behind.");
-    for (const { lab, names, cgroups, folder } of removed) {
-      const things = [...names.map((name) => `/run/netns/${name}`), ...cgroups, folder];
+    for (const { lab, names, cgroups, machine, folder, notes } of removed) {
+      for (const note of notes) this.warning(note);
+      const things = [...names.map((name) => `/run/netns/${name}`), ...cgroups, ...machine, folder];
       this.print(`${flags["dry-run"] ? "would remove" : "removed"} of lab '${lab}': ${things.join(", ")}`);
     }
     return removed;

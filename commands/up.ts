@@ -16,12 +16,14 @@ A second \`up\` changes what differs and nothing else. FILE may be the name of a
     "<%= config.bin %> up docker-bridge --name mine",
     "<%= config.bin %> up lab.json --dry-run",
     "<%= config.bin %> up lab.json --set servers=20",
+    "<%= config.bin %> up lab.json --real",
   ];
   static override args = {
     file: Args.string({ description: "topology file", default: "topology.json" }),
   };
   static override flags = {
     name: Flags.string({ summary: "name of the lab instead of the file's", helpValue: "LAB" }),
+    real: Flags.boolean({ summary: "build the machine's node on this machine itself (root only; docs/real-mode.md)" }),
     "dry-run": Flags.boolean({ summary: "print the plan and change nothing" }),
     set: Flags.string({ summary: "set a variable of the file", helpValue: "NAME=VALUE", multiple: true, default: [] }),
     strict: Flags.boolean({ summary: "treat warnings as errors (exit code 3 for what the machine cannot do)" }),
@@ -35,6 +37,7 @@ A second \`up\` changes what differs and nothing else. FILE may be the name of a
       ...(flags.name === undefined ? {} : { name: flags.name }),
       dryRun: flags["dry-run"],
       strict: flags.strict,
+      real: flags.real,
       assignments: flags.set,
       signal: this.interruptible(),
       onProgress: (done, total) => {

@@ -2,7 +2,7 @@
  * The client of one netlink socket. Synchronous: the kernel works on a request inside sendto(2) and has answered when
  * that returns, so nothing waits, and nothing else of the process runs in between.
  */
-import { pathAt } from "./codec/index.js";
+import { type Codec, pathAt } from "./codec/index.js";
 import { debugPrinter } from "./debug.js";
 import { errnoName } from "./errno.js";
 import {
@@ -16,7 +16,7 @@ import {
 import { Exchange, type Pending } from "./exchange.js";
 import { NLMSG_HEADER, NLM_F_ECHO, type Report } from "./framing.js";
 import type { Collector, Request } from "./request.js";
-import { NetlinkSocket, type Transport } from "./transport.js";
+import { NetlinkSocket, type SocketOptions, type Transport } from "./transport.js";
 
 export interface ClientOptions {
   /** The node in whose namespace the socket is: for errors. */
@@ -24,6 +24,8 @@ export interface ClientOptions {
   /** What the kernel says about a request that succeeded (extended acknowledgement). */
   readonly onWarning?: (warning: Warning) => void;
 }
+
+export type OpenOptions = ClientOptions & SocketOptions;
 
 export interface Warning extends Subject {
   readonly text: string;
@@ -49,6 +51,8 @@ interface Running<T> {
   readonly request: Request<T>;
   readonly pending: Pending;
   readonly collector: Collector<T>;
+  /** The receive buffer overran meanwhile: what the kernel did not answer, it may have answered. */
+  readonly overrun: boolean;
 }
 
 export class NetlinkClient implements Disposable {
@@ -64,25 +68,17 @@ export class NetlinkClient implements Disposable {
   }
 
   /** A client on a new socket in the namespace of this thread. @param protocol NETLINK_* */
-  static open(protocol: number, options: ClientOptions & { readonly receiveBuffer?: number } = {}): NetlinkClient {
+  static open(protocol: number, options: OpenOptions = {}): NetlinkClient {
     return new NetlinkClient(NetlinkSocket.open(protocol, options), options);
   }
 
   /** A client on a new socket in the namespace of a descriptor: see `NetlinkSocket.openIn`. */
-  static openIn(
-    netnsFd: number,
-    protocol: number,
-    options: ClientOptions & { readonly receiveBuffer?: number } = {},
-  ): NetlinkClient {
+  static openIn(netnsFd: number, protocol: number, options: OpenOptions = {}): NetlinkClient {
     return new NetlinkClient(NetlinkSocket.openIn(netnsFd, protocol, options), options);
   }
 
   /** A client on a socket that was opened elsewhere, in the namespace where it shall act. The descriptor becomes ours. */
-  static adopt(
-    fd: number,
-    protocol: number,
-    options: ClientOptions & { readonly receiveBuffer?: number } = {},
-  ): NetlinkClient {
+  static adopt(fd: number, protocol: number, options: OpenOptions = {}): NetlinkClient {
     return new NetlinkClient(new NetlinkSocket(fd, protocol, options), options);
   }
 
@@ -175,23 +171,33 @@ export class NetlinkClient implements Disposable {
       this.#print?.sent(request, pending.sequence);
       return { request, pending, collector };
     });
+    let overrun = false;
     try {
       this.transport.send(concatenate(all.map(({ pending }) => pending.bytes)));
-      while (this.#exchange.waiting > 0) {
+      overrun = this.#receiveAnswers();
+      if (all.some(({ pending }) => disturbed(pending))) this.#drain();
+    } finally {
+      // What still comes for requests that are given up is taken in later, as strays.
+      this.#exchange.abandon();
+    }
+    for (const { request, pending } of all) this.#print?.settled(request, pending);
+    return all.map((each) => ({ ...each, overrun }));
+  }
+
+  /** @returns whether answers were lost: the kernel says so once, and what is queued can still be read */
+  #receiveAnswers(): boolean {
+    let overrun = false;
+    while (this.#exchange.waiting > 0) {
+      try {
         const datagram = this.transport.receive();
         if (datagram === undefined) break;
         this.#exchange.receive(datagram);
+      } catch (error) {
+        if (!(error instanceof OverrunError)) throw error;
+        overrun = true;
       }
-      if (all.some(({ pending }) => disturbed(pending))) this.#drain();
-    } catch (error) {
-      // What is still queued belongs to requests that are given up: taken in later as strays.
-      this.#exchange.abandon();
-      if (error instanceof OverrunError && requests[0] !== undefined)
-        throw new OverrunError(this.#subject(requests[0]));
-      throw error;
     }
-    this.#exchange.abandon();
-    return all;
+    return overrun;
   }
 
   /** A dump that was left unread keeps the socket busy until it is read to its end. */
@@ -199,10 +205,12 @@ export class NetlinkClient implements Disposable {
     while (this.transport.receive() !== undefined);
   }
 
-  #outcome<T>({ request, pending, collector }: Running<T>, attempts: number): Outcome<T> {
+  #outcome<T>({ request, pending, collector, overrun }: Running<T>, attempts: number): Outcome<T> {
     const { report } = pending;
     const subject = this.#subject(request);
-    if (report === undefined) return failure(new ProtocolError(subject, "the kernel did not answer"));
+    if (report === undefined) {
+      return failure(overrun ? new OverrunError(subject) : new ProtocolError(subject, "the kernel did not answer"));
+    }
     if (report.errno !== 0) return failure(refusalOf(request, report, subject));
     if (pending.unreadable !== undefined) {
       return failure(new ProtocolError(subject, "a reply could not be read", { cause: pending.unreadable }));
@@ -233,13 +241,11 @@ const unsupported = new Set(["EOPNOTSUPP", "EPROTONOSUPPORT", "EAFNOSUPPORT"]);
 function refusalOf(request: Request<unknown>, report: Report, subject: Subject): NetlinkError {
   const { errno, message, offset, policy, missingType, missingNest } = report;
   const path = (at: number) => pathAt(request.schema, request.body, at - NLMSG_HEADER);
-  const nest = missingNest === undefined ? undefined : path(missingNest);
   const refusal = {
     errno,
     kernelMessage: message,
     attribute: offset === undefined ? undefined : path(offset),
-    missing:
-      missingType === undefined ? undefined : `attribute ${missingType}${nest === undefined ? "" : ` of ${nest}`}`,
+    missing: missingType === undefined ? undefined : missingName(request.schema, missingType, missingNest, path),
     policy,
   };
   const code = errnoName(errno);
@@ -248,6 +254,16 @@ function refusalOf(request: Request<unknown>, report: Report, subject: Subject):
   return absent && request.needs !== undefined
     ? new UnsupportedError(subject, refusal, request.needs)
     : new NetlinkError(subject, refusal);
+}
+
+function missingName(
+  schema: Codec<unknown>,
+  type: number,
+  nest: number | undefined,
+  path: (offset: number) => string | undefined,
+): string {
+  if (nest === undefined) return schema.nameOf?.(type) ?? `attribute ${type}`;
+  return `attribute ${type} of ${path(nest) ?? "a nest"}`;
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {

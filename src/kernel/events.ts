@@ -37,48 +37,63 @@ export function listen<E>(
   for (const group of groups) socket.join(group);
   let closed = false;
 
-  const fail = (cause: unknown) => {
-    const error = cause instanceof Error ? cause : new Error(String(cause));
-    const wrapped = new ProtocolError({ operation: "listen" }, "an event could not be read", { cause: error });
-    if (listener.onError === undefined) throw wrapped;
-    listener.onError(wrapped);
+  const dispose = () => {
+    if (closed) return;
+    closed = true;
+    watch[Symbol.dispose]();
+    socket[Symbol.dispose]();
+  };
+  const isClosed = () => closed;
+
+  const fail = (what: string, cause: unknown) => {
+    const error = new ProtocolError({ operation: "listen" }, what, { cause });
+    if (listener.onError === undefined) throw error;
+    listener.onError(error);
+  };
+
+  const messagesOf = ({ bytes }: TaggedDatagram) => {
+    const messages: Message[] = [];
+    try {
+      eachMessage(bytes, (message) => messages.push(message));
+    } catch (error) {
+      fail("a datagram is malformed", error);
+    }
+    return messages;
   };
 
   const take = (message: Message, nsid: number | undefined) => {
+    if (isClosed()) return;
     let event: E | undefined;
     try {
       event = read(message, nsid);
     } catch (error) {
-      fail(error);
+      fail("an event could not be read", error);
       return;
     }
-    if (event !== undefined && !isDisposed()) listener.onEvent(event);
+    if (event !== undefined) listener.onEvent(event);
   };
-  const isDisposed = () => closed;
+
+  /** @returns undefined where nothing is left to read */
+  const next = (): TaggedDatagram | "lost" | undefined => {
+    try {
+      return socket.receiveTagged();
+    } catch (error) {
+      if (error instanceof OverrunError) return "lost";
+      dispose();
+      fail("the socket failed", error);
+      return undefined;
+    }
+  };
 
   const drain = () => {
-    for (let count = 0; count < FAIR_SHARE && !isDisposed(); count++) {
-      let datagram: TaggedDatagram | undefined;
-      try {
-        datagram = socket.receiveTagged();
-      } catch (error) {
-        if (!(error instanceof OverrunError)) throw error;
-        listener.onResync();
-        continue;
-      }
+    for (let count = 0; count < FAIR_SHARE && !isClosed(); count++) {
+      const datagram = next();
       if (datagram === undefined) return;
-      const { bytes, nsid } = datagram;
-      eachMessage(bytes, (message) => take(message, nsid));
+      if (datagram === "lost") listener.onResync();
+      else for (const message of messagesOf(datagram)) take(message, datagram.nsid);
     }
   };
 
   const watch = new Watch(socket.fd, drain, options);
-  return {
-    [Symbol.dispose]() {
-      if (closed) return;
-      closed = true;
-      watch[Symbol.dispose]();
-      socket[Symbol.dispose]();
-    },
-  };
+  return { [Symbol.dispose]: dispose };
 }

@@ -90,6 +90,9 @@ export class Watch implements Disposable {
     if (this.#closed) return;
     if (this.#failures > MAXIMUM_FAILURES) {
       this[Symbol.dispose]();
+      queueMicrotask(() => {
+        throw new Error(`descriptor ${this.fd} fails again and again: it is watched no longer`);
+      });
       return;
     }
     this.#handle.start({ readable: true, disconnect: true }, this.#onEvent);

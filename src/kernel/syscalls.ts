@@ -1,74 +1,17 @@
 /**
  * System calls, typed. The one place that loads koffi: a function here is a thin cover over the C function of its name
  * (man 2 NAME), which throws a `SystemCallError` instead of returning -1. Buffers are passed by pointer, without a copy,
- * and only for the duration of the call; numbers of flags are in `constants` below.
+ * and only for the duration of the call; numbers of flags are in `constants`.
  *
  * A descriptor that is returned belongs to the caller. Every descriptor made here is close-on-exec.
  */
 import { fstatSync } from "node:fs";
 import koffi from "koffi";
+import { littleEndian } from "./codec/wire.js";
+import { constants } from "./system-constants.js";
 import { SystemCallError } from "./system-error.js";
 
-/** Flags and options of the calls below (asm-generic; x86, arm64 and riscv agree on all of them). */
-export const constants = {
-  AF_UNIX: 1,
-  AF_INET: 2,
-  AF_INET6: 10,
-  AF_NETLINK: 16,
-  AF_PACKET: 17,
-  SOCK_STREAM: 1,
-  SOCK_DGRAM: 2,
-  SOCK_RAW: 3,
-  SOCK_SEQPACKET: 5,
-  SOCK_NONBLOCK: 0x800,
-  SOCK_CLOEXEC: 0x80000,
-  SOL_SOCKET: 1,
-  SO_SNDBUF: 7,
-  SO_RCVBUF: 8,
-  SO_PASSCRED: 16,
-  SO_PEERCRED: 17,
-  SO_SNDBUFFORCE: 32,
-  SO_RCVBUFFORCE: 33,
-  SCM_RIGHTS: 1,
-  MSG_PEEK: 0x2,
-  MSG_CTRUNC: 0x8,
-  MSG_TRUNC: 0x20,
-  MSG_DONTWAIT: 0x40,
-  MSG_NOSIGNAL: 0x4000,
-  MSG_CMSG_CLOEXEC: 0x40000000,
-  POLLIN: 1,
-  POLLOUT: 4,
-  POLLERR: 8,
-  POLLHUP: 16,
-  POLLNVAL: 32,
-  O_RDONLY: 0,
-  O_WRONLY: 1,
-  O_RDWR: 2,
-  O_CREAT: 0o100,
-  O_EXCL: 0o200,
-  O_NOCTTY: 0o400,
-  O_APPEND: 0o2000,
-  O_NONBLOCK: 0o4000,
-  O_CLOEXEC: 0o2000000,
-  O_PATH: 0o10000000,
-  AT_FDCWD: -100,
-  F_GETFD: 1,
-  F_SETFD: 2,
-  F_GETFL: 3,
-  F_SETFL: 4,
-  F_ADD_SEALS: 1033,
-  F_GET_SEALS: 1034,
-  F_SEAL_SEAL: 1,
-  F_SEAL_SHRINK: 2,
-  F_SEAL_GROW: 4,
-  F_SEAL_WRITE: 8,
-  MFD_CLOEXEC: 1,
-  MFD_ALLOW_SEALING: 2,
-  MFD_EXEC: 0x10,
-  CLONE_NEWNET: 0x40000000,
-  TIOCGWINSZ: 0x5413,
-  TIOCSWINSZ: 0x5414,
-} as const;
+export { constants, littleEndian };
 
 const libc = koffi.load(null);
 
@@ -179,9 +122,6 @@ function int32(...values: number[]): Uint8Array {
 function readInt32(bytes: Uint8Array, index: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset).getInt32(index * 4, littleEndian);
 }
-
-/** Byte order of this machine. */
-export const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** A new socket, close-on-exec. @param type SOCK_*, may carry SOCK_NONBLOCK */
 export function socket(domain: number, type: number, protocol: number): Fd {

@@ -1,7 +1,7 @@
-/** The way of datagrams: a netlink socket, or what stands for one in a test (`replay.ts`). */
+/** The way of datagrams: a netlink socket, or what stands for one in a test (`stand-ins.ts`). */
+import { OverrunError, TruncatedError } from "./errors.js";
 import { NETLINK_ROUTE } from "./framing.js";
 import { MessageBlock } from "./message-block.js";
-import { OverrunError, TruncatedError } from "./errors.js";
 import * as sys from "./syscalls.js";
 import { SystemCallError } from "./system-error.js";
 
@@ -40,6 +40,11 @@ export interface Transport extends Disposable {
   receive(): Uint8Array | undefined;
 }
 
+export interface SocketOptions {
+  /** Bytes that may wait to be received. An ordinary user cannot go beyond net.core.rmem_max. */
+  readonly receiveBuffer?: number;
+}
+
 /** struct sockaddr_nl: family u16, pad u16, port u32, groups u32. All zero but the family: the kernel. */
 function kernelAddress(): Uint8Array {
   const address = new Uint8Array(12);
@@ -57,31 +62,31 @@ export class NetlinkSocket implements Transport {
   #sendBuffer: number;
 
   /**
-   * Adopts a descriptor, wherever it was opened: it is closed by `Symbol.dispose`. An open one also keeps its namespace
-   * alive.
+   * Adopts a descriptor, wherever it was opened: it is closed by `Symbol.dispose`, and here where this throws. An open one
+   * also keeps its namespace alive.
    * @param protocol NETLINK_*
    */
-  constructor(fd: number, protocol: number, options: { readonly receiveBuffer?: number } = {}) {
+  constructor(fd: number, protocol: number, options: SocketOptions = {}) {
     this.#fd = fd;
-    sys.setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
-    sys.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
-    if (protocol === NETLINK_ROUTE) sys.setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
-    if (options.receiveBuffer !== undefined) growReceiveBuffer(fd, options.receiveBuffer);
-    this.receiveBuffer = sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_RCVBUF);
-    this.#sendBuffer = sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_SNDBUF) - SEND_OVERHEAD;
-    // Connected to the kernel, a socket takes datagrams from nobody else.
-    sys.connect(fd, kernelAddress());
-  }
-
-  /** A new socket in the namespace of this thread. */
-  static open(protocol: number, options: { readonly receiveBuffer?: number } = {}): NetlinkSocket {
-    const fd = sys.socket(constants.AF_NETLINK, constants.SOCK_RAW | constants.SOCK_NONBLOCK, protocol);
     try {
-      return new NetlinkSocket(fd, protocol, options);
+      sys.setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+      sys.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+      if (protocol === NETLINK_ROUTE) sys.setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+      if (options.receiveBuffer !== undefined) growReceiveBuffer(fd, options.receiveBuffer);
+      this.receiveBuffer = sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_RCVBUF);
+      this.#sendBuffer = sys.getsockoptInt(fd, constants.SOL_SOCKET, constants.SO_SNDBUF) - SEND_OVERHEAD;
+      // Connected to the kernel, a socket takes datagrams from nobody else.
+      sys.connect(fd, kernelAddress());
     } catch (error) {
       sys.closeQuietly(fd);
       throw error;
     }
+  }
+
+  /** A new socket in the namespace of this thread. */
+  static open(protocol: number, options: SocketOptions = {}): NetlinkSocket {
+    const fd = sys.socket(constants.AF_NETLINK, constants.SOCK_RAW | constants.SOCK_NONBLOCK, protocol);
+    return new NetlinkSocket(fd, protocol, options);
   }
 
   /**
@@ -89,7 +94,7 @@ export class NetlinkSocket implements Transport {
    * else of it runs meanwhile; what cannot come back ends the process. The product does not use this: yapc-init opens
    * its sockets. Needs CAP_SYS_ADMIN in both namespaces.
    */
-  static openIn(netnsFd: number, protocol: number, options: { readonly receiveBuffer?: number } = {}): NetlinkSocket {
+  static openIn(netnsFd: number, protocol: number, options: SocketOptions = {}): NetlinkSocket {
     const own = sys.open("/proc/thread-self/ns/net", constants.O_RDONLY);
     try {
       sys.setns(netnsFd, constants.CLONE_NEWNET);

@@ -3,7 +3,8 @@
  * what was done is undone, last first, and the lab is as it was before.
  */
 import type { InitLine } from "../init/api.js";
-import { NetlinkError, nftables, type NetlinkClient } from "../kernel/index.js";
+import { NetlinkError, nftables, type NetlinkClient, UnsupportedError, writeOffloads } from "../kernel/index.js";
+import { closeQuietly, constants } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import type { NodeSockets } from "../observe/sockets.js";
 import { describeBody } from "../plan/describe.js";
@@ -12,8 +13,10 @@ import { undo } from "../plan/undo.js";
 import type { ContainerRunner } from "./containers.js";
 import { writeHosts } from "./hosts.js";
 import { LinkTable } from "./link-table.js";
+import { offloadsOf } from "./offloads.js";
 import { type NodeRequest, requestsFor } from "./requests.js";
 import { applyShaping } from "./shaping.js";
+import type { MachineSite } from "./machine/site.js";
 import type { LabFolder } from "./state.js";
 
 export interface ApplyContext {
@@ -27,18 +30,29 @@ export interface ApplyContext {
   readonly undo: boolean;
   /** Aborted: what was done is undone, and the Failure is `interrupted`. */
   readonly signal?: AbortSignal;
+  /** Where a node is the machine itself: marks and journals what is done there. */
+  readonly site?: MachineSite;
+  /** Called when the network stands, before the first container starts. */
+  readonly onNetwork?: () => void | Promise<void>;
 }
 
 /** @throws Failure; what was done before is undone by then, unless the undoing failed too, which the message says */
 export async function apply(operations: readonly Operation[], context: ApplyContext): Promise<void> {
   const links = new LinkTable(context.sockets);
   const done: OperationBody[] = [];
+  let networkStands = false;
+  const announceNetwork = async (): Promise<void> => {
+    if (!networkStands) await context.onNetwork?.();
+    networkStands = true;
+  };
   try {
     for (const batch of batches(operations)) {
       if (context.signal?.aborted === true) throw new Failure("interrupted", "interrupted");
+      if (batch[0]?.kind === "container.start") await announceNetwork();
       await applyBatch(batch, context, links, done);
       context.onProgress?.(done.length, operations.length);
     }
+    await announceNetwork();
   } catch (error) {
     if (!context.undo) throw error;
     const left = await rollBack(done, context, links);
@@ -68,10 +82,12 @@ const absent = new Set(["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL"]);
 
 async function rollBack(done: OperationBody[], context: ApplyContext, links: LinkTable): Promise<string[]> {
   const failures: string[] = [];
+  // A Ctrl-C ends what was asked for, not the way back.
+  const { signal: _, ...undisturbed } = context;
   for (const operation of done.toReversed())
     for (const inverse of undo(operation))
       try {
-        await applyBatch([inverse], context, links, []);
+        await applyBatch([inverse], undisturbed, links, []);
       } catch (error) {
         // Setting a link down takes its IPv6 addresses and routes with it: what is gone need not be removed.
         if (error instanceof Failure && absent.has(error.code ?? "")) continue;
@@ -82,6 +98,17 @@ async function rollBack(done: OperationBody[], context: ApplyContext, links: Lin
 
 /** Does a batch of one kind; what of it was done is added to `done`, also where it throws. */
 async function applyBatch(
+  batch: readonly OperationBody[],
+  context: ApplyContext,
+  links: LinkTable,
+  done: OperationBody[],
+): Promise<void> {
+  context.site?.before(batch);
+  await carryOut(batch, context, links, done);
+  context.site?.after(batch);
+}
+
+async function carryOut(
   batch: readonly OperationBody[],
   context: ApplyContext,
   links: LinkTable,
@@ -98,15 +125,65 @@ async function applyBatch(
     done.push(...batch);
     return;
   }
-  const requests = batch.map((operation) => requestsFor(operation, { links, sockets: context.sockets }));
+  const requests = batch.map((operation) =>
+    requestsFor(operation, { links, sockets: context.sockets, site: context.site }),
+  );
   if (requests.every((each) => each !== undefined)) {
     send(batch, requests, context.sockets, done);
+    writeBatchOffloads(batch, context.line);
     return;
   }
-  for (const operation of batch) {
-    await applyOne(operation, context, links);
-    done.push(operation);
-  }
+  if (independent.has(first.kind)) await applyTogether(batch, context, links, done);
+  else
+    for (const operation of batch) {
+      await applyOne(operation, context, links);
+      done.push(operation);
+    }
+}
+
+/** What rtnetlink has no attribute for goes by ethtool, once the links are there. */
+function writeBatchOffloads(batch: readonly OperationBody[], line: InitLine): void {
+  for (const operation of batch)
+    for (const { node, name, offload } of offloadsOf(operation)) {
+      const descriptor = line.openSocket(node, constants.AF_INET, constants.SOCK_DGRAM, 0);
+      try {
+        writeOffloads(descriptor, name, offload);
+      } catch (error) {
+        throw operationFailure(operation, error);
+      } finally {
+        closeQuietly(descriptor);
+      }
+    }
+}
+
+/** Kinds whose operations concern one node each and mostly wait for init. */
+const independent = new Set<OperationBody["kind"]>(["sysctl.write", "container.start", "container.stop"]);
+/** How many of them are under way at once. */
+const together = 16;
+
+/** After a failure, or a Ctrl-C, none begins any more; those under way are waited for, so that they can be undone. */
+async function applyTogether(
+  batch: readonly OperationBody[],
+  context: ApplyContext,
+  links: LinkTable,
+  done: OperationBody[],
+): Promise<void> {
+  const waiting = batch.values();
+  let failure: unknown;
+  const worker = async (): Promise<void> => {
+    for (const operation of waiting) {
+      try {
+        await applyOne(operation, context, links);
+        done.push(operation);
+      } catch (error) {
+        failure ??= error;
+      }
+      if (failure !== undefined || context.signal?.aborted === true) return;
+    }
+  };
+  await Promise.all(Array.from({ length: together }, worker));
+  if (failure !== undefined) throw failure instanceof Error ? failure : new Error("no reason", { cause: failure });
+  if (context.signal?.aborted === true) throw new Failure("interrupted", "interrupted");
 }
 
 /** Sends the requests of a batch, one pipeline a node, first the ones that make things, then those that need them. */
@@ -157,7 +234,11 @@ async function applyOne(operation: OperationBody, context: ApplyContext, links: 
         await writeSysctls(line, operation.node, operation.entries);
         return;
       case "nftables.replace":
-        replaceTables(sockets.netfilter(operation.node), operation.tables, operation.previous);
+        replaceTables(
+          sockets.netfilter(operation.node),
+          context.site?.tables(operation.node, operation.tables) ?? operation.tables,
+          context.site?.tables(operation.node, operation.previous) ?? operation.previous,
+        );
         return;
       case "shaping.set":
         applyShaping(
@@ -212,7 +293,8 @@ function replaceTables(
 function operationFailure(operation: OperationBody, error: unknown): Failure {
   if (error instanceof Failure) return error;
   const reason = error instanceof Error ? error.message : String(error);
-  return new Failure("kernel", `${describeBody(operation)}: ${reason}`, {
+  const kind = error instanceof UnsupportedError ? "machine" : "kernel";
+  return new Failure(kind, `${describeBody(operation)}: ${reason}`, {
     ...(error instanceof NetlinkError ? { code: error.code } : {}),
     cause: error,
   });

@@ -1,20 +1,28 @@
 /** Starts and stops the containers of a lab: their folders, cgroups and program are made here, init runs it. */
 import { encodeProgram } from "../container/encode.js";
 import { containerFiles, lowerContainer } from "../container/lower.js";
+import type { ContainerProgram } from "../container/program.js";
 import { findUser } from "../container/user.js";
-import type { InitLine, InitProcess } from "../init/api.js";
-import { findHierarchies, makeCgroup, removeCgroup } from "../init/cgroup.js";
+import type { ContainerOutput, InitLine, InitProcess } from "../init/api.js";
+import { findHierarchies, makeCgroup, type NodeCgroup, removeCgroup } from "../init/cgroup.js";
 import { prepareSite, readInside } from "../init/container-site.js";
 import { rmSync } from "node:fs";
 import path from "node:path";
 import { Failure } from "../model/failure.js";
 import type { HostsLine, ResolvedContainer, ResolvedTopology } from "../topology/resolved.js";
+import { readResolv } from "./resolv.js";
 import type { LabFolder } from "./state.js";
 
 export interface ContainerOptions {
   /** A limit that the machine cannot enforce is an error, not a warning. */
   readonly strict: boolean;
   readonly onWarning: (text: string) => void;
+}
+
+/** A container that could be started. */
+export interface PreparedContainer extends Disposable {
+  readonly program: ContainerProgram;
+  readonly cgroup: NodeCgroup;
 }
 
 /** Milliseconds between TERM and KILL. */
@@ -29,24 +37,40 @@ export class ContainerRunner {
   ) {}
 
   /** @returns its command's process; whoever does not wait for its end learns it from `nodes()` */
-  async start(node: string, container: ResolvedContainer): Promise<InitProcess> {
-    using cgroup = makeCgroup(findHierarchies(), this.folder.name, node, container.limits);
-    this.#reportLimits(node, cgroup.unenforced);
-    const site = prepareSite({
-      stateFolder: this.folder.path,
-      node,
-      root: container.root,
-      files: containerFiles(container, this.#hosts(node), ""),
-      rootless: this.line.rootless,
-      cgroup,
-    });
-    const user = findUser(container.user, readInside(site, "/etc/passwd"), readInside(site, "/etc/group"));
-    const program = encodeProgram(lowerContainer(container, { ...site, user }));
+  async start(
+    node: string,
+    container: ResolvedContainer,
+    output: ContainerOutput = { logPath: this.folder.log(node) },
+  ): Promise<InitProcess> {
+    using prepared = this.prepare(node, container);
+    const { cgroup, program } = prepared;
     const files = [...cgroup.memberships, ...(cgroup.oomCounter === undefined ? [] : [cgroup.oomCounter])];
-    const process = await this.line.startContainer(node, program, files, { logPath: this.folder.log(node) });
+    const process = await this.line.startContainer(node, encodeProgram(program), files, output);
     // Nobody need wait for its end.
     process.exit.catch(() => undefined);
     return process;
+  }
+
+  /** Makes the container's folders and cgroup, and its program. The descriptors of the cgroup go with the result. */
+  prepare(node: string, container: ResolvedContainer): PreparedContainer {
+    const cgroup = makeCgroup(findHierarchies(), this.folder.name, node, container.limits);
+    try {
+      this.#reportLimits(node, cgroup.unenforced);
+      const site = prepareSite({
+        stateFolder: this.folder.path,
+        node,
+        root: container.root,
+        files: containerFiles(container, this.#hosts(node), readResolv(this.folder, node)),
+        rootless: this.line.rootless,
+        cgroup,
+      });
+      const user = findUser(container.user, readInside(site, "/etc/passwd"), readInside(site, "/etc/group"));
+      const program = lowerContainer(container, { ...site, user });
+      return { cgroup, program, [Symbol.dispose]: () => cgroup[Symbol.dispose]() };
+    } catch (error) {
+      cgroup[Symbol.dispose]();
+      throw error;
+    }
   }
 
   async stop(node: string): Promise<void> {

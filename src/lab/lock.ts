@@ -2,12 +2,22 @@
  * One command at a time on a lab. An flock(2) on a file beside the lab's folder: the kernel lets go of it when its
  * holder dies, so there are no stale locks.
  */
-import { closeSync, fstatSync, openSync, readFileSync, statSync, truncateSync, unlinkSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { tryLockFile } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
-import { stateRoot } from "./state.js";
+import { labNames, stateRoot } from "./state.js";
 
 export interface LockOptions {
   /** Called once when somebody else holds the lock, with what is known of the holder: `yapc-net up (PID 812)`. */
@@ -36,6 +46,24 @@ export async function withLabLock<T>(
     unlinkSync(file);
     closeSync(descriptor);
   }
+}
+
+/** Removes the lock files of commands that were killed, but for those of labs that are there. @returns how many */
+export function removeStaleLocks(): number {
+  const root = stateRoot();
+  const names = new Set(labNames());
+  let removed = 0;
+  for (const entry of readdirSync(root)) {
+    if (!entry.endsWith(".lock") || names.has(entry.slice(0, -".lock".length))) continue;
+    const file = path.join(root, entry);
+    const descriptor = openSync(file, "a", 0o600);
+    if (tryLockFile(descriptor)) {
+      unlinkSync(file);
+      removed += 1;
+    }
+    closeSync(descriptor);
+  }
+  return removed;
 }
 
 async function acquire(file: string, lab: string, onWait: LockOptions["onWait"], patience: number): Promise<number> {

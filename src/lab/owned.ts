@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { findHierarchies } from "../init/cgroup.js";
+import { onMachine } from "./machine/lab-on-machine.js";
 import { listNames } from "./names.js";
 import { isAlive, LabFolder, type LabRecord } from "./state.js";
 
@@ -12,6 +13,7 @@ export function countOwned(name: string, record: LabRecord | undefined): string[
     ...(record !== undefined && isAlive(record) ? [`process ${record.pid} (its init)`] : []),
     ...(record === undefined ? [] : listNames(record.pid).map((each) => `/run/netns/${each}`)),
     ...labCgroups(name),
+    ...onMachine(folder),
     ...(existsSync(folder.path) ? [folder.path] : []),
   ];
 }

@@ -2,9 +2,16 @@
 import { addresses, links, neighbours, routes, rules, type PolicyRule, type Request } from "../kernel/index.js";
 import { broadcastOf, formatAddress, networkOf, parseAddress } from "../model/address.js";
 import type { OperationBody } from "../plan/operation.js";
-import type { ResolvedBridge, ResolvedEnd, ResolvedPolicyRule, ResolvedRoute } from "../topology/resolved.js";
+import type {
+  ResolvedBridge,
+  ResolvedDevice,
+  ResolvedEnd,
+  ResolvedPolicyRule,
+  ResolvedRoute,
+} from "../topology/resolved.js";
 import type { NodeSockets } from "../observe/sockets.js";
 import type { LinkTable } from "./link-table.js";
+import type { MachineSite } from "./machine/site.js";
 
 /** A request and the node in whose namespace it is to be made. */
 export interface NodeRequest {
@@ -17,6 +24,8 @@ export interface NodeRequest {
 export interface RequestContext {
   readonly links: LinkTable;
   readonly sockets: NodeSockets;
+  /** Where a node is the machine itself. */
+  readonly site?: MachineSite | undefined;
 }
 
 const interfaceNameMax = 15;
@@ -29,7 +38,11 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
       const { name, mac, mtu } = bridge;
       const index = context.links.reserve(node, name);
       // Made down, and brought up after its ports: a bridge that is up looks at every port for each that joins.
-      return [{ node, request: links.add({ kind: "bridge", name, mac, mtu, index, bridge: bridgeSettings(bridge) }) }];
+      const settings = { name, mac, mtu, index, bridge: bridgeSettings(bridge), ...context.site?.group(node) };
+      return [
+        { node, request: links.add({ kind: "bridge", ...settings }) },
+        ...(context.site?.mark(node, name, index) ?? []),
+      ];
     }
     case "bridge.change": {
       const { node, bridge } = operation;
@@ -41,6 +54,8 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
     }
     case "veth.create":
       return vethRequests(operation.ends, operation.longNames, context);
+    case "device.create":
+      return deviceRequests(operation.node, operation.device, operation.longName, context.links);
     case "link.change": {
       const { node, interface: name, change } = operation;
       const { port, master, up, mtu, mac } = change;
@@ -121,6 +136,54 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
   }
 }
 
+/** A vlan, macvlan or vxlan: made with its settings, then put on its bridge, then brought up. */
+function deviceRequests(
+  node: string,
+  { name, mac, mtu, up, master, port, settings }: ResolvedDevice,
+  longName: string | undefined,
+  table: LinkTable,
+): NodeRequest[] {
+  const parent = settings.parent === undefined ? undefined : table.index(node, settings.parent);
+  const index = table.reserve(node, name);
+  const common = { name, mac, mtu, index };
+  return [
+    { node, request: links.add(specificationOf(common, settings, parent)) },
+    ...(longName === undefined
+      ? []
+      : [
+          { node, request: links.addAltname(index, longName) },
+          { node, request: links.set(index, { alias: longName }) },
+        ]),
+    ...(master === undefined ? [] : [{ node, request: links.set(index, { master: table.index(node, master) }) }]),
+    ...(port === undefined ? [] : [{ node, request: links.setPort(index, port) }]),
+    ...(up ? [{ node, request: links.set(index, { up }) }] : []),
+  ];
+}
+
+function specificationOf(
+  common: { readonly name: string; readonly mac: string; readonly mtu: number; readonly index: number },
+  settings: ResolvedDevice["settings"],
+  parent = 0,
+): Parameters<typeof links.add>[0] {
+  switch (settings.kind) {
+    case "vlan":
+      return { ...common, kind: "vlan", parent, id: settings.id };
+    case "macvlan":
+      return { ...common, kind: "macvlan", parent, mode: settings.mode };
+    case "vxlan": {
+      const { id, port, local, remote } = settings;
+      const vxlan = {
+        id,
+        port,
+        ...(local === undefined ? {} : { local }),
+        ...(remote === undefined ? {} : { group: remote }),
+        ...(parent === 0 ? {} : { underlay: parent }),
+      };
+      return { ...common, kind: "vxlan", vxlan };
+    }
+  }
+}
+
 /**
  * A veth pair, both ends placed, named and set in one request, sent in the node of the end that is a bridge port (its
  * master can then be given at once). The other end is brought up afterwards: the kernel refuses IFF_UP for a peer.
@@ -128,7 +191,7 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
 function vethRequests(
   ends: readonly [ResolvedEnd, ResolvedEnd],
   longNames: readonly [string | undefined, string | undefined],
-  { links: table, sockets }: RequestContext,
+  { links: table, sockets, site }: RequestContext,
 ): NodeRequest[] {
   const swapped = ends[0].master === undefined && ends[1].master !== undefined;
   const [main, peer] = swapped ? [ends[1], ends[0]] : ends;
@@ -138,9 +201,11 @@ function vethRequests(
     mac: end.mac,
     mtu: end.mtu,
     index: table.reserve(end.node, end.interface),
-    ...(end.master === undefined ? {} : { master: table.index(end.node, end.master) }),
+    ...site?.group(end.node),
   });
-  const mainEnd = describe(main);
+  const masterOf = (end: ResolvedEnd) =>
+    end.master === undefined ? {} : { master: table.index(end.node, end.master) };
+  const mainEnd = { ...describe(main), ...masterOf(main) };
   const peerEnd = describe(peer);
   const requests: NodeRequest[] = [
     {
@@ -153,6 +218,9 @@ function vethRequests(
       }),
     },
   ];
+  // The kernel passes over a peer's master without a word: where both ends are ports, the second joins afterwards.
+  if (peer.master !== undefined)
+    requests.push({ node: peer.node, request: links.set(peerEnd.index, masterOf(peer)), later: true });
   if (peer.up) requests.push({ node: peer.node, request: links.set(peerEnd.index, { up: true }), later: true });
   for (const [end, index, long] of [
     [main, mainEnd.index, mainLong],
@@ -164,6 +232,8 @@ function vethRequests(
         { node: end.node, request: links.addAltname(index, long), later: true },
         { node: end.node, request: links.set(index, { alias: long }), later: true },
       );
+    // Last, since on the machine the mark is the alias.
+    requests.push(...(site?.mark(end.node, end.interface, index) ?? []));
   }
   return requests;
 }

@@ -31,6 +31,16 @@ export function applyShaping(client: NetlinkClient, index: number, shaping: Reso
   );
 }
 
+/** What the end does to what it sends now, as `applyShaping` would take it; undefined for the kernel's default. */
+export function readShaping(client: NetlinkClient, index: number): ResolvedShaping | undefined {
+  const settings = client.execute(qdiscs.list(index)).flatMap((each) => each.settings ?? []);
+  const tbf = settings.find((each) => each.kind === "tbf");
+  const netem = settings.find((each) => each.kind === "netem");
+  if (tbf === undefined && netem === undefined) return undefined;
+  const { kind: _kind, limit: _limit, rate: _rate, seed: _seed, ...impairments } = netem ?? { kind: "netem" };
+  return { ...impairments, ...(tbf === undefined ? {} : { rate: tbf.rate * 8, burst: tbf.burst }) };
+}
+
 function mtuOf(client: NetlinkClient, index: number): number {
   return client.execute(links.get(index)).mtu;
 }

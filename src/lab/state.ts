@@ -26,9 +26,18 @@ export interface LabRecord {
   /** /proc/sys/kernel/random/boot_id: after a reboot nothing of the lab is alive. */
   readonly bootId: string;
   readonly rootless: boolean;
+  /** What it has on the machine itself; absent for a sandbox that keeps to its own namespaces. */
+  readonly machine?: MachineRecord;
   /** False until the first `up` is complete. */
   readonly committed: boolean;
   readonly topology: ResolvedTopology;
+}
+
+export interface MachineRecord {
+  /** The node that is built on the machine (`up --real`). */
+  readonly node?: string;
+  /** Sysctls of the machine that the lab relies on, whoever raised them. */
+  readonly needs: readonly string[];
 }
 
 export function bootId(): string {

@@ -4,6 +4,7 @@
  */
 import { findHierarchies, removeLabCgroups } from "../init/cgroup.js";
 import { isAlive, labNames, LabFolder, type LabRecord } from "./state.js";
+import { clearOnMachine, labsOnMachine, onMachine } from "./machine/lab-on-machine.js";
 import { listNames, removeNames } from "./names.js";
 import { labCgroups } from "./owned.js";
 
@@ -13,11 +14,15 @@ export interface Leftovers {
   readonly names: readonly string[];
   readonly cgroups: readonly string[];
   readonly folder: string;
+  /** Links, tables, rules and the like on the machine itself. */
+  readonly machine: readonly string[];
+  /** What could not be removed, or was left as it is on purpose, and why. */
+  readonly notes: readonly string[];
 }
 
 /** Labs that are no longer alive, and what is left of each. */
 export function findLeftovers(): Leftovers[] {
-  return labNames().flatMap((name) => {
+  return [...new Set([...labNames(), ...labsOnMachine()])].flatMap((name) => {
     const folder = new LabFolder(name);
     const record = folder.read();
     return record !== undefined && isAlive(record) ? [] : [leftovers(folder, record)];
@@ -30,6 +35,8 @@ function leftovers(folder: LabFolder, record: LabRecord | undefined): Leftovers 
     names: record === undefined ? [] : listNames(record.pid),
     cgroups: labCgroups(folder.name),
     folder: folder.path,
+    machine: onMachine(folder),
+    notes: [],
   };
 }
 
@@ -37,8 +44,10 @@ function leftovers(folder: LabFolder, record: LabRecord | undefined): Leftovers 
 export function sweep(folder: LabFolder): Leftovers {
   const record = folder.read();
   const found = leftovers(folder, record);
+  // The journal goes last, with the folder: until then what it tells of may be there.
+  const { failures, notes } = clearOnMachine(folder);
   if (record !== undefined) removeNames(record.pid);
   removeLabCgroups(findHierarchies(), folder.name);
-  folder.remove();
-  return found;
+  if (failures.length === 0) folder.remove();
+  return { ...found, notes: [...failures, ...notes] };
 }

@@ -7,6 +7,7 @@ export type NftFamily = "ip" | "ip6" | "inet" | "arp" | "bridge" | "netdev";
 export interface NftTable {
   readonly family: NftFamily;
   readonly name: string;
+  readonly comment?: string;
   readonly chains: readonly NftChain[];
 }
 
@@ -57,7 +58,7 @@ export type NftField =
 
 /**
  * A value of a match. Addresses `10.0.0.1` or `10.0.0.0/24`; ports and protocols as numbers; interface names with an
- * optional trailing `*`; ct states, fib and ICMP types by their nft words. An array is an anonymous set.
+ * optional trailing `*`; ct states and fib types by their nft words; ICMP types as numbers. An array is an anonymous set.
  */
 export type NftValue = string | number | readonly (string | number | NftRange)[] | NftRange;
 

@@ -382,7 +382,8 @@ class Reading {
   }
 
   #layer(label: string, value: string, offset: number, length: number, fields: readonly Field[]): void {
-    this.#layers.push({ label, value, offset, length: Math.min(length, this.#bytes.length - offset), fields });
+    const whole = { label, value, offset, length, fields };
+    this.#layers.push(clamped(whole, this.#bytes.length));
   }
 
   #byte(at: number): number {
@@ -400,6 +401,15 @@ class Reading {
   #ipv6Text(at: number): string {
     return ipv6Text(Array.from({ length: 8 }, (_, i) => this.#half(at + 2 * i)));
   }
+}
+
+/** A field without the bytes that were not captured. */
+function clamped(field: Field, end: number): Field {
+  return {
+    ...field,
+    length: Math.max(0, Math.min(field.length, end - field.offset)),
+    fields: field.fields.filter((one) => one.offset <= end).map((one) => clamped(one, end)),
+  };
 }
 
 function leaf(label: string, value: string, offset: number, length: number): Field {

@@ -8,12 +8,11 @@ import { hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { destinationOf, type Header, matchesTuple, mirrored, sameEnds, sourceOf } from "./header.js";
 import { Network, type Place } from "./network.js";
-import { type Address, isMulticast } from "./prefix.js";
+import { type Address, addressText, isLinkLocal, isMulticast } from "./prefix.js";
 import { Bridging } from "./bridging.js";
 import { lookupRoute } from "./route.js";
 import { dropped, droppedIn, type PredictionEnd, refusedBy, refusedIn } from "./prediction-end.js";
 import { applyHook, quoteRule, type RuleContext, type RuleQuote, type RuleVerdict } from "./rules.js";
-import { addressText } from "./prefix.js";
 
 /** One hop of the predicted way, with the header as it is there. */
 export interface Step {
@@ -258,6 +257,10 @@ class Way {
     }
     if (isMulticast(header.destination) || this.#network.isBroadcast(node.name, header.destination)) {
       return { kind: "delivered", node: node.name };
+    }
+    if (isLinkLocal(header.destination)) {
+      const reason = `${addressText(header.destination)} is link-local, and not an address that the snapshot knows of ${node.name}`;
+      return { kind: "unknown", node: node.name, reason };
     }
     const switchName = header.family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
     if (received && node.sysctls[switchName] === "0") {

@@ -52,6 +52,11 @@ export function isMulticast(address: Address): boolean {
   return address.family === 4 ? address.value >> 28n === 0xen : address.value >> 120n === 0xffn;
 }
 
+/** 169.254.0.0/16 and fe80::/10: never forwarded. */
+export function isLinkLocal(address: Address): boolean {
+  return address.family === 4 ? address.value >> 16n === 0xa9fen : address.value >> 118n === 0x3fan;
+}
+
 /** The prefix of one scalar value of an nft match or a `TraceFilter` host. */
 export function addressInText(text: string, address: Address): boolean {
   const prefix = parsePrefix(text);

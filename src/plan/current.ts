@@ -1,6 +1,6 @@
 /** What is there before a plan: what the kernel says, and what it cannot say and the lab's state folder remembers. */
 import type { InterfaceSnapshot, NodeSnapshot, Snapshot } from "../model/snapshot.js";
-import type { ResolvedEnd, ResolvedNode, ResolvedTopology } from "../topology/resolved.js";
+import type { ResolvedDevice, ResolvedEnd, ResolvedNode, ResolvedTopology } from "../topology/resolved.js";
 
 export interface Current {
   readonly snapshot: Snapshot;
@@ -36,6 +36,7 @@ export interface CurrentNode {
   readonly interfaces: ReadonlyMap<string, InterfaceSnapshot>;
   readonly remembered: ResolvedNode | undefined;
   readonly ends: ReadonlyMap<string, ResolvedEnd>;
+  readonly devices: ReadonlyMap<string, ResolvedDevice>;
   readonly originals: Readonly<Record<string, string>>;
   readonly container: boolean;
   readonly running: boolean;
@@ -59,6 +60,7 @@ export function currentNodes(current: Current | undefined): Map<string, CurrentN
       interfaces: new Map(node.interfaces.map((member) => [member.name, member])),
       remembered: known,
       ends: ends.get(node.name) ?? new Map(),
+      devices: new Map((known?.devices ?? []).map((device) => [device.name, device])),
       originals: originals?.get(node.name) ?? {},
       container,
       running: container && (running?.has(node.name) ?? true),

@@ -1,6 +1,12 @@
 /** One line for an operation, as `up --dry-run` prints it: what, where, why. */
 import type { NftTable } from "../model/nft.js";
-import type { ResolvedContainer, ResolvedEnd, ResolvedRoute, ResolvedShaping } from "../topology/resolved.js";
+import type {
+  ResolvedContainer,
+  ResolvedDevice,
+  ResolvedEnd,
+  ResolvedRoute,
+  ResolvedShaping,
+} from "../topology/resolved.js";
 import type { Operation, OperationBody } from "./operation.js";
 
 /** `host  add address 10.0.0.1/24 to yapc0`; the reason behind it where it is more than "new". */
@@ -23,6 +29,8 @@ export function describeBody(operation: OperationBody): string {
       return `${operation.node}: change bridge ${operation.bridge.name}`;
     case "veth.create":
       return `${endName(operation.ends[0])} <-> ${endName(operation.ends[1])}: create link`;
+    case "device.create":
+      return `${operation.node}: create ${deviceText(operation.device)}`;
     case "link.change":
       return `${operation.node}: ${linkChange(operation)}`;
     case "link.delete":
@@ -75,6 +83,14 @@ function endName(end: ResolvedEnd): string {
   const name = `${end.node}:${end.master === undefined ? "" : `${end.master}/`}${end.interface}`;
   const settings = [end.mtu === 1500 ? "" : `mtu ${end.mtu}`, end.up ? "" : "down"].filter((text) => text !== "");
   return settings.length === 0 ? name : `${name} (${settings.join(", ")})`;
+}
+
+function deviceText({ name, master, settings }: ResolvedDevice): string {
+  const words: string[] = [settings.kind, master === undefined ? name : `${master}/${name}`];
+  if (settings.kind !== "macvlan") words.push(`id ${settings.id}`);
+  if (settings.kind === "vxlan" && settings.remote !== undefined) words.push(`to ${settings.remote}`);
+  if (settings.parent !== undefined) words.push(`on ${settings.parent}`);
+  return words.join(" ");
 }
 
 function linkChange({ interface: name, change }: OperationBody & { kind: "link.change" }): string {

@@ -10,7 +10,7 @@ import type {
 } from "../topology/resolved.js";
 import type { CurrentNode } from "./current.js";
 import { equal } from "./equal.js";
-import { type Doomed, placeOf } from "./links.js";
+import { type Doomed, placeOf } from "./doomed.js";
 import type { Draft } from "./phase.js";
 
 const mainTable = 254;

@@ -8,6 +8,7 @@ import type {
   ResolvedAddress,
   ResolvedBridge,
   ResolvedContainer,
+  ResolvedDevice,
   ResolvedEnd,
   ResolvedNeighbour,
   ResolvedPolicyRule,
@@ -55,6 +56,13 @@ export type OperationBody =
       readonly kind: "veth.create";
       readonly ends: readonly [ResolvedEnd, ResolvedEnd];
       readonly longNames: readonly [string | undefined, string | undefined];
+    }
+  /** Complete, on its bridge, and up where `up`. */
+  | {
+      readonly kind: "device.create";
+      readonly node: string;
+      readonly device: ResolvedDevice;
+      readonly longName?: string;
     }
   | {
       readonly kind: "link.change";

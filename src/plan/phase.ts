@@ -2,7 +2,7 @@
 import type { Operation, OperationBody } from "./operation.js";
 
 /**
- * Bridges go after their ports, so that undoing has them back before the ports. Bridges come up last: each port that joins a bridge that is up costs a topology change. Routes need their links up;
+ * What is made on an interface never has a larger MTU than that: it shrinks before and grows after it. Bridges go after their ports, so that undoing has them back before the ports. Bridges come up last: each port that joins a bridge that is up costs a topology change. Routes need their links up;
  * a container starts when its network stands.
  */
 const phases = [
@@ -13,6 +13,7 @@ const phases = [
   "rule.remove",
   "route.remove",
   "address.remove",
+  "bridge.release",
   "port.release",
   "link.delete",
   "bridge.delete",
@@ -22,7 +23,10 @@ const phases = [
   "bridge.create",
   "veth.create",
   "bridge.change",
+  "device.shrink",
   "link.change",
+  "device.change",
+  "device.create",
   "sysctl.interface",
   "address.add",
   "link.up",

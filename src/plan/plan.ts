@@ -5,7 +5,10 @@
 import type { HostsLine, ResolvedNode, ResolvedTopology } from "../topology/resolved.js";
 import { type Current, type CurrentNode, currentNodes, type PlanOptions } from "./current.js";
 import { planAddresses, planNeighbours, planRoutes, planRules } from "./layer3.js";
-import { doomedInterfaces, placeOf, planBridge, planEnd, planLinkRemovals } from "./links.js";
+import { doomedInterfaces, placeOf } from "./doomed.js";
+import { planBridgeMtus } from "./bridge-mtu.js";
+import { planBridge, planDevice, planEnd } from "./links.js";
+import { planLinkRemovals } from "./removals.js";
 import {
   clearShaping,
   interfaceOf,
@@ -51,6 +54,7 @@ export function plan(topology: ResolvedTopology, current?: Current, options: Pla
       });
   }
   planLinks(draft, topology, existing, replaced, doomed);
+  planBridgeMtus(draft, topology, (name) => (replaced.has(name) ? undefined : existing.get(name)), doomed);
   return { lab: topology.name, operations: draft.operations() };
 }
 
@@ -85,6 +89,7 @@ function planNode(draft: Draft, node: ResolvedNode, current: CurrentNode | undef
   const sysctls = sysctlsFor(node, isMachine, options);
   planSysctls(draft, node, sysctls, current, (member) => there(member) === undefined);
   for (const bridge of node.bridges) planBridge(draft, node, bridge, there(bridge.name));
+  for (const device of node.devices) planDevice(draft, node, device, there(device.name), current, doomed);
   const layer3 = { draft, name, wanted: node, current, doomed, ours: oursOn(current, isMachine, options) };
   planAddresses(layer3);
   planUp(draft, node, there, isMachine);

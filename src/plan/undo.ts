@@ -25,6 +25,8 @@ export function undo(operation: OperationBody): readonly OperationBody[] {
       const [end] = operation.ends;
       return [{ kind: "link.delete", node: end.node, interface: end.interface }];
     }
+    case "device.create":
+      return [{ kind: "link.delete", node: operation.node, interface: operation.device.name }];
     case "link.change":
       return [{ ...operation, change: operation.previous, previous: operation.change }];
     case "link.delete":

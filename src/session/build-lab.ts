@@ -2,19 +2,24 @@
 import { startInit } from "../init/client.js";
 import { apply } from "../lab/apply.js";
 import { ContainerRunner } from "../lab/containers.js";
+import { isUplink } from "../lab/machine/uplink-network.js";
 import { bootId, type LabFolder, type LabRecord } from "../lab/state.js";
 import { sweep } from "../lab/sweep.js";
-import type { Snapshot } from "../model/snapshot.js";
+import type { InterfaceSnapshot, NodeSnapshot, Snapshot } from "../model/snapshot.js";
 import type { PlanOptions } from "../plan/current.js";
 import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
+import { machineRecord, MachineWork } from "./machine-work.js";
 import { OpenLab } from "./open-lab.js";
 import { waitUntilReady } from "./ready.js";
+import { checkUplinkWishes } from "./uplinks.js";
 
 export interface BuildOptions {
   /** A limit that the machine cannot enforce is an error, not a warning. */
   readonly strict: boolean;
+  /** The machine's node is the machine itself. */
+  readonly real?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
   readonly onWarning: (text: string) => void;
   /** Aborted: what was built is taken down, and the Failure is `interrupted`. */
@@ -37,7 +42,8 @@ export async function buildLab(
   folder: LabFolder,
   options: BuildOptions,
 ): Promise<BuiltLab> {
-  if (folder.exists()) sweep(folder);
+  checkUplinkWishes(topology, options.real === true ? topology.machine : undefined);
+  sweep(folder);
   folder.make();
   const line = await startInit({ stateFolder: folder.path }).catch((error: unknown) => {
     folder.remove();
@@ -52,14 +58,17 @@ export async function buildLab(
     startTime: line.startTime,
     bootId: bootId(),
     rootless: line.rootless,
+    ...machineRecord(topology, options.real === true),
     committed: false,
     topology,
   };
   folder.write(record);
   const lab = new OpenLab({ folder, record }, line, options.onWarning);
   try {
-    const { operations } = plan(topology, undefined, planOptions(line.rootless));
-    await applyTo(lab, topology, operations, false, options);
+    using machine = await MachineWork.prepare(lab, topology, options.onWarning);
+    const current = machine.snapshot === undefined ? undefined : { snapshot: machine.snapshot };
+    const { operations } = plan(topology, current, planOptions(record));
+    await applyTo(lab, topology, operations, false, options, machine);
     return { lab, operations, snapshot: await whenReady(lab, topology, options) };
   } catch (error) {
     await abandonLab(lab);
@@ -75,8 +84,17 @@ export async function abandonLab(lab: OpenLab): Promise<void> {
   sweep(lab.found.folder);
 }
 
-export function planOptions(rootless: boolean): PlanOptions {
-  return rootless ? { soleGroup: process.getgid?.() ?? 0 } : {};
+export function planOptions(record: Pick<LabRecord, "rootless" | "machine">): PlanOptions {
+  return {
+    ...(record.rootless ? { soleGroup: process.getgid?.() ?? 0 } : {}),
+    ...(record.machine?.node === undefined ? {} : { real: true }),
+    owns: isTopologys,
+  };
+}
+
+/** What the topology can have made: the kinds of link that it knows, without the uplinks, which are not in a plan. */
+function isTopologys(_: NodeSnapshot, member: InterfaceSnapshot): boolean {
+  return (member.kind === "veth" || member.kind === "bridge") && !isUplink(member);
 }
 
 export function applyTo(
@@ -85,6 +103,8 @@ export function applyTo(
   operations: readonly Operation[],
   undo: boolean,
   options: BuildOptions,
+  /** Absent: nothing of the lab is on the machine itself. */
+  machine?: MachineWork,
 ): Promise<void> {
   return apply(operations, {
     undo,
@@ -94,6 +114,7 @@ export function applyTo(
     containers: new ContainerRunner(lab.line, lab.found.folder, topology, options),
     signal: options.signal,
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    ...machine?.context,
   });
 }
 

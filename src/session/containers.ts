@@ -106,28 +106,8 @@ class OpenLabForChange implements Disposable {
 
   /** Settles when its ports listen. */
   async #start(node: ContainerNode, signal: AbortSignal): Promise<void> {
-    const process = await this.#runner.start(node.name, node.container);
-    const ended = new AbortController();
-    const early = process.exit.then((status) => {
-      ended.abort();
-      return status;
-    });
-    const { topology } = this.lab.found.record;
-    const ready = waitUntilReady(
-      this.lab,
-      { ...topology, nodes: [node] },
-      AbortSignal.any([signal, ended.signal]),
-    ).catch((error: unknown) => {
-      if (!ended.signal.aborted) throw error;
-    });
-    await Promise.race([ready, early]);
-    if (!ended.signal.aborted || node.ready.length === 0) return;
-    const { code, signal: killer } = await early;
-    throw new Failure(
-      "kernel",
-      `the container of '${node.name}' ended before its ports listened, ${killer === undefined ? `with status ${code ?? 0}` : `by ${killer}`}`,
-      { hint: `what it wrote: yapc-net logs ${node.name}`, code: "NOT_READY" },
-    );
+    await this.#runner.start(node.name, node.container);
+    await waitUntilReady(this.lab, { ...this.lab.found.record.topology, nodes: [node] }, signal);
   }
 
   async #status(node: string) {

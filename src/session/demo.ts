@@ -43,6 +43,7 @@ export async function demo(steps: DemoSteps, signal: AbortSignal): Promise<void>
     name: lab,
     dryRun: false,
     strict: false,
+    real: false,
     assignments: [],
     onWarning: steps.onWarning,
     signal,

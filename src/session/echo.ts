@@ -135,6 +135,7 @@ const unreachable: Readonly<Record<string, string>> = {
   EACCES: "prohibited by a route or a firewall",
   EPERM: "refused by the node's own firewall",
   ECONNREFUSED: "refused",
+  ENOBUFS: "the machine's table of neighbours is full (net.ipv4.neigh.default.gc_thresh3)",
 };
 
 /** What a failed send, connect or receive means in words, else the error's own text. */

@@ -25,7 +25,7 @@ export function listLabs(): ListedLab[] {
       state: alive ? "running" : "broken",
       nodes: record.topology.nodes.length,
       containers: record.topology.nodes.filter((node) => node.container !== undefined).length,
-      mode: record.rootless ? "rootless" : "sandbox",
+      mode: record.rootless ? "rootless" : record.machine?.node === undefined ? "sandbox" : "real",
       ...(alive ? { pid: record.pid } : {}),
       startedAt: Date.parse(record.created),
       ...(record.file === undefined ? {} : { file: record.file }),

@@ -1,7 +1,7 @@
 /** A lab is ready when its addresses can be used, its bridge ports forward, and what should listen listens. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Failure } from "../model/failure.js";
-import { parseListeners } from "../observe/listeners.js";
+import { listenersOf } from "../observe/listeners.js";
 import { addresses, links } from "../kernel/index.js";
 import type { ResolvedNode, ResolvedTopology } from "../topology/resolved.js";
 import type { OpenLab } from "./open-lab.js";
@@ -20,12 +20,16 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
   for (;;) {
     const still: { readonly node: ResolvedNode; readonly reason: string }[] = [];
     for (const node of waiting) {
-      const reason = await unready(lab, node);
+      const reason = await unready(lab, node, topology);
       if (reason !== undefined) still.push({ node, reason });
     }
     const [first] = still;
     if (first === undefined) return;
     if (signal.aborted) throw new Failure("interrupted", "interrupted");
+    await failForEnded(
+      lab,
+      still.map(({ node }) => node),
+    );
     if (Date.now() > deadline)
       throw new Failure("kernel", `lab '${topology.name}' is not ready after ${patience / 1000} s: ${first.reason}`, {
         code: "NOT_READY",
@@ -38,26 +42,46 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
   }
 }
 
+/** A container that has ended will not listen any more. */
+async function failForEnded(lab: OpenLab, waiting: readonly ResolvedNode[]): Promise<void> {
+  const statuses = new Map((await lab.line.nodes()).map((status) => [status.name, status]));
+  for (const { name, container, ready } of waiting) {
+    const status = statuses.get(name);
+    if (container === undefined || ready.length === 0 || status === undefined || status.pid !== undefined) continue;
+    const { code, signal } = status.lastExit ?? {};
+    const how = signal === undefined ? `with status ${code ?? 0}` : `by ${signal}`;
+    throw new Failure("kernel", `the container of '${name}' ended before its ports listened, ${how}`, {
+      hint: `what it wrote: yapc-net logs ${name}`,
+      code: "NOT_READY",
+    });
+  }
+}
+
 /** What is missing in a node, or undefined. */
-async function unready(lab: OpenLab, node: ResolvedNode): Promise<string | undefined> {
+async function unready(lab: OpenLab, node: ResolvedNode, topology: ResolvedTopology): Promise<string | undefined> {
   const route = lab.sockets.route(node.name);
+  // On the machine itself there are others, which are waited for by nobody.
+  const ends = topology.links.flatMap((link) => link.ends).filter((end) => end.node === node.name);
+  const own = new Set([...node.interfaces.map(({ name }) => name), ...ends.map((end) => end.interface)]);
+  const list = route.execute(links.list({ statistics: false })).filter(({ name }) => own.has(name));
+  const indexes = new Set(list.map(({ index }) => index));
   if (node.interfaces.some((each) => each.addresses.some((address) => address.family === 6))) {
-    const tentative = route.execute(addresses.list({ family: 6 })).find((address) => address.tentative);
+    const tentative = route
+      .execute(addresses.list({ family: 6 }))
+      .find((address) => address.tentative && indexes.has(address.index));
     if (tentative !== undefined) return `address ${tentative.address} of ${node.name} is still tentative`;
   }
   if (node.bridges.length > 0)
-    for (const link of route.execute(links.list({ statistics: false }))) {
+    for (const link of list) {
       const state = link.port?.state;
       if (link.up && state !== undefined && state !== forwarding && state !== disabled)
         return `port ${link.name} of ${node.name} does not forward yet`;
     }
-  for (const { protocol, port } of node.ready) {
-    const [four, six] = await Promise.all([
-      lab.line.readProcNet(node.name, protocol),
-      lab.line.readProcNet(node.name, `${protocol}6`),
-    ]);
-    const listeners = [...parseListeners(four, protocol, 4), ...parseListeners(six, protocol, 6)];
-    if (!listeners.some((each) => each.port === port)) return `nothing listens on ${protocol}/${port} in ${node.name}`;
+  if (node.ready.length > 0) {
+    const listeners = await listenersOf(lab.line, lab.sockets, node.name);
+    for (const { protocol, port } of node.ready)
+      if (!listeners.some((each) => each.protocol === protocol && each.port === port))
+        return `nothing listens on ${protocol}/${port} in ${node.name}`;
   }
   return undefined;
 }

@@ -11,12 +11,14 @@ import { write } from "../kernel/syscalls.js";
 const forwarded: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
 
 /** Starts the process, joins it to this program's standard streams and settles with its status. */
-export async function runOnTerminal(
-  line: InitLine,
-  request: Omit<SpawnRequest, "stdio" | "tied">,
-): Promise<ExitStatus> {
+export function runOnTerminal(line: InitLine, request: Omit<SpawnRequest, "stdio" | "tied">): Promise<ExitStatus> {
+  return onTerminal((stdio) => line.spawn({ ...request, stdio, tied: true }));
+}
+
+/** As `runOnTerminal`, for what is started otherwise. */
+export async function onTerminal(start: (stdio: SpawnRequest["stdio"]) => Promise<InitProcess>): Promise<ExitStatus> {
   const interactive = process.stdin.isTTY && process.stdout.isTTY;
-  const child = await line.spawn({ ...request, stdio: interactive ? "pty" : [0, 1, 2], tied: true });
+  const child = await start(interactive ? "pty" : [0, 1, 2]);
   const stopForwarding = forwardSignals(child);
   try {
     if (child.pty === undefined) return await child.exit;

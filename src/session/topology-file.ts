@@ -45,7 +45,17 @@ export function readTopologyFile(options: TopologyFileOptions): { readonly file:
       commandExists: (root, command) => commandExists(path.resolve(path.dirname(file), root), command),
     },
   });
-  return { file, read };
+  return { file, read: read.ok ? { ...read, topology: withAbsoluteRoots(read.topology, path.dirname(file)) } : read };
+}
+
+/** A root is written as seen from the file, and the lab lives in no folder. */
+function withAbsoluteRoots(topology: ResolvedTopology, folder: string): ResolvedTopology {
+  const nodes = topology.nodes.map((node) =>
+    node.container === undefined
+      ? node
+      : { ...node, container: { ...node.container, root: path.resolve(folder, node.container.root) } },
+  );
+  return { ...topology, nodes };
 }
 
 /** A topology ready to be carried out. @throws Failure (usage) with every problem of the file */

@@ -3,14 +3,18 @@ import { connectInit } from "../init/client.js";
 import { withLabLock } from "../lab/lock.js";
 import { publishNames } from "../lab/names.js";
 import { isAlive, LabFolder, type LabRecord } from "../lab/state.js";
+import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { describeBody } from "../plan/describe.js";
 import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
 import { abandonLab, applyTo, buildLab, planOptions, whenReady } from "./build-lab.js";
+import { machineRecord, MachineWork } from "./machine-work.js";
 import { OpenLab } from "./open-lab.js";
+import { checkReal, isReal } from "./real-machine.js";
 import { loadTopology } from "./topology-file.js";
+import { checkUplinkWishes, uplinkChanges } from "./uplinks.js";
 
 export interface UpOptions {
   /** Path of a topology file, or the name of one that ships. */
@@ -18,6 +22,8 @@ export interface UpOptions {
   readonly name?: string;
   readonly dryRun: boolean;
   readonly strict: boolean;
+  /** Build the machine's node on the machine itself. A lab that runs stays what it is. */
+  readonly real: boolean;
   /** `NAME=VALUE`. */
   readonly assignments: readonly string[];
   readonly onProgress?: (done: number, total: number) => void;
@@ -43,6 +49,7 @@ export interface UpResult {
 
 export async function up(options: UpOptions): Promise<UpResult> {
   const { file, topology } = loadTopology(options);
+  if (options.real) checkReal(topology);
   const run = (): Promise<UpResult> => bring(file, topology, options);
   // A dry run changes nothing and needs no right to anything: it takes no lock.
   if (options.dryRun) return run();
@@ -55,12 +62,18 @@ async function bring(file: string, topology: ResolvedTopology, options: UpOption
   const folder = new LabFolder(topology.name);
   const record = folder.read();
   const running = record !== undefined && isAlive(record);
+  if (running && options.real && !isReal(record))
+    throw new Failure("usage", `lab '${topology.name}' runs in a sandbox`, {
+      hint: `end it first, yapc-net down ${topology.name}, or give this one another name: --name`,
+    });
+  const rootless = process.getuid?.() !== 0;
+  const machine = machineRecord(topology, options.real);
   if (options.dryRun && !running)
     return result(
       file,
       topology,
       options,
-      plan(topology, undefined, planOptions(process.getuid?.() !== 0)).operations,
+      plan(topology, undefined, planOptions({ rootless, ...machine })).operations,
       true,
     );
   return running ? change(file, topology, options, folder, record) : create(file, topology, options, folder);
@@ -95,24 +108,32 @@ async function change(
   using lab = new OpenLab({ folder, record }, await connectInit({ stateFolder: folder.path }), options.onWarning);
   const snapshot = await lab.snapshot();
   const running = new Set((await lab.line.nodes()).flatMap((node) => (node.pid === undefined ? [] : [node.name])));
-  const { operations } = plan(topology, { snapshot, topology: record.topology, running }, planOptions(record.rootless));
-  if (options.dryRun) return result(file, topology, options, operations, false, snapshot);
-  if (operations.length === 0) return result(file, topology, options, operations, false, snapshot);
-  await applyTo(lab, topology, operations, true, options);
-  folder.write({ ...record, file, topology });
+  checkUplinkWishes(topology, record.machine?.node);
+  const before = { snapshot, topology: record.topology };
+  using machine = await MachineWork.prepare(lab, topology, options.onWarning, before);
+  const current = { snapshot: machine.snapshot ?? snapshot, topology: record.topology, running };
+  const { operations } = plan(topology, current, planOptions(record));
+  if (options.dryRun) return result(file, topology, options, operations, false, snapshot, record.topology);
+  if (operations.length === 0 && !machine.hasUplinks)
+    return result(file, topology, options, operations, false, snapshot, record.topology);
+  await applyTo(lab, topology, operations, true, options, machine);
+  const { machine: _, ...rest } = record;
+  folder.write({ ...rest, ...machineRecord(topology, isReal(record)), file, topology });
   const after = await whenReady(lab, topology, options);
   await nameNodes(lab, options);
-  return result(file, topology, options, operations, false, after);
+  return result(file, topology, options, operations, false, after, record.topology);
 }
 
 /** `ip netns list` shows the nodes of root's labs. */
 async function nameNodes(lab: OpenLab, options: UpOptions): Promise<void> {
   const { record } = lab.found;
   if (record.rootless) return;
-  const names = (await lab.line.nodes()).map((node) => ({
-    name: `${record.name}-${node.name}`,
-    target: `/proc/${record.pid}/fd/${node.descriptor}`,
-  }));
+  const names = (await lab.line.nodes())
+    .filter((node) => node.name !== record.machine?.node)
+    .map((node) => ({
+      name: `${record.name}-${node.name}`,
+      target: `/proc/${record.pid}/fd/${node.descriptor}`,
+    }));
   for (const taken of publishNames(names))
     options.onWarning(`/run/netns/${taken} is somebody else's: this node has no name there`);
 }
@@ -124,13 +145,17 @@ function result(
   operations: readonly Operation[],
   created: boolean,
   snapshot?: Snapshot,
+  before?: ResolvedTopology,
 ): UpResult {
   return {
     lab: topology.name,
     file,
     created,
     dryRun: options.dryRun,
-    operations: operations.map((operation) => ({ text: describeBody(operation), reason: operation.reason })),
+    operations: [
+      ...operations.map((operation) => ({ text: describeBody(operation), reason: operation.reason })),
+      ...uplinkChanges(topology, before),
+    ],
     ...(snapshot === undefined ? {} : { snapshot }),
   };
 }

@@ -11,6 +11,7 @@ import {
   parsePrefix,
 } from "../model/address.js";
 import { checkClashes } from "./clash.js";
+import { checkDevice } from "./devices.js";
 import { addressesOf, type Draft, type DraftInterface, type DraftNode, findInterface, findNode } from "./draft.js";
 import type { RouteForm } from "./form/node.js";
 import type { Path } from "./problem.js";
@@ -63,7 +64,8 @@ function checkInterface(draft: Draft, member: DraftInterface): void {
     }
     return;
   }
-  if (!member.link && !member.bridge && !draft.linked.has(`${node.name}:${name}`)) {
+  if (member.device) checkDevice(draft, member, member.device);
+  else if (!member.link && !member.bridge && !draft.linked.has(`${node.name}:${name}`)) {
     document.error(at, `the interface ${node.name}:${name} has no link`, {
       code: "missing",
       hint: `add it to "links": ["${node.name}:${name}", "…"], or make it a bridge`,

@@ -8,6 +8,7 @@ import type { TopologyForm } from "./form/file.js";
 import type { BridgeForm, EndSettings, NetworkForm } from "./form/link.js";
 import type { NodeForm } from "./form/node.js";
 import type { Path } from "./problem.js";
+import type { ResolvedDeviceSettings } from "./resolved.js";
 import { suggestion } from "./suggest.js";
 
 export interface Draft {
@@ -40,6 +41,8 @@ export interface DraftInterface {
   readonly bridge?: BridgeForm;
   /** How many ports a bridge has. */
   ports?: number;
+  /** Present on an interface that is made on another one, or on the node's addresses. */
+  readonly device?: ResolvedDeviceSettings;
   /** The bridge that this is a port of. */
   readonly master?: string;
   /** The link that it is an end of. */

@@ -104,6 +104,12 @@ function attach(draft: Draft, joint: Joint, peer: string, defaults: Settings): D
     document.error(at, `the interface ${node.name}:${own} is an end of another link already`, { code: "duplicate" });
     return undefined;
   }
+  if (known?.device) {
+    document.error(at, `${node.name}:${own} is a ${known.device.kind}; it cannot be an end of a link`, {
+      code: "conflict",
+    });
+    return undefined;
+  }
   if (known?.bridge) {
     document.error(at, `${node.name}:${own} is a bridge; a port needs a name of its own`, { code: "conflict" });
     return undefined;

@@ -20,7 +20,7 @@ import type { NftRule, NftStatement, NftTable } from "../model/nft.js";
 import { addressesOf, type Draft, type DraftAddress, type DraftNode, findNode } from "./draft.js";
 import type { NatForm } from "./form/filter.js";
 import { addressMatches, equal, interfaceMatches, protocolNumbers, type RuleContext } from "./match.js";
-import { parseService } from "./notation.js";
+import { parseHostPort, parseService } from "./notation.js";
 import type { Path } from "./problem.js";
 
 interface NatRules {
@@ -84,17 +84,15 @@ function lower(context: RuleContext, form: NatForm, rules: NatRules): void {
       lowerDestination(context, form, rules);
       return;
     case "redirect":
-      for (const protocol of form.protocol ? [form.protocol] : (["tcp"] as const)) {
-        rules.prerouting.push(
-          rule(form.comment, [
-            ...interfaceMatches(context, form),
-            equal("l4proto", protocolNumbers[protocol]),
-            equal("th dport", Number(form.port)),
-            counter,
-            { kind: "redirect", port: Number(form.toPort) },
-          ]),
-        );
-      }
+      rules.prerouting.push(
+        rule(form.comment, [
+          ...interfaceMatches(context, form),
+          equal("l4proto", protocolNumbers[form.protocol ?? "tcp"]),
+          equal("th dport", Number(form.port)),
+          counter,
+          { kind: "redirect", port: Number(form.toPort) },
+        ]),
+      );
   }
 }
 
@@ -161,15 +159,13 @@ function lowerSource(context: RuleContext, form: NatForm & { action: "masquerade
 
 function lowerDestination(context: RuleContext, form: NatForm & { action: "dnat" }, rules: NatRules): void {
   const { draft, at } = context;
-  const [, literal, name, digits] =
-    /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+|[^[\]]*::[^[\]]*))(?::([0-9]+))?$/.exec(form.to) ?? [];
-  const host = literal ?? name;
-  if (host === undefined) {
+  const to = parseHostPort(form.to);
+  if (!to) {
     draft.document.error([...at, "to"], `${JSON.stringify(form.to)} is not HOST or HOST:PORT`, { code: "form" });
     return;
   }
   const only = form.address === undefined ? undefined : parseAddress(form.address);
-  const port = digits === undefined ? undefined : Number(digits);
+  const { host, port } = to;
   if (form.protocol === undefined && (port !== undefined || form.port !== undefined)) {
     draft.document.error(at, `a port needs a "protocol": tcp or udp`, { code: "missing" });
     return;

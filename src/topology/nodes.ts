@@ -5,6 +5,7 @@ import type { Draft, DraftAddress, DraftInterface, DraftNode, Settings } from ".
 import type { TopologyForm } from "./form/file.js";
 import type { BridgeForm } from "./form/link.js";
 import type { InterfaceForm, NodeForm } from "./form/node.js";
+import { deviceOf } from "./devices.js";
 import { listOf, merge } from "./merge.js";
 import type { Path } from "./problem.js";
 import { entryCount, hasRange, RangeMistake, rangeMember } from "./range.js";
@@ -123,8 +124,23 @@ function declareInterfaces(document: Document, node: DraftNode): void {
       continue;
     }
     const own: InterfaceForm = typeof form === "string" || Array.isArray(form) ? { addresses: form } : form;
-    const { addresses, ...settings } = own;
-    const draft: DraftInterface = { node, name, at, settings, addresses: [] };
+    const { addresses, vlan, macvlan, vxlan, bridge, ...settings } = own;
+    const device = deviceOf(document, at, { vlan, macvlan, vxlan });
+    if (bridge !== undefined && !device) {
+      document.error([...at, "bridge"], `"bridge" is for a vlan, macvlan or vxlan; a link names it as its end`, {
+        code: "conflict",
+        hint: `"links": [["${node.name}:${bridge}/${name}", "…"]]`,
+        atKey: true,
+      });
+    }
+    const draft: DraftInterface = {
+      node,
+      name,
+      at,
+      settings,
+      addresses: [],
+      ...(device ? { device, ...(bridge === undefined ? {} : { master: bridge }) } : {}),
+    };
     draft.addresses.push(...readAddresses(listOf(addresses), addressPath(at, form)));
     node.interfaces.set(name, draft);
   }

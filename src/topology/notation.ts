@@ -48,6 +48,15 @@ export function parseService(text: string): Service | undefined {
   return { protocol, host: address ?? host, ...(port === undefined ? {} : { port }) };
 }
 
+/** `web`, `web:80`, `10.0.0.1:80`, `fd00::1`, `[fd00::1]:80`. */
+export function parseHostPort(text: string): { host: string; port?: number } | undefined {
+  const address = canonicalAddress(text);
+  if (address !== undefined) return { host: address };
+  const service = parseService(text.includes("://") ? "" : `tcp://${text}`);
+  if (service?.port !== undefined) return { host: service.host, port: service.port };
+  return nodeName.test(text) ? { host: text } : undefined;
+}
+
 /** `tcp://10.0.0.1:80`, `icmp://fd00::1` written with brackets where a colon would be misread. */
 export function formatService(protocol: string, address: string, port?: number): string {
   const host = address.includes(":") ? `[${address}]` : address;

@@ -2,6 +2,7 @@
 import { formatAddress, formatPrefix, parseAddress, parsePrefix } from "../model/address.js";
 import { checkDraft } from "./check.js";
 import { type FileProbe, resolveContainer } from "./container.js";
+import { mtuOf, resolveDevices } from "./devices.js";
 import type { Document } from "./document.js";
 import type { Draft, DraftInterface, DraftLink, DraftNode, Settings } from "./draft.js";
 import { resolveExpectations } from "./expectations.js";
@@ -27,6 +28,7 @@ import type {
   ResolvedRoute,
   ResolvedTopology,
 } from "./resolved.js";
+import { resolvePort } from "./port.js";
 import { planRoutes, type Routing } from "./routing.js";
 import { resolveShaping } from "./shaping.js";
 import { sysctlsOf } from "./sysctls.js";
@@ -99,6 +101,7 @@ function resolveNode(
     name,
     sysctls: sysctlsOf(draft, node, { 4: routing.forwards(node, 4), 6: routing.forwards(node, 6) }),
     bridges: interfaces.flatMap((member) => (member.bridge ? [resolveBridge(draft, member, macs)] : [])),
+    devices: resolveDevices(node, macs),
     interfaces: interfaces.map(resolveInterface),
     routes: [...writtenRoutes(draft, node), ...(routing.routes.get(node) ?? [])],
     rules: resolveRules(node),
@@ -146,7 +149,7 @@ function resolveBridge(draft: Draft, member: DraftInterface, macs: Macs): Resolv
   return {
     name: wireName(member.name),
     mac: macs.get(member) ?? stableMac(draft.name, member.node.name, member.name),
-    mtu: member.settings.mtu ?? Math.min(...ports.map((port) => port.settings.mtu ?? defaultMtu), defaultMtu),
+    mtu: member.settings.mtu ?? (ports.length === 0 ? defaultMtu : Math.min(...ports.map(mtuOf))),
     stp: form.stp ?? false,
     ageingTime: form.ageingTime ?? 300,
     // Only STP waits for it (br_make_forwarding in net/bridge/br_stp.c).
@@ -169,17 +172,9 @@ function resolveEnd(draft: Draft, end: DraftInterface, macs: Macs): ResolvedEnd 
     mac: macs.get(end) ?? stableMac(draft.name, end.node.name, end.name),
     mtu: settings.mtu ?? defaultMtu,
     up: settings.up ?? true,
-    ...(end.master === undefined ? {} : { master: wireName(end.master), port: portOf(settings) }),
+    ...(end.master === undefined ? {} : { master: wireName(end.master), port: resolvePort(settings) }),
     ...(shaping ? { shaping } : {}),
     ...(settings.offload ? { offload: offloadOf(settings.offload) } : {}),
-  };
-}
-
-function portOf(settings: Settings): NonNullable<ResolvedEnd["port"]> {
-  return {
-    hairpin: settings.hairpin ?? false,
-    isolated: settings.isolated ?? false,
-    learning: settings.learning ?? true,
   };
 }
 

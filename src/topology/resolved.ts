@@ -24,6 +24,8 @@ export interface ResolvedNode {
   /** In the order in which they are written; those of an interface once it is there, all others before any link. */
   readonly sysctls: readonly ResolvedSysctl[];
   readonly bridges: readonly ResolvedBridge[];
+  /** Parents before what is made on them. */
+  readonly devices: readonly ResolvedDevice[];
   /** All interfaces of the node that carry addresses or settings, bridges among them; `lo` is always there. */
   readonly interfaces: readonly ResolvedInterface[];
   readonly routes: readonly ResolvedRoute[];
@@ -58,6 +60,33 @@ export interface ResolvedBridge {
   readonly forwardDelay: number;
   readonly vlanFiltering: boolean;
 }
+
+/** An interface without another end: made on top of one of the same node, or, a vxlan, of its addresses. */
+export interface ResolvedDevice {
+  readonly name: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly up: boolean;
+  /** Bridge of the same node that it is a port of. */
+  readonly master?: string;
+  readonly port?: ResolvedPortSettings;
+  readonly settings: ResolvedDeviceSettings;
+}
+
+/** What cannot be changed once it is made. Interfaces by their names on the wire. */
+export type ResolvedDeviceSettings =
+  | { readonly kind: "vlan"; readonly parent: string; readonly id: number }
+  | { readonly kind: "macvlan"; readonly parent: string; readonly mode: "private" | "vepa" | "bridge" | "passthru" }
+  | {
+      readonly kind: "vxlan";
+      readonly id: number;
+      /** UDP. */
+      readonly port: number;
+      readonly local?: string;
+      /** The other end of the tunnel, or a multicast group (then with a parent). */
+      readonly remote?: string;
+      readonly parent?: string;
+    };
 
 export interface ResolvedInterface {
   /** At most 15 bytes: the name on the wire. */

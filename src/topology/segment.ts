@@ -1,5 +1,6 @@
 /** Broadcast domains: which interfaces hear each other, over links and bridges, and which of them share a subnet. */
 import { contains, type Family, formatPrefix, networkOf, type Prefix } from "../model/address.js";
+import { deviceNeighbours } from "./devices.js";
 import type { Draft, DraftAddress, DraftInterface, DraftNode } from "./draft.js";
 
 /** An address of an interface on a segment. */
@@ -36,6 +37,7 @@ export function segmentsOf(draft: Draft): DraftInterface[][] {
     const bridge = member.master === undefined ? undefined : member.node.interfaces.get(member.master);
     if (bridge) join(bridge, member);
   }
+  for (const pair of deviceNeighbours(draft, root)) join(...pair);
   return [...groupBy(all, root).values()];
 }
 

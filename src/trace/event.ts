@@ -25,11 +25,10 @@ export class EventMaker {
     const c = this.#columns;
     const packets = this.#packets;
     const head = packets.head[packet] ?? 0;
-    const sightings: Sighting[] = [];
+    const rows = this.#rowsOf(packet);
     const rewrites: Rewrite[] = [];
     const implied: { hop: string; after: string }[] = [];
-    for (let row = head; row !== NONE; row = packets.next[row] ?? NONE) {
-      sightings.push(this.#sighting(row));
+    for (const row of rows) {
       const parent = packets.parent[row] ?? NONE;
       if (parent === NONE) continue;
       this.#rewrites(parent, row, rewrites);
@@ -41,6 +40,7 @@ export class EventMaker {
         if (!implied.some((one) => one.hop === hop && one.after === after)) implied.push({ hop, after });
       }
     }
+    if ((packets.state[packet] ?? 0) & State.segmented) this.#divisions(rows, rewrites);
     return {
       type: "packet",
       id: packets.id[packet] ?? 0,
@@ -50,12 +50,41 @@ export class EventMaker {
       time: c.time[head] ?? 0,
       protocol: protocolName(c, head),
       summary: summarize(c, head, this.#book),
-      sightings,
+      sightings: rows.map((row) => this.#sighting(row)),
       rewrites,
       implied,
       match,
       verdict,
     };
+  }
+
+  /** In path order; of a packet that was divided, all parts of one hop together. */
+  #rowsOf(packet: number): number[] {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const rows: number[] = [];
+    for (let row = packets.head[packet] ?? NONE; row !== NONE; row = packets.next[row] ?? NONE) rows.push(row);
+    if (((packets.state[packet] ?? 0) & State.segmented) === 0) return rows;
+    const order = [...new Set(rows.map((row) => c.hop[row] ?? 0))];
+    return order.flatMap((hop) => rows.filter((row) => c.hop[row] === hop));
+  }
+
+  /** `17376 B` became `12 × 1448 B`, or the other way round. */
+  #divisions(rows: readonly number[], rewrites: Rewrite[]): void {
+    const c = this.#columns;
+    let before: { readonly name: string; readonly text: string } | undefined;
+    for (let at = 0; at < rows.length;) {
+      const hop = c.hop[rows[at] ?? 0];
+      const parts = rows.slice(at).filter((row) => c.hop[row] === hop);
+      const size = `${c.payload[parts[0] ?? 0]} B`;
+      const text = parts.length === 1 ? size : `${parts.length} × ${size}`;
+      const name = this.#name(parts[0] ?? 0);
+      if (before && before.text !== text) {
+        rewrites.push({ kind: "segmentation", between: [before.name, name], from: before.text, to: text });
+      }
+      before = { name, text };
+      at += parts.length;
+    }
   }
 
   #name(row: number): string {
@@ -90,8 +119,10 @@ export class EventMaker {
   #rewrites(before: number, after: number, rewrites: Rewrite[]): void {
     const c = this.#columns;
     const between = [this.#name(before), this.#name(after)] as const;
+    // The parts of a divided packet tell the same; a hop that is passed twice is told of once as well.
     const add = (kind: Rewrite["kind"], from: string, to: string): void => {
-      if (from !== to) rewrites.push({ kind, between, from, to });
+      if (from === to || rewrites.some((one) => one.kind === kind && one.between[1] === between[1])) return;
+      rewrites.push({ kind, between, from, to });
     };
     const kind = c.kind[before];
     if (kind === Kind.frame || kind === Kind.arp) return;

@@ -7,7 +7,7 @@ import { Merge } from "./merge.js";
 
 export interface Replay {
   readonly core: TraceCore;
-  /** Taps in the order in which the live trace made them. */
+  /** Taps in the order in which the live trace made them, all of them before the first chunk. */
   tap(source: TapSource, open?: OpenReader): ReplayTap;
   /** Taps whose next chunk is needed. Empty: the replay is over. */
   hungry(): readonly ReplayTap[];
@@ -69,6 +69,7 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
   return {
     core,
     tap(source, open) {
+      if (core.received > 0) throw new RangeError("a tap was added to a replay that has begun");
       const feed = new Feed(core, merge, options.epoch, source, open);
       const tap: ReplayTap = {
         number: feed.tap,

@@ -20,6 +20,8 @@ export type PingCell =
 
 /** Wider matrices cannot be read: then only the pairs that failed are listed. */
 const widestMatrix = 16;
+/** Failed pairs that are listed. */
+const mostFailures = 60;
 
 export function pingLines(matrix: PingMatrix, ink: Ink = noInk): string[] {
   const pairs = matrix.nodes.flatMap((from, row) =>
@@ -36,9 +38,10 @@ export function pingLines(matrix: PingMatrix, ink: Ink = noInk): string[] {
       : ink("bad", `${lost.length} of ${count(tried.length, "pair")} got no answer.`);
   const failures = columns(
     [{ title: "from" }, { title: "to" }, { title: "reason" }],
-    lost.map(({ from, to, reason }) => [from, to, visible(reason ?? "")]),
+    lost.slice(0, mostFailures).map(({ from, to, reason }) => [from, to, visible(reason ?? "")]),
     { heading: (line) => ink("dim", line) },
   );
+  if (lost.length > mostFailures) failures.push(ink("dim", `… and ${lost.length - mostFailures} more`));
   const picture = matrix.nodes.length <= widestMatrix ? [...matrixLines(matrix, ink), ""] : [];
   const untold = matrix.nodes.length > widestMatrix || lost.some(({ reason }) => reason !== undefined);
   return [...picture, ...(untold && failures.length > 0 ? [...failures, ""] : []), sentence];

@@ -9,6 +9,7 @@ import * as framing from "../../src/kernel/framing.js";
 import { constants as system } from "../../src/kernel/syscalls.js";
 import * as nft from "../../src/kernel/nftables/constants.js";
 import * as route from "../../src/kernel/rtnetlink/constants.js";
+import * as linkMessages from "../../src/kernel/rtnetlink/link-messages.js";
 import * as routeMessages from "../../src/kernel/rtnetlink/messages.js";
 import * as trafficControl from "../../src/kernel/rtnetlink/traffic-control-messages.js";
 import { conntrackMessage } from "../../src/kernel/conntrack/messages.js";
@@ -78,25 +79,25 @@ function* constants(): Generator<[string, number]> {
 
 /** Words of ours for attributes, with those of the kernel where the plain rule (camelCase -> CAMEL_CASE) does not give them. */
 const schemas: readonly (readonly [prefix: string, types: readonly (readonly [string, number])[], words: Record<string, string>])[] = [
-  ["IFLA_", routeMessages.linkAttributes.types, {
+  ["IFLA_", linkMessages.linkAttributes.types, {
     name: "IFNAME", mac: "ADDRESS", protocolInfo: "PROTINFO", txQueueLength: "TXQLEN", operationalState: "OPERSTATE", linkMode: "LINKMODE",
     alias: "IFALIAS", statistics: "STATS64", netnsPid: "NET_NS_PID", netnsFd: "NET_NS_FD", extendedMask: "EXT_MASK", txQueues: "NUM_TX_QUEUES",
     rxQueues: "NUM_RX_QUEUES", gsoMaximumSegments: "GSO_MAX_SEGS", gsoMaximumSize: "GSO_MAX_SIZE", newIndex: "NEW_IFINDEX",
     minimumMtu: "MIN_MTU", maximumMtu: "MAX_MTU", properties: "PROP_LIST", altname: "ALT_IFNAME", permanentMac: "PERM_ADDRESS",
     groMaximumSize: "GRO_MAX_SIZE", info: "LINKINFO",
   }],
-  ["IFLA_INFO_", routeMessages.linkInfo.types, {}],
-  ["IFLA_BR_", routeMessages.bridgeAttributes.types, {
+  ["IFLA_INFO_", linkMessages.linkInfo.types, {}],
+  ["IFLA_BR_", linkMessages.bridgeAttributes.types, {
     maximumAge: "MAX_AGE", groupForwardMask: "GROUP_FWD_MASK", multicastRouter: "MCAST_ROUTER", multicastSnooping: "MCAST_SNOOPING",
     multicastQuerier: "MCAST_QUERIER", callIptables: "NF_CALL_IPTABLES", callIp6tables: "NF_CALL_IP6TABLES", callArptables: "NF_CALL_ARPTABLES",
   }],
-  ["IFLA_BRPORT_", routeMessages.bridgePortAttributes.types, {
+  ["IFLA_BRPORT_", linkMessages.bridgePortAttributes.types, {
     hairpin: "MODE", unicastFlood: "UNICAST_FLOOD", proxyArp: "PROXYARP", number: "NO", multicastFlood: "MCAST_FLOOD",
     broadcastFlood: "BCAST_FLOOD", neighbourSuppress: "NEIGH_SUPPRESS",
   }],
-  ["IFLA_MACVLAN_", routeMessages.macvlanAttributes.types, {}],
-  ["IFLA_VLAN_", routeMessages.vlanAttributes.types, {}],
-  ["IFLA_VXLAN_", routeMessages.vxlanAttributes.types, { udpChecksum: "UDP_CSUM" }],
+  ["IFLA_MACVLAN_", linkMessages.macvlanAttributes.types, {}],
+  ["IFLA_VLAN_", linkMessages.vlanAttributes.types, {}],
+  ["IFLA_VXLAN_", linkMessages.vxlanAttributes.types, { udpChecksum: "UDP_CSUM" }],
   ["IFA_", routeMessages.addressAttributes.types, { cacheInfo: "CACHEINFO", routePriority: "RT_PRIORITY", protocol: "PROTO" }],
   ["RTA_", routeMessages.routeAttributes.types, {
     destination: "DST", source: "SRC", inputIndex: "IIF", outputIndex: "OIF", preferredSource: "PREFSRC", cacheInfo: "CACHEINFO",

@@ -33,7 +33,11 @@ for (const name of names) {
 }
 
 test("veth: two namespaces, and they reach each other", (t) => {
-  const output = run("veth", "ip netns add a; ip netns add b", "ip netns exec a ping -c 1 -W 2 10.0.0.2; ip -n b -j link show eth0");
+  const output = run(
+    "veth",
+    "ip netns add a; ip netns add b",
+    "ip netns exec a ping -c 1 -W 2 10.0.0.2; ip -n b -j link show eth0",
+  );
   t.regex(output, /1 received/);
   t.regex(output, /"address":"02:00:00:00:00:0b"/);
 });

@@ -10,7 +10,8 @@ import { toTraceEvent } from "../../src/kernel/nftables/trace.js";
 import { readComment } from "../../src/kernel/nftables/userdata.js";
 import { fromElements } from "../../src/kernel/nftables/intervals.js";
 import { toAddress } from "../../src/kernel/rtnetlink/addresses.js";
-import { toLink } from "../../src/kernel/rtnetlink/links.js";
+import { toLink } from "../../src/kernel/rtnetlink/link.js";
+import { linkMessage } from "../../src/kernel/rtnetlink/link-messages.js";
 import * as route from "../../src/kernel/rtnetlink/messages.js";
 import { toFdbEntry, toNeighbour } from "../../src/kernel/rtnetlink/neighbours.js";
 import { assigned } from "../../src/kernel/rtnetlink/nsids.js";
@@ -24,7 +25,7 @@ type Reader = (message: Message) => unknown;
 
 /** Everything that reads what a kernel sends, down to the objects of the API. */
 export const readers: Readonly<Record<string, Reader>> = {
-  link: ({ input, start, end }) => toLink(route.linkMessage.read(input, start, end, {})),
+  link: ({ input, start, end }) => toLink(linkMessage.read(input, start, end, {})),
   address: ({ input, start, end }) => toAddress(route.addressMessage.read(input, start, end, {})),
   route: ({ input, start, end }) => toRoute(route.routeMessage.read(input, start, end, {})),
   neighbour: ({ input, start, end }) => {

@@ -579,3 +579,15 @@ test("hundreds of requests go out together, and each failure is known", (t) => {
   );
   t.is(client.execute(addresses.list({ index: 10, family: 4 })).length, 1485);
 });
+
+test("a bridge without VLAN filtering says what the kernel lacks", (t) => {
+  const ns = host.create();
+  using client = ns.route();
+  const [outcome] = client.pipeline([links.add({ kind: "bridge", name: "br0", bridge: { vlanFiltering: true } })]);
+  if (outcome.ok) {
+    t.is(first(ns, "ip -d -j link show br0").linkinfo.info_data.vlan_filtering, 1);
+    return;
+  }
+  t.true(outcome.error instanceof UnsupportedError);
+  t.regex(outcome.error.message, /CONFIG_BRIDGE_VLAN_FILTERING/);
+});

@@ -40,6 +40,16 @@ const node = fc.record({
   sysctls: sometimes(fc.constantFrom({ "net.ipv4.ip_default_ttl": 32 }, { "net.ipv4.ip_forward": 1 })),
 });
 
+/** On whatever link the node has: of these, the parent is filled in. */
+const device = fc.constantFrom(
+  ["mac0", { macvlan: { parent: "", mode: "bridge" }, addresses: "10.7.0.1/24" }],
+  ["mac0", { macvlan: { parent: "", mode: "vepa" }, mtu: 1300 }],
+  ["tag0", { vlan: { parent: "", id: 7 }, addresses: "fd00:7::1/64" }],
+  ["tag0", { vlan: { parent: "", id: 8 }, up: false }],
+  ["tun0", { vxlan: { id: 9, remote: "192.0.2.9" } }],
+  ["tun0", { vxlan: { id: 9, remote: "192.0.2.9" }, mtu: 1300, addresses: "10.6.0.1/24" }],
+);
+
 const settings = fc.record({
   mtu: sometimes(fc.constantFrom(1400, 9000)),
   rate: sometimes(fc.constantFrom("1mbit", "10mbit")),
@@ -65,6 +75,8 @@ const network = fc.record({
   members: fc.uniqueArray(fc.constantFrom(...nodes), { maxLength: 3 }),
   stp: fc.boolean(),
   isolated: sometimes(fc.boolean()),
+  mtu: sometimes(fc.constantFrom(1400, 9000)),
+  bridgeMtu: sometimes(fc.constantFrom(1400, 3000)),
   family: fc.constantFrom(4, 6, 46),
 });
 
@@ -72,6 +84,10 @@ export const anyTopology: fc.Arbitrary<string> = fc
   .record({
     nodes: fc.record({ a: node, b: sometimes(node), c: sometimes(node), d: sometimes(node) }),
     links: fc.uniqueArray(link, { maxLength: 3, selector: ({ number }) => number }),
+    devices: fc.uniqueArray(fc.tuple(fc.constantFrom(...nodes), device), {
+      maxLength: 3,
+      selector: ([name, [kind]]) => `${name} ${kind}`,
+    }),
     networks: fc.uniqueArray(network, { maxLength: 2, selector: ({ holder, bridge }) => `${holder}${bridge}` }),
     routing: sometimes(fc.constantFrom("auto", "none")),
   })
@@ -95,15 +111,22 @@ export const anyTopology: fc.Arbitrary<string> = fc
       });
     const networks = shape.networks
       .filter(({ holder }) => has(holder))
-      .map(({ holder, bridge, members, stp, isolated, family }, index) => {
-        Object.assign(forms[holder]?.bridges as object, { [bridge]: { stp } });
+      .map(({ holder, bridge, members, stp, isolated, family, mtu, bridgeMtu }, index) => {
+        Object.assign(forms[holder]?.bridges as object, { [bridge]: { stp, mtu: bridgeMtu } });
         const subnets = [
           ...(family === 6 ? [] : [`10.9.${index}.0/24`]),
           ...(family === 4 ? [] : [`fd00:9:0:${index}::/64`]),
         ];
         const joined = members.filter((name) => has(name) && name !== holder);
-        return [`net${index}`, { bridge: `${holder}:${bridge}`, subnets, members: joined, isolated }];
+        return [`net${index}`, { bridge: `${holder}:${bridge}`, subnets, members: joined, isolated, mtu }];
       });
+    for (const [name, [device, form]] of shape.devices) {
+      const interfaces = forms[name]?.interfaces as Record<string, unknown> | undefined;
+      const parent = links.flatMap(({ ends }) => ends).find((end) => end.startsWith(`${name}:`));
+      const text = JSON.stringify(form);
+      if (!interfaces || (parent === undefined && text.includes("parent"))) continue;
+      interfaces[device] = JSON.parse(text.replace('"parent":""', `"parent":"${parent?.slice(2) ?? ""}"`)) as unknown;
+    }
     return JSON.stringify({
       routing: shape.routing,
       nodes: forms,

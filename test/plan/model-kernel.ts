@@ -18,6 +18,7 @@ import type {
   HostsLine,
   ResolvedBridge,
   ResolvedContainer,
+  ResolvedDevice,
   ResolvedEnd,
   ResolvedNeighbour,
   ResolvedPolicyRule,
@@ -26,10 +27,13 @@ import type {
 } from "../../src/topology/resolved.js";
 
 interface Interface {
-  kind: "loopback" | "veth" | "bridge";
+  kind: "loopback" | "veth" | "bridge" | "vlan" | "macvlan" | "vxlan";
+  device?: ResolvedDevice["settings"];
   mac: string;
   mtu: number;
   up: boolean;
+  /** BROPT_MTU_SET_BY_USER. */
+  mtuSet?: boolean;
   master?: string;
   peer?: { node: string; interface: string };
   bridge?: ResolvedBridge;
@@ -90,12 +94,30 @@ export class ModelKernel {
       case "bridge.change": {
         const member = this.#interface(operation.node, operation.bridge.name);
         this.#refuse(member.kind !== "bridge", `EOPNOTSUPP ${operation.bridge.name} is no bridge`);
+        if (member.mtu !== operation.bridge.mtu) member.mtuSet = true;
         Object.assign(member, { bridge: operation.bridge, mac: operation.bridge.mac, mtu: operation.bridge.mtu });
         return;
       }
       case "veth.create":
         this.#createVeth(operation.ends, operation.longNames);
         return;
+      case "device.create": {
+        const { node, device, longName } = operation;
+        const { interfaces } = this.#node(node);
+        const { settings } = device;
+        this.#refuse(interfaces.has(device.name), `EEXIST ${node}:${device.name}`);
+        if (settings.parent !== undefined) this.#interface(node, settings.parent);
+        interfaces.set(device.name, {
+          ...newInterface(settings.kind, device.mac, device.mtu),
+          device: settings,
+          altnames: longName === undefined ? [] : [longName],
+        });
+        this.#change(node, device.name, { mtu: device.mtu });
+        if (device.master !== undefined) this.#change(node, device.name, { master: device.master });
+        if (device.port) this.#change(node, device.name, { port: device.port });
+        if (device.up) this.#change(node, device.name, { up: true });
+        return;
+      }
       case "link.change":
         this.#change(operation.node, operation.interface, operation.change);
         return;
@@ -216,25 +238,28 @@ export class ModelKernel {
         peer: { node: other.node, interface: other.interface },
         offload: { ...allOffloads, ...end.offload },
         altnames: long === undefined ? [] : [long],
-        ...(end.master === undefined ? {} : { master: end.master }),
-        ...(end.port ? { port: end.port } : {}),
       };
       interfaces.set(end.interface, member);
+      if (end.master !== undefined) this.#change(end.node, end.interface, { master: end.master });
+      if (end.port) this.#change(end.node, end.interface, { port: end.port });
       if (end.up) this.#change(end.node, end.interface, { up: true });
     }
   }
 
   #change(node: string, name: string, change: LinkChange): void {
     const member = this.#interface(node, name);
-    if (change.mtu !== undefined) member.mtu = change.mtu;
+    if (change.mtu !== undefined) this.#setMtu(node, name, member, change.mtu);
     if (change.mac !== undefined) member.mac = change.mac;
     if (change.master === null) {
+      const { master } = member;
       delete member.master;
       delete member.port;
+      this.#adjustBridge(node, master);
     } else if (change.master !== undefined) {
       this.#refuse(this.#interface(node, change.master).kind !== "bridge", `EINVAL master ${change.master}`);
       member.master = change.master;
       member.port = { hairpin: false, isolated: false, learning: true };
+      this.#adjustBridge(node, member.master);
     }
     if (change.port) {
       this.#refuse(member.master === undefined, `EINVAL ${node}:${name} is no port`);
@@ -249,6 +274,30 @@ export class ModelKernel {
     else this.#flushRoutes(node, name);
   }
 
+  /** vlan_dev_change_mtu and macvlan_change_mtu: never more than the parent's; a parent that shrinks takes them with it. */
+  #setMtu(node: string, name: string, member: Interface, mtu: number): void {
+    const { device } = member;
+    if (device && device.kind !== "vxlan") {
+      this.#refuse(mtu > this.#interface(node, device.parent).mtu, `EINVAL MTU of ${node}:${name}`);
+    }
+    if (member.kind === "bridge" && member.mtu !== mtu) member.mtuSet = true;
+    member.mtu = mtu;
+    this.#adjustBridge(node, member.master);
+    for (const child of this.#node(node).interfaces.values()) {
+      const follows = child.device?.parent === name && child.device.kind !== "vxlan";
+      if (follows) child.mtu = Math.min(child.mtu, mtu);
+    }
+  }
+
+  /** br_mtu_auto_adjust. */
+  #adjustBridge(node: string, name: string | undefined): void {
+    const { interfaces } = this.#node(node);
+    const bridge = name === undefined ? undefined : interfaces.get(name);
+    if (!bridge || bridge.mtuSet === true) return;
+    const ports = [...interfaces.values()].filter(({ master }) => master === name);
+    bridge.mtu = ports.length === 0 ? 1500 : Math.min(...ports.map(({ mtu }) => mtu));
+  }
+
   #flushRoutes(node: string, name: string): void {
     const owner = this.#node(node);
     owner.routes = owner.routes.filter((route) => route.interface !== name);
@@ -260,9 +309,14 @@ export class ModelKernel {
     const ends = [{ node, interface: name }, ...(member.peer ? [member.peer] : [])];
     for (const end of ends) {
       const owner = this.#node(end.node);
+      for (const [child, { device }] of owner.interfaces) {
+        if (device?.parent === end.interface) this.#deleteLink(end.node, child);
+      }
       this.#flushRoutes(end.node, end.interface);
       owner.neighbours = owner.neighbours.filter((entry) => entry.interface !== end.interface);
+      const master = owner.interfaces.get(end.interface)?.master;
       owner.interfaces.delete(end.interface);
+      this.#adjustBridge(end.node, master);
       for (const sysctl of owner.sysctls.keys())
         if (sysctl.includes(`.${end.interface}.`)) owner.sysctls.delete(sysctl);
       for (const other of owner.interfaces.values()) {
@@ -384,7 +438,9 @@ export class ModelKernel {
         running: node.running,
         hosts: node.hosts,
         interfaces: sorted(
-          [...node.interfaces].map(([member, { addresses, ...state }]) => ({
+          [...node.interfaces].map(([member, { addresses, mtuSet: _, bridge, ...state }]) => ({
+            // Its MTU and MAC are those of the interface.
+            bridge: bridge && { ...bridge, mtu: 0, mac: "" },
             member,
             ...state,
             addresses: sorted(addresses),

@@ -15,6 +15,8 @@ export interface Codec<T> {
   read(input: Input, start: number, end: number, siblings: Siblings): T;
   /** Names of what lies at an offset of the input, from the outside in; empty where the value has no parts. */
   pathAt?(input: Input, start: number, end: number, offset: number, siblings: Siblings): string[];
+  /** What the schema calls an attribute of a type, at its top level. */
+  nameOf?(type: number): string | undefined;
   /** Whether its attribute carries NLA_F_NESTED when sent. Nothing is made of the flag in what is read. */
   isNested?(value: T): boolean;
   /** Whether a value is sent by leaving the attribute out (a flag that is off). */

@@ -5,4 +5,7 @@ export * from "./scalar.js";
 export * from "./address.js";
 export * from "./struct.js";
 export * from "./attributes.js";
+export * from "./repeated.js";
+export * from "./variant.js";
+export * from "./headed.js";
 export * from "./print.js";

@@ -2,9 +2,8 @@
  * Bytes in and bytes out. Netlink speaks in the machine's own byte order, but for the attributes that say otherwise.
  */
 
-const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
-
-export { littleEndian };
+/** Byte order of this machine. */
+export const littleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** Attributes and messages begin at multiples of four. */
 export function align4(length: number): number {

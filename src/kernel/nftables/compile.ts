@@ -1,11 +1,22 @@
 /** Statements of nft(8) -> expressions of the kernel, in the shapes that `nft list ruleset` prints back. */
 import type { NftFamily, NftField, NftRange, NftStatement, NftValue } from "../../model/nft.js";
 import { ipFamily, parseIp } from "../codec/index.js";
+import {
+  type Operator,
+  REG_1,
+  compare,
+  encodeScalar,
+  intervalOf,
+  maskTest,
+  rangeTest,
+  valueTest,
+} from "./comparison.js";
 import * as k from "./constants.js";
 import { type Expression, make } from "./expressions.js";
 import { type DataType, type Dependency, fields } from "./fields.js";
-import { type Interval, prefixInterval, prefixMask, toElements } from "./intervals.js";
+import { toElements } from "./intervals.js";
 import type { SetElement } from "./messages.js";
+import { DEFAULT_BURST, limitUnits, rejections } from "./vocabulary.js";
 
 /** A set without a name, made together with the rule that looks in it. */
 export interface AnonymousSet {
@@ -22,9 +33,6 @@ export interface CompiledRule {
 }
 
 type Match = Extract<NftStatement, { kind: "match" }>;
-type Operator = Match["op"];
-
-const REG_1 = k.NFT_REG_1;
 const REG_2 = 2;
 
 /** The name of an anonymous set before the kernel numbers it. */
@@ -232,102 +240,6 @@ class RuleCompiler {
   }
 }
 
-/** nft's own, where a limit names none. */
-export const DEFAULT_BURST = 5;
-/** Seconds. */
-export const limitUnits = { second: 1, minute: 60, hour: 3600, day: 86400 } as const;
-
-/** Codes: port unreachable, where none is given. */
-export const rejections: Readonly<
-  Record<
-    Extract<NftStatement, { kind: "reject" }>["with"],
-    { readonly type: number; readonly code: number; readonly needs?: Dependency }
-  >
-> = {
-  "tcp reset": { type: k.NFT_REJECT_TCP_RST, code: 0, needs: { field: "l4proto", value: 6 } },
-  icmpx: { type: k.NFT_REJECT_ICMPX_UNREACH, code: 1 },
-  icmp: { type: k.NFT_REJECT_ICMP_UNREACH, code: 3, needs: { field: "nfproto", value: k.NFPROTO_IPV4 } },
-  icmpv6: { type: k.NFT_REJECT_ICMP_UNREACH, code: 4, needs: { field: "nfproto", value: k.NFPROTO_IPV6 } },
-};
-
 function port(number: number): Uint8Array {
   return fields["th dport"].type.encode(number);
-}
-
-function compare(op: Operator, value: Uint8Array): Expression {
-  return make("cmp", { sreg: REG_1, op: k.comparisons[op], data: { value } });
-}
-
-function and(mask: Uint8Array): Expression {
-  return make("bitwise", {
-    sreg: REG_1,
-    dreg: REG_1,
-    length: mask.length,
-    mask: { value: mask },
-    xor: { value: new Uint8Array(mask.length) },
-  });
-}
-
-/** `ct state established,related`: one of these bits is set; with != none of them. */
-function maskTest(type: DataType, op: "==" | "!=", names: readonly string[]): Expression[] {
-  const bits = names.reduce((mask, name) => {
-    const bit = type.bits?.[name];
-    if (bit === undefined) throw new RangeError(`"${name}" is none of ${Object.keys(type.bits ?? {}).join(", ")}`);
-    return mask | bit;
-  }, 0);
-  return [and(type.encode(bits)), compare(op === "==" ? "!=" : "==", new Uint8Array(type.size))];
-}
-
-function valueTest(
-  type: DataType,
-  load: (length: number) => Expression,
-  op: Operator,
-  value: string | number,
-): Expression[] {
-  const text = String(value);
-  const ordered = op !== "==" && op !== "!=";
-  if (ordered && type.byteOrder === "host" && type.size > 1)
-    throw new RangeError(`this field is not compared with ${op}`);
-  if (type.wildcards === true && text.endsWith("*")) {
-    return [load(type.size), compare(op, new TextEncoder().encode(text.slice(0, -1)))];
-  }
-  const [address = "", length] = type.prefixes === true ? text.split("/") : [text];
-  if (length === undefined) return [load(type.size), compare(op, encodeScalar(type, value))];
-  const bits = prefixBits(type, length);
-  const { from } = prefixInterval(type.encode(address), bits);
-  if (bits === 8 * type.size) return [load(type.size), compare(op, from)];
-  // A prefix of whole bytes loads only those.
-  if (bits % 8 === 0 && bits > 0) return [load(bits / 8), compare(op, from.subarray(0, bits / 8))];
-  return [load(type.size), and(prefixMask(type.size, bits)), compare(op, from)];
-}
-
-function rangeTest(type: DataType, op: Operator, range: NftRange): Expression[] {
-  if (type.byteOrder === "host") throw new RangeError("this field takes no ranges");
-  const { from, to } = intervalOf(type, range);
-  if (op === "==") return [compare(">=", from), compare("<=", to)];
-  if (op === "!=") {
-    return [make("range", { sreg: REG_1, op: k.comparisons["!="], from: { value: from }, to: { value: to } })];
-  }
-  throw new RangeError(`a range is compared with == or !=, not ${op}`);
-}
-
-function intervalOf(type: DataType, value: string | number | NftRange): Interval {
-  if (typeof value === "object") return { from: encodeScalar(type, value.from), to: encodeScalar(type, value.to) };
-  const [address = "", length] = String(value).split("/");
-  if (length !== undefined && type.prefixes === true) {
-    return prefixInterval(type.encode(address), prefixBits(type, length));
-  }
-  const only = encodeScalar(type, value);
-  return { from: only, to: only };
-}
-
-function prefixBits(type: DataType, length: string): number {
-  const bits = Number(length);
-  if (!/^\d+$/.test(length) || bits > 8 * type.size) throw new RangeError(`/${length} is no prefix length here`);
-  return bits;
-}
-
-function encodeScalar(type: DataType, value: string | number | NftRange): Uint8Array {
-  if (typeof value === "object") throw new RangeError("this field takes no ranges");
-  return type.encode(value);
 }

@@ -34,12 +34,20 @@ export interface Field {
   readonly needs?: readonly Dependency[];
 }
 
+interface Spelling {
+  /** Words for values, both ways. */
+  readonly names?: Names;
+  /** Words for single bits. */
+  readonly bits?: Names;
+  /** Words that are understood; what is read back is the number. */
+  readonly words?: Names;
+}
+
 function integer(
   size: 1 | 2 | 4,
   byteOrder: "big" | "host",
   setType: number,
-  names: Names = {},
-  bits?: Names,
+  { names = {}, bits, words = {} }: Spelling = {},
 ): DataType {
   const little = byteOrder === "host" && littleEndian;
   const byNumber = new Map(Object.entries(names).map(([name, number]) => [number, name]));
@@ -49,7 +57,10 @@ function integer(
     byteOrder,
     ...(bits === undefined ? {} : { bits }),
     encode(value) {
-      const number = typeof value === "number" ? value : (names[value] ?? bits?.[value] ?? Number(value));
+      const number =
+        typeof value === "number"
+          ? value
+          : (names[value] ?? bits?.[value] ?? words[value] ?? Number(value || Number.NaN));
       if (!Number.isInteger(number) || number < 0 || number >= 2 ** (8 * size)) {
         throw new RangeError(`"${value}" is no value of this field`);
       }
@@ -114,13 +125,8 @@ function address(family: 4 | 6): DataType {
 const ipv4Address = address(4);
 const ipv6Address = address(6);
 const service = integer(2, "big", 13);
-const protocol = integer(1, "big", 12);
-const familyNumber = integer(1, "host", 2);
-/** Written by its word or number; reads back as the number, which is what `needs` below compares. */
-const family: DataType = {
-  ...familyNumber,
-  encode: (value) => familyNumber.encode(value === "ipv4" ? k.NFPROTO_IPV4 : value === "ipv6" ? k.NFPROTO_IPV6 : value),
-};
+const protocol = integer(1, "big", 12, { words: { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } });
+const family = integer(1, "host", 2, { words: { ipv4: k.NFPROTO_IPV4, ipv6: k.NFPROTO_IPV6 } });
 const mark = integer(4, "host", 19);
 
 const connectionStates: Names = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 };
@@ -145,7 +151,7 @@ const addressTypes: Names = {
   unreachable: 7,
   prohibit: 8,
 };
-/** Types of ICMP (RFC 792) and ICMPv6 (RFC 4443, RFC 4861) by their nft(8) words. */
+/** RFC 792; RFC 4443 and 4861. */
 const icmpTypes: Names = {
   "echo-reply": 0,
   "destination-unreachable": 3,
@@ -200,28 +206,28 @@ export const fields: Readonly<Record<NftField, Field>> = {
   nfproto: meta(k.NFT_META_NFPROTO, family),
   l4proto: meta(k.NFT_META_L4PROTO, protocol),
   mark: meta(k.NFT_META_MARK, mark),
-  pkttype: meta(k.NFT_META_PKTTYPE, integer(1, "host", 31, packetTypes)),
+  pkttype: meta(k.NFT_META_PKTTYPE, integer(1, "host", 31, { names: packetTypes })),
   "ip saddr": network(12, ipv4Address, k.NFPROTO_IPV4),
   "ip daddr": network(16, ipv4Address, k.NFPROTO_IPV4),
   "ip6 saddr": network(8, ipv6Address, k.NFPROTO_IPV6),
   "ip6 daddr": network(24, ipv6Address, k.NFPROTO_IPV6),
   "th sport": transport(0, service),
   "th dport": transport(2, service),
-  "tcp flags": transport(13, integer(1, "host", 15, {}, tcpFlags), [{ field: "l4proto", value: IPPROTO_TCP }]),
-  "icmp type": transport(0, integer(1, "big", 14, icmpTypes), [
+  "tcp flags": transport(13, integer(1, "host", 15, { bits: tcpFlags }), [{ field: "l4proto", value: IPPROTO_TCP }]),
+  "icmp type": transport(0, integer(1, "big", 14, { words: icmpTypes }), [
     { field: "nfproto", value: k.NFPROTO_IPV4 },
     { field: "l4proto", value: IPPROTO_ICMP },
   ]),
-  "icmpv6 type": transport(0, integer(1, "big", 29, icmpv6Types), [
+  "icmpv6 type": transport(0, integer(1, "big", 29, { words: icmpv6Types }), [
     { field: "nfproto", value: k.NFPROTO_IPV6 },
     { field: "l4proto", value: IPPROTO_ICMPV6 },
   ]),
-  "ct state": ct(k.NFT_CT_STATE, integer(4, "host", 26, {}, connectionStates)),
-  "ct status": ct(k.NFT_CT_STATUS, integer(4, "host", 28, {}, connectionStatus)),
-  "ct direction": ct(k.NFT_CT_DIRECTION, integer(1, "host", 27, { original: 0, reply: 1 })),
+  "ct state": ct(k.NFT_CT_STATE, integer(4, "host", 26, { bits: connectionStates })),
+  "ct status": ct(k.NFT_CT_STATUS, integer(4, "host", 28, { bits: connectionStatus })),
+  "ct direction": ct(k.NFT_CT_DIRECTION, integer(1, "host", 27, { names: { original: 0, reply: 1 } })),
   "ct mark": ct(k.NFT_CT_MARK, mark),
   "fib daddr type": {
-    type: integer(4, "host", 38, addressTypes),
+    type: integer(4, "host", 38, { names: addressTypes }),
     load: () => make("fib", { dreg: k.NFT_REG_1, result: k.NFT_FIB_RESULT_ADDRTYPE, flags: k.NFTA_FIB_F_DADDR }),
   },
 };

@@ -1,5 +1,6 @@
 /** nf_tables: tables written in one transaction, the ruleset read back, in the words of nft(8). */
-export { replaceTables, readTables, generation, type TableOptions, type TableReference } from "./tables.js";
+export { replaceTables, type TableOptions, type TableReference } from "./tables.js";
+export { generation, readTables } from "./ruleset.js";
 export { addChain, addTable, appendRule, removeRule, removeTable, replaceRequests } from "./tables.js";
 export { batch } from "./batch.js";
 export { compileRule } from "./compile.js";

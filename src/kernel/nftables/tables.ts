@@ -1,26 +1,14 @@
-/** Tables of nf_tables: written in one transaction, read as a whole. */
+/** Tables of nf_tables, written in one transaction. */
 import type { NftChain, NftFamily, NftRule, NftTable } from "../../model/nft.js";
 import type { NetlinkClient } from "../client.js";
 import type { Codec, Headed } from "../codec/index.js";
-import { NETLINK_NETFILTER, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP } from "../framing.js";
-import { type Request, request } from "../request.js";
+import { NLM_F_APPEND, NLM_F_CREATE } from "../framing.js";
+import type { Request } from "../request.js";
 import { batch, change } from "./batch.js";
 import { ANONYMOUS, type AnonymousSet, compileRule } from "./compile.js";
-import { compatComment } from "./compat.js";
 import * as k from "./constants.js";
-import { type SetContents, decompileRule } from "./decompile.js";
-import {
-  type ChainMessage,
-  type RuleMessage,
-  chainMessage,
-  generationMessage,
-  nfgenmsg,
-  ruleMessage,
-  setElementsMessage,
-  setMessage,
-  tableMessage,
-} from "./messages.js";
-import { commentUserdata, readComment, setUserdata } from "./userdata.js";
+import { chainMessage, type nfgenmsg, ruleMessage, setElementsMessage, setMessage, tableMessage } from "./messages.js";
+import { commentUserdata, setUserdata } from "./userdata.js";
 
 /** Names a table. */
 export interface TableReference {
@@ -70,13 +58,21 @@ export function replaceRequests(tables: readonly NftTable[], options: TableOptio
 
 /** Gone, whether or not it was there: made, so that it can be deleted (DESTROYTABLE is younger than our floor). */
 export function removeTable(table: TableReference): Request<unknown>[] {
-  return [addTable(table), inTable(table, k.NFT_MSG_DELTABLE, 0, "table.remove", tableMessage, { name: table.name })];
+  const { family, name } = table;
+  return [
+    addTable({ family, name }),
+    inTable(table, k.NFT_MSG_DELTABLE, 0, "table.remove", tableMessage, { name: table.name }),
+  ];
 }
 
-export function addTable(table: TableReference, options: TableOptions = {}): Request<void> {
+export function addTable(
+  table: TableReference & { readonly comment?: string },
+  options: TableOptions = {},
+): Request<void> {
   return inTable(table, k.NFT_MSG_NEWTABLE, NLM_F_CREATE, "table.add", tableMessage, {
     name: table.name,
     flags: options.owned === true ? k.NFT_TABLE_F_OWNER : 0,
+    userdata: table.comment === undefined ? undefined : commentUserdata(table.comment),
   });
 }
 
@@ -103,7 +99,7 @@ export function addChain(table: TableReference, { name, hook }: Omit<NftChain, "
 }
 
 /**
- * A rule at the end of a chain, with the anonymous sets that it looks in.
+ * A rule at the end of a chain, or before all that are in it, with the anonymous sets that it looks in.
  * @param firstSet number for the first of them: unique in the batch
  */
 export function appendRule(
@@ -111,12 +107,13 @@ export function appendRule(
   chain: string,
   rule: NftRule,
   firstSet = 1,
+  place: "start" | "end" = "end",
 ): { readonly requests: Request<unknown>[]; readonly sets: number } {
   const { expressions, sets } = compileRule(table.family, rule.statements, firstSet);
   const made = inTable(
     table,
     k.NFT_MSG_NEWRULE,
-    NLM_F_CREATE | NLM_F_APPEND,
+    place === "end" ? NLM_F_CREATE | NLM_F_APPEND : NLM_F_CREATE,
     "rule.add",
     ruleMessage,
     {
@@ -186,134 +183,4 @@ function inTable<A>(
 function hookNumber(family: NftFamily, hook: keyof typeof k.hooks): number {
   if (hook === "ingress") return family === "inet" ? k.hooks.ingress : 0;
   return k.hooks[hook];
-}
-
-/** The number that every change of the ruleset counts up. */
-export function generation(): Request<number> {
-  return request({
-    protocol: NETLINK_NETFILTER,
-    type: k.NFT_MSG_GETGEN,
-    flags: 0,
-    reads: true,
-    schema: generationMessage,
-    value: { header: nfgenmsg.zero, attributes: {} },
-    operation: "nftables.generation",
-    reply: generationMessage,
-    result: ([reply]) => reply?.value.attributes.id ?? 0,
-  });
-}
-
-const READ_ATTEMPTS = 10;
-
-/**
- * The whole ruleset: every table, its chains in the order of their making, their rules with handles and counters.
- * Several dumps, done again where the ruleset changed between them.
- */
-export function readTables(client: NetlinkClient): NftTable[] {
-  for (let attempt = 1; ; attempt++) {
-    const before = client.execute(generation());
-    const tables = readOnce(client);
-    if (client.execute(generation()) === before || attempt === READ_ATTEMPTS) return tables;
-  }
-}
-
-function readOnce(client: NetlinkClient): NftTable[] {
-  const names = client.execute(dump(k.NFT_MSG_GETTABLE, "table.list", tableMessage, {}));
-  const chains = client.execute(dump(k.NFT_MSG_GETCHAIN, "chain.list", chainMessage, {}));
-  const rules = client.execute(dump(k.NFT_MSG_GETRULE, "rule.list", ruleMessage, {}));
-  const lookups = new Set(rules.flatMap(setsOf));
-  const sets = lookups.size === 0 ? [] : client.execute(dump(k.NFT_MSG_GETSET, "set.list", setMessage, {}));
-  return names.flatMap(({ header, attributes: { name = "" } }) => {
-    const family = familyName(header.family);
-    if (family === undefined) return [];
-    const inside = (message: { header: { family: number }; attributes: { table?: string | undefined } }) =>
-      message.header.family === header.family && message.attributes.table === name;
-    const contents = new Map<string, SetContents>();
-    for (const { attributes: set } of sets.filter(inside)) {
-      const { name: setName = "", flags = 0 } = set;
-      if (lookups.has(`${header.family} ${name} ${setName}`)) {
-        contents.set(setName, { flags, elements: readElements(client, header.family, name, setName) });
-      }
-    }
-    const ownRules = rules.filter(inside);
-    return [{ family, name, chains: chains.filter(inside).map((chain) => toChain(family, chain, ownRules, contents)) }];
-  });
-}
-
-function setsOf({ header, attributes: { table = "", expressions = [] } }: RuleMessage): string[] {
-  return expressions.flatMap(({ data }) =>
-    data?.lookup?.set === undefined ? [] : [`${header.family} ${table} ${data.lookup.set}`],
-  );
-}
-
-function readElements(client: NetlinkClient, family: number, table: string, set: string) {
-  return client
-    .execute(dump(k.NFT_MSG_GETSETELEM, "set.elements", setElementsMessage, { table, set }, family))
-    .flatMap(({ attributes }) => attributes.elements ?? []);
-}
-
-function dump<A>(
-  type: number,
-  operation: string,
-  schema: Codec<Headed<typeof nfgenmsg.zero, A>>,
-  attributes: A,
-  family = 0,
-): Request<Headed<typeof nfgenmsg.zero, A>[]> {
-  return request({
-    protocol: NETLINK_NETFILTER,
-    type,
-    flags: NLM_F_DUMP,
-    reads: true,
-    schema,
-    value: { header: { ...nfgenmsg.zero, family }, attributes },
-    operation,
-    reply: schema,
-    result: (replies) => replies.map(({ value }) => value),
-  });
-}
-
-function toChain(
-  family: NftFamily,
-  { attributes: { name = "", hook, type, policy }, header }: ChainMessage,
-  rules: readonly RuleMessage[],
-  sets: ReadonlyMap<string, SetContents>,
-): NftChain {
-  const hookName = hook === undefined ? undefined : nameOfHook(header.family, hook.number ?? 0);
-  return {
-    name,
-    ...(hook === undefined || hookName === undefined
-      ? {}
-      : {
-          hook: {
-            type: type === "nat" || type === "route" ? type : "filter",
-            hook: hookName,
-            priority: hook.priority ?? 0,
-            policy: policy === k.NF_DROP ? ("drop" as const) : ("accept" as const),
-          },
-        }),
-    rules: rules.filter(({ attributes }) => attributes.chain === name).map((rule) => toRule(family, rule, sets)),
-  };
-}
-
-export function toRule(
-  family: NftFamily,
-  { attributes: a }: RuleMessage,
-  sets?: ReadonlyMap<string, SetContents>,
-): NftRule {
-  const expressions = a.expressions ?? [];
-  const comment = (a.userdata === undefined ? undefined : readComment(a.userdata)) ?? compatComment(expressions);
-  return {
-    ...(a.handle === undefined ? {} : { handle: a.handle }),
-    statements: decompileRule(family, expressions, sets),
-    ...(comment === undefined ? {} : { comment }),
-  };
-}
-
-export function familyName(number: number): NftFamily | undefined {
-  return (Object.keys(k.families) as NftFamily[]).find((name) => k.families[name] === number);
-}
-
-function nameOfHook(family: number, number: number): keyof typeof k.hooks | undefined {
-  if (family === k.families.netdev) return "ingress";
-  return (Object.keys(k.hooks) as (keyof typeof k.hooks)[]).find((name) => k.hooks[name] === number);
 }

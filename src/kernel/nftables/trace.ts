@@ -4,7 +4,7 @@ import { type ListenOptions, type Listener, listen } from "../events.js";
 import type { NetlinkSocket } from "../transport.js";
 import * as k from "./constants.js";
 import { type TraceMessage, traceMessage } from "./messages.js";
-import { familyName } from "./tables.js";
+import { familyName } from "./ruleset.js";
 
 export type TraceVerdict =
   | { readonly kind: "accept" | "drop" | "queue" | "stolen" | "continue" | "break" | "return" }

@@ -1,6 +1,6 @@
 /** The kinds of link that can be made, each with its own settings. */
 import { type Infer, ipFamily } from "../codec/index.js";
-import { ifinfomsg, type linkInfo } from "./messages.js";
+import { ifinfomsg, type linkInfo } from "./link-messages.js";
 
 /** One end of a veth pair, or what every kind has in common. */
 export interface LinkEnd {

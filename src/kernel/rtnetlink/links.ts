@@ -1,57 +1,11 @@
 /** Links: what `ip link` shows and does. */
-import type { Infer } from "../codec/index.js";
 import type { Feature } from "../errors.js";
 import { NETLINK_ROUTE, NLM_F_ACK, NLM_F_APPEND, NLM_F_DUMP, NLM_F_ECHO } from "../framing.js";
-import { type Request, request } from "../request.js";
+import { type Request, type RequestSpecification, request } from "../request.js";
 import * as k from "./constants.js";
+import { type BridgePort, type Link, toLink } from "./link.js";
 import { type LinkSpecification, infoOf } from "./link-kinds.js";
-import {
-  type LinkMessage,
-  type bridgePortAttributes,
-  ifinfomsg,
-  type linkAttributes,
-  linkMessage,
-  type linkStats,
-} from "./messages.js";
-
-export type LinkStatistics = Infer<typeof linkStats>;
-export type BridgePort = Infer<typeof bridgePortAttributes>;
-/** Settings of a bridge as the kernel holds them: times in 1/100 s. */
-type KernelInfo = NonNullable<Infer<typeof linkAttributes>["info"]>;
-type KindSettings = NonNullable<KernelInfo["data"]>;
-
-/** A link as the kernel shows it. */
-export interface Link {
-  readonly index: number;
-  readonly name: string;
-  /** `veth`, `bridge`, …; `loopback` for lo, undefined where the kernel names none (hardware). */
-  readonly kind: string | undefined;
-  readonly mac: string | undefined;
-  readonly mtu: number;
-  /** IFF_UP: set by the administrator. */
-  readonly up: boolean;
-  /** IFF_LOWER_UP: carrier. */
-  readonly carrier: boolean;
-  /** `up`, `down`, `lowerlayerdown`, … (RFC 2863). */
-  readonly operationalState: string;
-  /** IFF_*. */
-  readonly flags: number;
-  readonly alias: string | undefined;
-  readonly altnames: readonly string[];
-  readonly group: number;
-  /** Index of the bridge (or other master) that it is a port of. */
-  readonly master: number | undefined;
-  /** IFLA_LINK: the other end of a veth pair, the parent of a macvlan. In the namespace `linkNetnsid`, if there is one. */
-  readonly link: number | undefined;
-  readonly linkNetnsid: number | undefined;
-  readonly qdisc: string | undefined;
-  readonly txQueueLength: number | undefined;
-  /** Settings of its kind: `settings.bridge`, `settings.vxlan`, … Times of a bridge in 1/100 s. */
-  readonly settings: KindSettings | undefined;
-  /** Settings and state as a port of a bridge. */
-  readonly port: BridgePort | undefined;
-  readonly statistics: LinkStatistics | undefined;
-}
+import { type LinkMessage, ifinfomsg, linkMessage } from "./link-messages.js";
 
 /** A link by its index, or by its name or one of its altnames. */
 export type LinkReference = number | string;
@@ -106,7 +60,8 @@ export function list(options: { readonly statistics?: boolean } = {}): Request<L
     },
     operation: "link.list",
     reply: linkMessage,
-    result: (replies) => replies.map(({ value }) => toLink(value)),
+    item: toLink,
+    result: (all) => all,
   });
 }
 
@@ -125,9 +80,10 @@ export function get(reference: LinkReference): Request<Link> {
     operation: "link.get",
     object: String(reference),
     reply: linkMessage,
-    result: ([reply]) => {
-      if (reply === undefined) throw new Error("link.get: no reply");
-      return toLink(reply.value);
+    item: toLink,
+    result: ([link]) => {
+      if (link === undefined) throw new Error("link.get: no link in the reply");
+      return link;
     },
   });
 }
@@ -135,7 +91,7 @@ export function get(reference: LinkReference): Request<Link> {
 function create(
   specification: LinkSpecification,
   flags: number,
-): Omit<Parameters<typeof request<LinkMessage, LinkMessage, void>>[0], "result"> {
+): Omit<RequestSpecification<LinkMessage, LinkMessage, Link, void>, "result"> {
   const { name, index = 0, up, mac, mtu, master, group, txQueueLength, netnsFd } = specification;
   return {
     protocol: NETLINK_ROUTE,
@@ -158,7 +114,7 @@ function create(
     },
     operation: "link.add",
     object: name,
-    needs: kindFeatures[specification.kind],
+    needs: featureOf(specification),
   };
 }
 
@@ -175,7 +131,8 @@ export function addEchoed(specification: LinkSpecification): Request<Link | unde
   return request({
     ...create(specification, NLM_F_ECHO),
     reply: linkMessage,
-    result: ([reply]) => (reply === undefined ? undefined : toLink(reply.value)),
+    item: toLink,
+    result: ([link]) => link,
   });
 }
 
@@ -208,10 +165,8 @@ export function setPort(reference: LinkReference, change: PortChange): Request<v
 /** Changes settings of the link's kind: of a bridge, its times, for one. */
 export function setKind(reference: LinkReference, specification: LinkSpecification): Request<void> {
   const { name, ...header } = select(reference);
-  return acknowledged("link.setKind", reference, k.RTM_NEWLINK, 0, {
-    header: { ...ifinfomsg.zero, ...header },
-    attributes: { name, info: infoOf(specification) },
-  });
+  const value = { header: { ...ifinfomsg.zero, ...header }, attributes: { name, info: infoOf(specification) } };
+  return acknowledged("link.setKind", reference, k.RTM_NEWLINK, 0, value, featureOf(specification));
 }
 
 export function addAltname(reference: LinkReference, altname: string): Request<void> {
@@ -253,6 +208,7 @@ function acknowledged(
   type: number,
   flags: number,
   value: LinkMessage,
+  needs?: Feature,
 ): Request<void> {
   return request({
     protocol: NETLINK_ROUTE,
@@ -262,6 +218,7 @@ function acknowledged(
     value,
     operation,
     object: String(reference),
+    needs,
     result: () => undefined,
   });
 }
@@ -281,30 +238,10 @@ function flagChange(changes: readonly (readonly [bit: number, on: boolean | unde
   return [flags, mask];
 }
 
-export function toLink({ header, attributes: a }: LinkMessage): Link {
-  const loopback = (header.flags & k.IFF_LOOPBACK) !== 0;
-  return {
-    index: header.index,
-    name: a.name ?? "",
-    kind: a.info?.kind ?? (loopback ? "loopback" : undefined),
-    mac: a.mac,
-    mtu: a.mtu ?? 0,
-    up: (header.flags & k.IFF_UP) !== 0,
-    carrier: (header.flags & k.IFF_LOWER_UP) !== 0,
-    operationalState: k.operationalStates[a.operationalState ?? 0] ?? "unknown",
-    flags: header.flags,
-    alias: a.alias,
-    altnames: a.properties?.altnames ?? [],
-    group: a.group ?? 0,
-    master: a.master,
-    link: a.link,
-    linkNetnsid: a.linkNetnsid,
-    qdisc: a.qdisc,
-    txQueueLength: a.txQueueLength,
-    settings: a.info?.data,
-    port: a.info?.slaveData?.bridge,
-    statistics: a.statistics,
-  };
+function featureOf(specification: LinkSpecification): Feature {
+  return specification.kind === "bridge" && specification.bridge?.vlanFiltering === true
+    ? { name: "VLAN filtering in bridges", symbol: "CONFIG_BRIDGE_VLAN_FILTERING" }
+    : kindFeatures[specification.kind];
 }
 
 const kindFeatures: Readonly<Record<LinkSpecification["kind"], Feature>> = {

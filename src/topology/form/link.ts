@@ -47,7 +47,7 @@ const linkSettings = {
 };
 
 /** What only an end that is a port of a bridge has. */
-const portSettings = {
+export const portSettings = {
   hairpin: z.optional(z.boolean()),
   isolated: z.optional(z.boolean()),
   learning: z.optional(z.boolean()),

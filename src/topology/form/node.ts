@@ -2,7 +2,7 @@
 import * as z from "zod/mini";
 import { containerForm } from "./container.js";
 import { firewallForm, natForm } from "./filter.js";
-import { bridgeForm, offloadForm, shapingForm } from "./link.js";
+import { bridgeForm, offloadForm, portSettings, shapingForm } from "./link.js";
 import {
   address,
   destination,
@@ -18,7 +18,32 @@ import {
   whole,
 } from "./text.js";
 
+const deviceForms = {
+  vlan: z.optional(
+    form("What an interface carries with a VLAN tag.", { parent: iface, id: whole("a VLAN id", 1, 4094) }),
+  ),
+  macvlan: z.optional(
+    form("Another MAC address on an interface.", {
+      parent: iface,
+      mode: z.optional(z.enum(["private", "vepa", "bridge", "passthru"])),
+    }),
+  ),
+  vxlan: z.optional(
+    form("Ethernet over UDP, to one remote end or a multicast group.", {
+      id: whole("a VXLAN network id", 0, 16777215),
+      remote: z.optional(address),
+      local: z.optional(address),
+      port: z.optional(whole("a port", 1, 65535)),
+      parent: z.optional(iface),
+    }),
+  ),
+};
+
 export const interfaceForm = form("An interface of the node.", {
+  ...deviceForms,
+  /** The bridge that a vlan, macvlan or vxlan is a port of. */
+  bridge: z.optional(iface),
+  ...portSettings,
   addresses: z.optional(some(interfaceAddress)),
   mac: z.optional(mac),
   mtu: z.optional(mtu),

@@ -1,0 +1,39 @@
+/** A struct and attributes after it: every rtnetlink message, a veth's peer, netem's options. */
+import type { Codec, Infer } from "./codec.js";
+import { align4 } from "./wire.js";
+
+export interface Headed<H, A> {
+  readonly header: H;
+  readonly attributes: A;
+}
+
+export interface HeadedCodec<H, C extends Codec<unknown>> extends Codec<Headed<H, Infer<C>>> {
+  readonly body: C;
+}
+
+export function headed<H, C extends Codec<unknown>>(
+  header: Codec<H> & { readonly size: number },
+  body: C,
+): HeadedCodec<H, C> {
+  const bodyAt = align4(header.size);
+  return {
+    body,
+    nameOf: (type) => body.nameOf?.(type),
+    write(out, value, siblings) {
+      header.write(out, value.header, siblings);
+      out.pad4();
+      body.write(out, value.attributes, siblings);
+    },
+    read(input, start, end, siblings) {
+      return {
+        header: header.read(input, start, end, siblings),
+        attributes: body.read(input, Math.min(start + bodyAt, end), end, siblings) as Infer<C>, // what C reads
+      };
+    },
+    pathAt(input, start, end, offset, siblings) {
+      return offset < start + bodyAt
+        ? (header.pathAt?.(input, start, end, offset, siblings) ?? [])
+        : (body.pathAt?.(input, start + bodyAt, end, offset, siblings) ?? []);
+    },
+  };
+}

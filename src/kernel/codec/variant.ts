@@ -1,0 +1,54 @@
+/** Values whose form depends on another attribute. */
+import type { Codec, Infer, Siblings } from "./codec.js";
+
+type Variants = Readonly<Record<string, Codec<unknown>>>;
+
+/** `{ bridge: … }` or `{ veth: … }`: the key is the variant. `other` holds the bytes of one that the schema does not know. */
+type VariantOf<V extends Variants> = { readonly [K in keyof V]?: Infer<V[K]> | undefined } & {
+  readonly other?: Uint8Array | undefined;
+};
+
+/**
+ * A value whose form depends on a sibling: IFLA_INFO_KIND decides about IFLA_INFO_DATA. The selector has to stand
+ * before it in the schema, and does so in what the kernel sends.
+ */
+export function variant<V extends Variants>(selector: string, variants: V): Codec<VariantOf<V>> {
+  type T = VariantOf<V>;
+  const known = new Map(Object.entries(variants));
+  const selected = (siblings: Siblings): [string, Codec<unknown>] | undefined => {
+    const key = siblings[selector];
+    const codec = typeof key === "string" || typeof key === "number" ? known.get(String(key)) : undefined;
+    return codec === undefined ? undefined : [String(key), codec];
+  };
+  const chosen = (value: T): [Codec<unknown>, unknown] | undefined => {
+    for (const [key, codec] of known) {
+      const part: unknown = value[key];
+      if (part !== undefined) return [codec, part];
+    }
+    return undefined;
+  };
+  return {
+    isNested(value) {
+      const choice = chosen(value);
+      return choice?.[0].isNested?.(choice[1]) ?? false;
+    },
+    write(out, value, siblings) {
+      const choice = chosen(value);
+      if (choice !== undefined) choice[0].write(out, choice[1], siblings);
+      else if (value.other !== undefined) out.bytes(value.other);
+    },
+    read(input, start, end, siblings) {
+      const choice = selected(siblings);
+      const value: Record<string, unknown> =
+        choice === undefined
+          ? { other: input.bytes.slice(start, end) }
+          : { [choice[0]]: choice[1].read(input, start, end, siblings) };
+      return value as T; // the key is one of V, its value what that codec read
+    },
+    pathAt(input, start, end, offset, siblings) {
+      const choice = selected(siblings);
+      if (choice === undefined) return [];
+      return [choice[0], ...(choice[1].pathAt?.(input, start, end, offset, siblings) ?? [])];
+    },
+  };
+}

@@ -1,0 +1,173 @@
+/** Commands at their edges: bad input, Ctrl-C, two at once, several labs with the same addresses. */
+import { readdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import test from "ava";
+import { cli, Cli, packetsOf, parseEvents, program, project, until } from "./cli.js";
+import { remains } from "./machine.js";
+
+const place = new Cli();
+const lab = place.lab("edges");
+
+test.before(async () => {
+  await place.ok("up", "veth-pair", "--name", lab);
+});
+test.after.always(() => place.end());
+
+const bad = path.join(place.folder, "bad.json");
+writeFileSync(bad, '{ "nodes": { "a": { "interfaces": { "eth0": "10.0.0.1/99" } } }\n}\n');
+const notATrace = path.join(place.folder, "not-a-trace");
+writeFileSync(notATrace, "not a capture");
+
+/** Arguments, exit code, and what the error must say. */
+const mistakes: readonly [args: readonly string[], code: number, says: RegExp][] = [
+  [["up", "no-such-file.json"], 2, /no topology file no-such-file\.json/],
+  [["up", bad], 2, /bad\.json:1:\d+/],
+  [["up", "veth-pair", "--name", "no/name"], 2, /'no\/name' is no name for a lab/],
+  [["up", "web-farm", "--set", "count"], 2, /--set count is not of the form NAME=VALUE/],
+  [["up", "web-farm", "--set", "cuont=3"], 2, /cuont/],
+  [["up", "veth-pair", "--bogus"], 2, /--bogus/],
+  [["down", "no-such-lab"], 2, /no lab 'no-such-lab'/],
+  [["inspect", "no-such-lab"], 2, /no lab 'no-such-lab' runs/],
+  [["inspect", lab, "--node", "hots"], 2, /no node 'hots'.*\n.*did you mean 'host'/],
+  [["exec", `${lab}/nobody`, "--", "true"], 2, /no node 'nobody'/],
+  [["exec", `${lab}/host`], 2, /no command to run/],
+  [["exec", `${lab}/host`, "true"], 2, /command/],
+  [["exec", `${lab}/host:veth1`, "--", "true"], 2, /names an interface/],
+  [["exec", `${lab}/host`, "--", "/no/such/program"], 125, /\/no\/such\/program/],
+  [["exec", "a/b/c", "--", "true"], 2, /not a name of the form/],
+  [["shell", `${lab}/nobody`], 2, /no node 'nobody'/],
+  [["logs", `${lab}/host`], 2, /runs no container/],
+  [["logs", `${lab}/host`, "--tail", "-1"], 2, /tail/],
+  [["trace", "--lab", "no-such-lab"], 2, /no lab 'no-such-lab' runs/],
+  [["trace", "--lab", lab, "--from", "nobody", "--", "true"], 2, /no (node|lab) /],
+  [["trace", "--lab", lab, "--port", "70000"], 2, /70000|65535/],
+  [["trace", "--lab", lab, "--duration", "soon"], 2, /'soon' is no time/],
+  [["trace", "--lab", lab, "--filter", "tcp", "--port", "80"], 2, /filter/],
+  [["trace", "--from", `${lab}/host`, "--filter", "tpc port 80", "--", "true"], 2, /syntax error/],
+  [["trace", "--lab", lab, "-o", "xml"], 2, /no format 'xml'/],
+  [["trace", "--lab", lab, "-o", "text", "-o", "jsonl"], 2, /only one format/],
+  [["trace", "--from", `${lab}/host`, "--", "no-such-program"], 125, /no-such-program/],
+  [["trace", "--lab", lab, "stray"], 2, /stray/],
+  [["view", "no-such.trace"], 2, /no-such\.trace/],
+  [["view", notATrace], 2, /not-a-trace/],
+  [["gc", "--bogus"], 2, /--bogus/],
+  [["ls", "surplus"], 2, /no command 'ls surplus'/],
+  [["tarce"], 2, /no command 'tarce'/],
+];
+
+for (const [args, code, says] of mistakes) {
+  test.serial(
+    `${args.join(" ").replaceAll(place.folder, ".").replaceAll(lab, "LAB")}: exit code ${code}`,
+    async (t) => {
+      const { stdout, stderr, ...outcome } = await place.run(...args);
+      t.is(outcome.code, code, stderr);
+      t.is(stdout, "");
+      t.regex(stderr, /^error: \S.*\n/);
+      t.regex(stderr, says);
+      t.notRegex(stderr, /\n\s+at |a bug in yapc-net/, "no stack, no bug");
+    },
+  );
+}
+
+test.serial("errors as JSON", async (t) => {
+  const { code, stdout, stderr } = await place.run("inspect", "no-such-lab", "--json");
+  t.is(code, 2);
+  t.is(stderr, "");
+  const { error } = JSON.parse(stdout) as { error: { code: string; message: string } };
+  t.is(error.code, "NO_LAB");
+});
+
+test.serial("the lab that is meant when none is named", async (t) => {
+  const own = cli(t);
+  const [first, second] = [own.lab("first"), own.lab("second")];
+  const file = path.join(own.folder, "topology.json");
+  writeFileSync(file, '{ "name": "unused", "nodes": { "a": {} } }');
+  await own.ok("up", "--name", first); // topology.json of this folder
+  await own.ok("up", "veth-pair", "--name", second);
+  t.is((await own.json<{ lab: string }>("inspect")).lab, first);
+  const elsewhere = await own.start(["inspect"], { cwd: "/" }).ended;
+  t.is(elsewhere.code, 2);
+  t.regex(elsewhere.stderr, /labs run, and it is not clear which one is meant/);
+  const named = await own.start(["inspect", "--json"], { cwd: "/", environment: { YAPC_NET_LAB: second } }).ended;
+  t.is((JSON.parse(named.stdout) as { lab: string }).lab, second);
+});
+
+test.serial("Ctrl-C during up undoes and exits with 130", async (t) => {
+  const own = cli(t);
+  // Never ready: nothing listens on the port, so up waits where it can be interrupted.
+  const file = path.join(own.folder, "waits.json");
+  const seconds = String(100_000 + process.pid); // how it is known in the list of processes
+  const container = { container: { command: ["busybox", "sleep", seconds] }, ready: "tcp/80" };
+  const sleeps = async () => (await program("ps", "-eo", "args")).stdout.includes(`sleep ${seconds}`);
+  writeFileSync(file, JSON.stringify({ nodes: { a: container, b: {} }, links: [["a:eth0", "b:eth0"]] }));
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    const name = own.lab("interrupted");
+    const up = own.start(["up", file, "--name", name]);
+    t.true(await until(sleeps), up.output());
+    up.child.kill(signal);
+    const { code, stderr } = await up.ended;
+    t.is(code, 130, stderr);
+    t.true(await until(() => remains(own.stateRoot, name).length === 0, 10), remains(own.stateRoot, name).join("\n"));
+    t.false(await sleeps());
+  }
+});
+
+test.serial("two commands on one lab wait for each other", async (t) => {
+  const own = cli(t);
+  const name = own.lab("twice");
+  const both = [own.start(["up", "double-nat", "--name", name]), own.start(["up", "double-nat", "--name", name])];
+  const [one, two] = await Promise.all(both.map(({ ended }) => ended));
+  t.deepEqual([one?.code, two?.code], [0, 0], `${one?.stderr}${two?.stderr}`);
+  const waited = [one, two].filter((each) => /in use by yapc-net up \(PID \d+\); waiting/.test(each?.stderr ?? ""));
+  t.is(waited.length, 1);
+  t.regex(waited[0]?.stdout ?? "", /nothing was changed/);
+  const ends = await Promise.all([own.run("down", name), own.run("up", "veth-pair", "--name", name)]);
+  t.true(
+    ends.every(({ code }) => code === 0),
+    ends.map(({ stderr }) => stderr).join("\n"),
+  );
+});
+
+test.serial("labs with the same addresses live side by side", async (t) => {
+  const own = cli(t);
+  const names = [own.lab("one"), own.lab("two"), own.lab("three")];
+  const ups = await Promise.all(names.map((name) => own.run("up", "docker-bridge", "--name", name)));
+  t.true(
+    ups.every(({ code }) => code === 0),
+    ups.map(({ stderr }) => stderr).join("\n"),
+  );
+  await own.ok("exec", `${names[1]}/web`, "--", "sh", "-c", "echo two > /srv/index.html");
+  const traces = await Promise.all(
+    names.map((name) =>
+      own.run(
+        ...["trace", "--port", "80", "--from", `${name}/client`, "--json", "--"],
+        ...["curl", "-s", "http://203.0.113.1:8080/"],
+      ),
+    ),
+  );
+  t.deepEqual(
+    traces.map(({ stderr }) => stderr.trim()),
+    ["hello", "two", "hello"],
+  );
+  for (const { stdout } of traces)
+    t.true(packetsOf(parseEvents(stdout)).every(({ sightings }) => sightings.length === 5));
+  await own.ok("down", names[0] ?? "");
+  t.is((await own.ok("exec", `${names[1]}/client`, "--", "curl", "-s", "http://203.0.113.1:8080/")).trim(), "two");
+});
+
+test.serial("a dry run changes nothing", async (t) => {
+  const own = cli(t);
+  const name = own.lab("dry");
+  t.regex(await own.ok("up", "docker-bridge", "--name", name, "--dry-run"), /yapc0/);
+  t.deepEqual(remains(own.stateRoot, name), []);
+  t.is((await place.run("up", "docker-bridge", "--name", lab, "--dry-run")).code, 0);
+  t.deepEqual((await place.json<{ operations: unknown[] }>("up", "veth-pair", "--name", lab)).operations, []);
+});
+
+test.serial("help of every command, with examples", async (t) => {
+  for (const file of readdirSync(path.join(project, "commands")).filter((each) => each.endsWith(".ts"))) {
+    const help = await place.ok(path.basename(file, ".ts"), "--help");
+    t.regex(help, /USAGE/);
+    t.regex(help, /EXAMPLES/);
+  }
+});

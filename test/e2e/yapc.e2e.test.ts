@@ -1,0 +1,197 @@
+/**
+ * The transcript of yapc's demo (https://github.com/ailispaw/yapc-barge, DEMO.md) with the new name, step by step.
+ * `sudo ip …` on yapc's machine is `yapc-net exec host -- ip …` here: the machine of the lesson is a namespace.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import test from "ava";
+import { cli, type Cli, isRoot, program, type Running, until } from "./cli.js";
+
+function yapc(place: Cli, environment: Record<string, string>, ...command: string[]): Running {
+  return place.start(["run", ...command], { environment });
+}
+
+async function output(place: Cli, environment: Record<string, string>, ...command: string[]): Promise<string> {
+  const { code, stdout, stderr } = await yapc(place, environment, "--", ...command).ended;
+  if (code !== 0) throw new Error(`exit code ${code}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+test.serial("namespaces (p.20): processes and host name are its own", async (t) => {
+  const place = cli(t);
+  const processes = await output(place, {}, "busybox", "ps", "-o", "pid,comm");
+  t.deepEqual(
+    processes
+      .trim()
+      .split("\n")
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/)[0]),
+    ["1", "2"],
+    "our PID 1 and the command",
+  );
+  const before = os.hostname();
+  t.is(await output(place, {}, "hostname"), `${before}\n`, "without YAPC_NAME the machine's");
+  t.is(await output(place, { YAPC_NAME: "yapc" }, "sh", "-c", "hostname; cat /etc/hostname"), "yapc\nyapc\n");
+  t.is((await program("hostname")).stdout, `${before}\n`);
+});
+
+test.serial("arguments and the exit code arrive as they are", async (t) => {
+  const place = cli(t);
+  t.is(await output(place, {}, "echo", "a   b", "", "$HOME"), "a   b  $HOME\n");
+  t.is((await yapc(place, {}, "--", "sh", "-c", "exit 7").ended).code, 7);
+  t.is((await yapc(place, {}, "--", "sh", "-c", "kill -9 $$").ended).code, 137);
+  const missing = await yapc(place, {}, "--", "no-such-program").ended;
+  t.is(missing.code, 125);
+  t.regex(missing.stderr, /cannot run no-such-program .*ENOENT/);
+  const piped = place.start(["run", "--", "cat"], { input: "through a pipe\n" });
+  t.is((await piped.ended).stdout, "through a pipe\n");
+  const shown = await output(place, { YAPC_NAME: "x", SECRET: "y" }, "env");
+  t.notRegex(shown, /YAPC_|SECRET/);
+});
+
+test.serial("cgroup (p.28): the limits are those of the variables", async (t) => {
+  const place = cli(t);
+  const limits = { YAPC_CPU_QUOTA: "50000", YAPC_MEMORY_LIMIT: "33554432", YAPC_PIDS_MAX: "12" };
+  const running = yapc(place, limits, "--", "sh", "-c", "echo ready; cat /proc/self/cgroup; exec sleep 60");
+  t.true(await until(() => running.output().includes("ready")), running.output());
+  if (running.output().includes("limit of 'yapc' has no effect here")) {
+    running.child.kill("SIGTERM");
+    await running.ended;
+    t.log("SKIP no cgroup of this machine may be used by this user");
+    return;
+  }
+  const group = `yapc-net-yapc${running.pid}/yapc`;
+  const read = (...files: string[]) => {
+    const file = files.map((each) => path.join("/sys/fs/cgroup", each)).find((each) => existsSync(each));
+    return file === undefined ? `none of ${files.join(" ")}` : readFileSync(file, "utf8").trim();
+  };
+  t.regex(read(`cpu/${group}/cpu.cfs_quota_us`, `${group}/cpu.max`), /^50000( 100000)?$/);
+  t.is(read(`memory/${group}/memory.limit_in_bytes`, `${group}/memory.max`), "33554432");
+  t.is(read(`pids/${group}/pids.max`, `${group}/pids.max`), "12");
+  running.child.kill("SIGTERM");
+  t.is((await running.ended).code, 143);
+  t.false(["cpu", "memory", "pids", ""].some((each) => existsSync(path.join("/sys/fs/cgroup", each, group))));
+});
+
+test.serial("capabilities (p.39): no ping without net_raw, ping with it", async (t) => {
+  const place = cli(t);
+  const bounding = async (environment: Record<string, string>) =>
+    /CapBnd:\s+(\w+)/.exec(await output(place, environment, "cat", "/proc/self/status"))?.[1];
+  t.is(await bounding({}), "00000000a80405fb", "yapc's 13, and nothing newer than they");
+  t.is(await bounding({ YAPC_CAPS: "cap_net_raw" }), "0000000000002000");
+  t.is(await bounding({ YAPC_CAPS: "cap_net_raw,cap_net_admin" }), "0000000000003000");
+  const unknown = await yapc(place, { YAPC_CAPS: "cap_fly" }, "--", "true").ended;
+  t.is(unknown.code, 2);
+  t.regex(unknown.stderr, /there is no capability fly/);
+
+  const ping = ["busybox", "ping", "-c", "1", "127.0.0.1"];
+  // In the machine's own network ping_group_range may allow it without any capability.
+  const range = readFileSync("/proc/sys/net/ipv4/ping_group_range", "utf8").trim();
+  if (!isRoot || /^1\s+0$/.test(range)) {
+    const denied = await yapc(place, {}, "--", ...ping).ended;
+    t.not(denied.code, 0);
+    t.regex(denied.stdout + denied.stderr, /permission denied/i);
+  }
+  t.regex(await output(place, { YAPC_CAPS: "cap_net_raw" }, ...ping), /64 bytes from 127\.0\.0\.1/);
+});
+
+test.serial("pivot_root and overlay (p.48): what it writes lies in its own layer", async (t) => {
+  const place = cli(t);
+  const running = yapc(place, {}, "--", "sh", "-c", "echo mine > /yapc; ls -l /yapc; exec sleep 60");
+  t.true(await until(() => running.output().includes("/yapc\n")), running.output());
+  t.false(existsSync("/yapc"));
+  const upper = path.join(place.stateRoot, `yapc${running.pid}/containers/yapc/upper/yapc`);
+  t.is(readFileSync(upper, "utf8"), "mine\n");
+  running.child.kill("SIGTERM");
+  await running.ended;
+  t.false(existsSync(upper), "gone with the command");
+});
+
+test.serial("a root of its own (p.49): YAPC_ROOT", async (t) => {
+  const place = cli(t);
+  const root = path.join(place.folder, "debian");
+  const made = await program(
+    "sh",
+    "-c",
+    `mkdir -p ${root}/bin ${root}/etc && cp "$(command -v busybox)" ${root}/bin/busybox && ln -s busybox ${root}/bin/sh && ln -s busybox ${root}/bin/cat && echo 'PRETTY_NAME="mine"' > ${root}/etc/os-release`,
+  );
+  t.is(made.code, 0, made.stderr);
+  t.is(await output(place, { YAPC_ROOT: "debian" }, "cat", "/etc/os-release"), 'PRETTY_NAME="mine"\n');
+  const missing = await yapc(place, { YAPC_ROOT: "no-such-folder" }, "--", "true").ended;
+  t.is(missing.code, 2);
+  t.regex(missing.stderr, /no-such-folder is neither/);
+});
+
+test.serial("network (p.56 to 60): eth0 inside, vethyapcPID outside, a bridge between", async (t) => {
+  const place = cli(t);
+  const environment = { YAPC_NET: "1", YAPC_CAPS: "cap_net_raw,cap_net_admin" };
+  const links = await output(place, environment, "ip", "-o", "link");
+  t.regex(links, /^1: lo: <LOOPBACK> .* state DOWN/m);
+  t.regex(links, /^\d+: eth0@if\d+: <NO-CARRIER,BROADCAST,MULTICAST,UP> /m);
+  t.is(links.trim().split("\n").length, 2, "and no interface of the machine");
+
+  const machine = (await program("ip", "-o", "link")).stdout.replaceAll(/qlen.*/g, "");
+  // The container's part of the transcript; it waits for the other terminal.
+  const inside = `ip link set dev eth0 up; ip a add 10.0.0.10/24 dev eth0; echo waiting
+    until ip -o link show eth0 | grep -q LOWER_UP; do sleep 0.1; done
+    busybox ping -c 2 10.0.0.1`;
+  const running = yapc(place, environment, "--", "sh", "-c", inside);
+  t.true(await until(() => running.output().includes("waiting")), running.output());
+  const lab = `yapc${running.pid}`;
+  const host = (...command: string[]) => place.ok("exec", `${lab}/host`, "--", ...command);
+  t.regex(await host("ip", "link"), new RegExp(`veth${lab}@if\\d+: <BROADCAST,MULTICAST> .* state DOWN`));
+  await host("ip", "link", "add", "name", "yapc0", "type", "bridge");
+  await host("ip", "link", "set", "dev", "yapc0", "up");
+  await host("ip", "a", "add", "10.0.0.1/24", "broadcast", "10.0.0.255", "label", "yapc0", "dev", "yapc0");
+  await host("ip", "link", "set", "dev", `veth${lab}`, "up");
+  await host("ip", "link", "set", "dev", `veth${lab}`, "master", "yapc0");
+  const { code, stdout } = await running.ended;
+  t.is(code, 0, stdout);
+  t.regex(stdout, /64 bytes from 10\.0\.0\.1: seq=\d/);
+  t.is((await program("ip", "-o", "link")).stdout.replaceAll(/qlen.*/g, ""), machine, "the machine is as it was");
+});
+
+test.serial("--explain: each step with its shell line, and nothing is run", async (t) => {
+  const place = cli(t);
+  const { code, stdout } = await place.run("run", "--explain", "--name", "box", "--", "touch", "/tmp/never");
+  t.is(code, 0);
+  t.regex(stdout, /\$ unshare .*--mount.*--pid/);
+  t.regex(stdout, /\$ hostname box/);
+  t.regex(stdout, /pivot_root/);
+  t.false(existsSync("/tmp/never"));
+  const debug = await yapc(place, { YAPC_DEBUG: "1" }, "--", "echo", "ran").ended;
+  t.is(debug.stdout, "ran\n");
+  t.regex(debug.stderr, /\$ unshare /);
+});
+
+test.serial("wrong settings: one line, exit code 2", async (t) => {
+  const place = cli(t);
+  for (const [environment, message] of [
+    [{ YAPC_CPU_QUOTA: "half" }, /YAPC_CPU_QUOTA=half is not microseconds/],
+    [{ YAPC_MEMORY_LIMIT: "much" }, /YAPC_MEMORY_LIMIT=much is no size/],
+    [{ YAPC_PIDS_MAX: "-1" }, /YAPC_PIDS_MAX=-1 is not a number of processes/],
+  ] as const) {
+    const { code, stderr } = await yapc(place, environment, "--", "true").ended;
+    t.is(code, 2);
+    t.regex(stderr, message);
+  }
+  t.is((await place.run("run")).code, 2);
+  t.is((await place.run("run", "--cpu", "x", "--", "true")).code, 2);
+});
+
+test.serial("Ctrl-C and kill -9 end the container", async (t) => {
+  const place = cli(t);
+  for (const signal of ["SIGINT", "SIGKILL"] as const) {
+    const running = yapc(place, {}, "--", "sh", "-c", "echo up; exec sleep 300");
+    t.true(await until(() => running.output().includes("up")), running.output());
+    const name = `yapc${running.pid}`;
+    running.child.kill(signal);
+    t.is((await running.ended).code, signal === "SIGINT" ? 130 : 137);
+    const labs = async () =>
+      (await place.json<{ name: string; state: string }[]>("ls")).filter((each) => each.name === name);
+    t.true(await until(async () => (await labs()).every(({ state }) => state !== "running")));
+    await place.run("gc");
+    t.deepEqual(await labs(), []);
+  }
+});

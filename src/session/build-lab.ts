@@ -2,6 +2,7 @@
 import { startInit } from "../init/client.js";
 import { apply } from "../lab/apply.js";
 import { ContainerRunner } from "../lab/containers.js";
+import { labsOnMachine } from "../lab/machine/lab-on-machine.js";
 import { isUplink } from "../lab/machine/uplink-network.js";
 import { bootId, type LabFolder, type LabRecord } from "../lab/state.js";
 import { sweep } from "../lab/sweep.js";
@@ -43,7 +44,7 @@ export async function buildLab(
   options: BuildOptions,
 ): Promise<BuiltLab> {
   checkUplinkWishes(topology, options.real === true ? topology.machine : undefined);
-  sweep(folder);
+  if (folder.exists() || labsOnMachine().includes(folder.name)) sweep(folder);
   folder.make();
   const line = await startInit({ stateFolder: folder.path }).catch((error: unknown) => {
     folder.remove();

@@ -2,7 +2,7 @@
 import { closeSync, openSync } from "node:fs";
 import { closeDoors, openDoors } from "../lab/machine/doors.js";
 import { acceptRules, type OpenDoor } from "../lab/machine/forward-chains.js";
-import { forwardersOf } from "../lab/machine/forwarding.js";
+import { forwardersOf, forwardingSysctls } from "../lab/machine/forwarding.js";
 import { Journal, type JournalContents, readJournal } from "../lab/machine/journal.js";
 import { checkPlace, ownNamespace, ownNetns } from "../lab/machine/machine.js";
 import { groupFor } from "../lab/machine/mark.js";
@@ -30,6 +30,19 @@ export function checkReal(topology: ResolvedTopology): void {
       hint: "run it as root, or leave --real away: the lab then lives in namespaces of its own",
       code: "EPERM",
     });
+}
+
+/**
+ * A topology as it is built on the machine. In a sandbox a node in one network forwards nothing; the machine has the
+ * networks outside of the lab as well, so that with NAT it forwards.
+ */
+export function onTheMachine(topology: ResolvedTopology): ResolvedTopology {
+  const machine = machineNode(topology);
+  const translates = machine.nftables.some(({ chains }) => chains.some(({ hook }) => hook?.type === "nat"));
+  if (!translates) return topology;
+  const name = forwardingSysctls[4];
+  const sysctls = [...machine.sysctls.filter((entry) => entry.name !== name), { name, value: "1" }];
+  return { ...topology, nodes: topology.nodes.map((node) => (node === machine ? { ...node, sysctls } : node)) };
 }
 
 /** What the record of a lab with a node on the machine says of it. */

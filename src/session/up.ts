@@ -12,7 +12,7 @@ import type { ResolvedTopology } from "../topology/resolved.js";
 import { abandonLab, applyTo, buildLab, planOptions, whenReady } from "./build-lab.js";
 import { machineRecord, MachineWork } from "./machine-work.js";
 import { OpenLab } from "./open-lab.js";
-import { checkReal, isReal } from "./real-machine.js";
+import { checkReal, isReal, onTheMachine } from "./real-machine.js";
 import { loadTopology } from "./topology-file.js";
 import { checkUplinkWishes, uplinkChanges } from "./uplinks.js";
 
@@ -58,10 +58,11 @@ export async function up(options: UpOptions): Promise<UpResult> {
   });
 }
 
-async function bring(file: string, topology: ResolvedTopology, options: UpOptions): Promise<UpResult> {
-  const folder = new LabFolder(topology.name);
+async function bring(file: string, asked: ResolvedTopology, options: UpOptions): Promise<UpResult> {
+  const folder = new LabFolder(asked.name);
   const record = folder.read();
   const running = record !== undefined && isAlive(record);
+  const topology = options.real || (running && isReal(record)) ? onTheMachine(asked) : asked;
   if (running && options.real && !isReal(record))
     throw new Failure("usage", `lab '${topology.name}' runs in a sandbox`, {
       hint: `end it first, yapc-net down ${topology.name}, or give this one another name: --name`,

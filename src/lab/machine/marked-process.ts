@@ -1,5 +1,6 @@
 /** Processes of a lab outside its PID namespace: found by the PID file that their command line names. */
 import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { basename } from "node:path";
 import { type JournalContents, madeOf } from "./journal.js";
 
 export interface MarkedProcess {
@@ -16,7 +17,7 @@ export function processesOf(journal: JournalContents | undefined): MarkedProcess
     .flatMap((name) => {
       const argv = commandLine(name);
       return marks
-        .filter(({ pidFile }) => argv.includes(pidFile))
+        .filter(({ program, pidFile }) => basename(argv[0] ?? "").startsWith(program) && argv.includes(pidFile))
         .map(({ program, pidFile }) => ({ pid: Number(name), program, pidFile }));
     });
 }
@@ -33,8 +34,18 @@ function commandLine(pid: string): string[] {
   }
 }
 
-/** It holds nothing that it would have to put in order: what it serves is gone. */
+/** Milliseconds that a killed process may take to end. */
+const patience = 2000;
+
+/** Ends it and waits for its end. It holds nothing that it would have to put in order: what it serves is gone. */
 export function endProcess({ pid, pidFile }: MarkedProcess): void {
-  process.kill(pid, "SIGKILL");
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
+  const idle = new Int32Array(new SharedArrayBuffer(4));
+  for (const deadline = Date.now() + patience; commandLine(String(pid)).includes(pidFile) && Date.now() < deadline;)
+    Atomics.wait(idle, 0, 0, 2);
   rmSync(pidFile, { force: true });
 }

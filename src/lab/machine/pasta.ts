@@ -106,10 +106,16 @@ async function startPasta(
   );
   closeSync(output);
   const end = new AbortController();
-  child.once("error", () => end.abort()).once("exit", () => end.abort());
+  for (const event of ["error", "exit"] as const)
+    child.once(event, () => {
+      end.abort();
+    });
   child.unref();
-  for (const deadline = Date.now() + patience; !end.signal.aborted && Date.now() < deadline; await delay(10))
+  const deadline = Date.now() + patience;
+  while (!end.signal.aborted && Date.now() < deadline) {
     if (hasUplink(site, node)) return;
+    await delay(10);
+  }
   // Without a syslog daemon it says so after every line.
   const words = readFileSync(log, "utf8").split("\n");
   const reason = words.filter((line) => line !== "" && !line.includes("syslog")).join("; ");

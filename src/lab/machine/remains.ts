@@ -32,8 +32,10 @@ export function remainsOf(lab: string, machine: Machine, journal: JournalContent
   );
   const ownNames = new Set(own.map(({ name }) => name));
   const tables = machine.tables();
-  const existingRoutes = machine.route.execute(routes.list());
-  const existingRules = machine.route.execute(rules.list());
+  // A machine may have a million routes: they are read only where the journal asks for one.
+  const [ownRoutes, ownRules] = [madeOf(made, "route"), madeOf(made, "policy rule")];
+  const existingRoutes = ownRoutes.length === 0 ? [] : machine.route.execute(routes.list());
+  const existingRules = ownRules.length === 0 ? [] : machine.route.execute(rules.list());
   return {
     links: own,
     tables: tables.filter((table) => isTableOf(table, lab)),
@@ -42,10 +44,10 @@ export function remainsOf(lab: string, machine: Machine, journal: JournalContent
     ),
     legacyRules: madeOf(made, "legacy rule").filter(hasLegacyRule),
     // What lies on a link of the lab goes with it.
-    routes: madeOf(made, "route").filter(
+    routes: ownRoutes.filter(
       ({ route }) => route.interface === undefined && existingRoutes.some((each) => isRoute(each, route)),
     ),
-    policyRules: madeOf(made, "policy rule").filter(({ rule }) => existingRules.some((each) => isRule(each, rule))),
+    policyRules: ownRules.filter(({ rule }) => existingRules.some((each) => isRule(each, rule))),
     addresses: madeOf(made, "address").filter(({ interface: name }) => name === "lo" && !ownNames.has(name)),
     sysctls: madeOf(made, "sysctl").filter(({ name, value }) => readSysctl(name) === value),
     processes: processesOf(journal),

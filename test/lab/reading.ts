@@ -29,7 +29,12 @@ function nodeReading(node: NodeSnapshot): unknown {
         })),
       })),
     })),
-    sysctls: node.sysctls,
+    // Only a bridge reads them, and a new namespace has the machine's.
+    sysctls: Object.fromEntries(
+      Object.entries(node.sysctls).filter(
+        ([name]) => !name.startsWith("net.bridge.") || node.interfaces.some(({ kind }) => kind === "bridge"),
+      ),
+    ),
   };
 }
 

@@ -5,7 +5,7 @@ import { BaseCommand } from "./base/command.js";
 export default class Gc extends BaseCommand {
   static override summary = "Remove what labs left behind whose init died";
   static override description =
-    "Names in /run/netns, empty cgroups and state folders, and only those that carry a lab's mark. Running labs are not touched.";
+    "Names in /run/netns, empty cgroups, state folders, and what a lab with --real or an uplink put on the machine itself: only what carries a lab's mark. Running labs are not touched.";
   static override examples = ["<%= config.bin %> gc", "<%= config.bin %> gc --dry-run"];
   static override flags = { "dry-run": Flags.boolean({ summary: "show what would be removed" }) };
 

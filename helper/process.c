@@ -84,6 +84,8 @@ static void tell_started(struct process *p) {
 
 static void tell_failed(struct process *p) {
   p->state = FAILED_TO_START;
+  /* Whoever is told may try again at once: the place is free before the failed process is reaped. */
+  if (p->node && p->node->first == p) p->node->first = NULL;
   answer_fault(p->starter, p->start_serial);
 }
 

@@ -7,13 +7,6 @@ import type { Feature } from "./errors.js";
 import { type Answer, answerOf } from "./exchange.js";
 import { type Message, NLM_F_REQUEST } from "./framing.js";
 
-/** A reply with its type, read by the request's schema. */
-export interface Reply<R> {
-  readonly type: number;
-  readonly flags: number;
-  readonly value: R;
-}
-
 export interface Collector<T> {
   take(message: Message): void;
   result(): T;
@@ -39,7 +32,7 @@ export interface Request<T> {
   collect(): Collector<T>;
 }
 
-export interface RequestSpecification<V, R, T> {
+export interface RequestSpecification<V, R, I, T> {
   readonly protocol: number;
   readonly type: number;
   /** Besides NLM_F_REQUEST. */
@@ -53,12 +46,15 @@ export interface RequestSpecification<V, R, T> {
   readonly needs?: Feature | undefined;
   /** Reads a reply. Absent: replies are ignored. */
   readonly reply?: Codec<R>;
-  readonly result: (replies: readonly Reply<R>[]) => T;
+  /** What is kept of a reply, made as soon as it is read: of a large dump only that stays in memory. undefined: nothing. */
+  readonly item?: (reply: R) => I | undefined;
+  /** What the request gives. The list is the caller's to keep. */
+  readonly result: (items: I[]) => T;
 }
 
 /** Writes the message at once: a value that does not fit its schema throws RangeError here. */
-export function request<V, R, T>(specification: RequestSpecification<V, R, T>): Request<T> {
-  const { protocol, type, schema, value, operation, object, needs, reply, result } = specification;
+export function request<V, R, I, T>(specification: RequestSpecification<V, R, I, T>): Request<T> {
+  const { protocol, type, schema, value, operation, object, needs, reply, item, result } = specification;
   const flags = specification.flags | NLM_F_REQUEST;
   const out = new Writer();
   encodeInto(out, schema, value);
@@ -73,14 +69,14 @@ export function request<V, R, T>(specification: RequestSpecification<V, R, T>): 
     object,
     needs,
     collect() {
-      const replies: Reply<R>[] = [];
+      const items: I[] = [];
       return {
-        take({ type: replyType, flags: replyFlags, input, start, end }) {
-          if (reply !== undefined) {
-            replies.push({ type: replyType, flags: replyFlags, value: reply.read(input, start, end, {}) });
-          }
+        take({ input, start, end }) {
+          if (reply === undefined) return;
+          const made = item?.(reply.read(input, start, end, {}));
+          if (made !== undefined) items.push(made);
         },
-        result: () => result(replies),
+        result: () => result(items),
       };
     },
   };

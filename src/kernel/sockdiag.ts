@@ -123,7 +123,8 @@ export function list({ protocol, family, states: wanted }: SocketFilter): Reques
     object: `${protocol}${family}`,
     needs: diag,
     reply: inetMessage,
-    result: (replies) => replies.map(({ value }) => toSocket(value.header, protocol)),
+    item: ({ header }) => toSocket(header, protocol),
+    result: (all) => all,
   });
 }
 

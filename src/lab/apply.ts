@@ -3,7 +3,8 @@
  * what was done is undone, last first, and the lab is as it was before.
  */
 import type { InitLine } from "../init/api.js";
-import { NetlinkError, nftables, type NetlinkClient, UnsupportedError } from "../kernel/index.js";
+import { NetlinkError, nftables, type NetlinkClient, UnsupportedError, writeOffloads } from "../kernel/index.js";
+import { closeQuietly, constants } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import type { NodeSockets } from "../observe/sockets.js";
 import { describeBody } from "../plan/describe.js";
@@ -12,6 +13,7 @@ import { undo } from "../plan/undo.js";
 import type { ContainerRunner } from "./containers.js";
 import { writeHosts } from "./hosts.js";
 import { LinkTable } from "./link-table.js";
+import { offloadsOf } from "./offloads.js";
 import { type NodeRequest, requestsFor } from "./requests.js";
 import { applyShaping } from "./shaping.js";
 import type { MachineSite } from "./machine/site.js";
@@ -80,10 +82,12 @@ const absent = new Set(["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL"]);
 
 async function rollBack(done: OperationBody[], context: ApplyContext, links: LinkTable): Promise<string[]> {
   const failures: string[] = [];
+  // A Ctrl-C ends what was asked for, not the way back.
+  const { signal: _, ...undisturbed } = context;
   for (const operation of done.toReversed())
     for (const inverse of undo(operation))
       try {
-        await applyBatch([inverse], context, links, []);
+        await applyBatch([inverse], undisturbed, links, []);
       } catch (error) {
         // Setting a link down takes its IPv6 addresses and routes with it: what is gone need not be removed.
         if (error instanceof Failure && absent.has(error.code ?? "")) continue;
@@ -126,12 +130,62 @@ async function carryOut(
   );
   if (requests.every((each) => each !== undefined)) {
     send(batch, requests, context.sockets, done);
+    writeBatchOffloads(batch, context.line);
     return;
   }
-  for (const operation of batch) {
-    await applyOne(operation, context, links);
-    done.push(operation);
-  }
+  if (independent.has(first.kind)) await applyTogether(batch, context, links, done);
+  else
+    for (const operation of batch) {
+      await applyOne(operation, context, links);
+      done.push(operation);
+    }
+}
+
+/** What rtnetlink has no attribute for goes by ethtool, once the links are there. */
+function writeBatchOffloads(batch: readonly OperationBody[], line: InitLine): void {
+  for (const operation of batch)
+    for (const { node, name, offload } of offloadsOf(operation)) {
+      const descriptor = line.openSocket(node, constants.AF_INET, constants.SOCK_DGRAM, 0);
+      try {
+        writeOffloads(descriptor, name, offload);
+      } catch (error) {
+        throw operationFailure(operation, error);
+      } finally {
+        closeQuietly(descriptor);
+      }
+    }
+}
+
+/** Kinds whose operations concern one node each and mostly wait for init. */
+const independent = new Set<OperationBody["kind"]>(["sysctl.write", "container.start", "container.stop"]);
+/** How many of them are under way at once. */
+const together = 16;
+
+/** After a failure, or a Ctrl-C, none begins any more; those under way are waited for, so that they can be undone. */
+async function applyTogether(
+  batch: readonly OperationBody[],
+  context: ApplyContext,
+  links: LinkTable,
+  done: OperationBody[],
+): Promise<void> {
+  const waiting = batch.values();
+  let failure: unknown;
+  const worker = async (): Promise<void> => {
+    for (const operation of waiting) {
+      try {
+        await applyOne(operation, context, links);
+        done.push(operation);
+      } catch (error) {
+        failure ??= error;
+        // Some of its values were written before the one that was refused.
+        if (operation.kind === "sysctl.write") done.push(operation);
+      }
+      if (failure !== undefined || context.signal?.aborted === true) return;
+    }
+  };
+  await Promise.all(Array.from({ length: together }, worker));
+  if (failure !== undefined) throw failure instanceof Error ? failure : new Error("no reason", { cause: failure });
+  if (context.signal?.aborted === true) throw new Failure("interrupted", "interrupted");
 }
 
 /** Sends the requests of a batch, one pipeline a node, first the ones that make things, then those that need them. */

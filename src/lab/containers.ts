@@ -10,6 +10,7 @@ import { rmSync } from "node:fs";
 import path from "node:path";
 import { Failure } from "../model/failure.js";
 import type { HostsLine, ResolvedContainer, ResolvedTopology } from "../topology/resolved.js";
+import { readResolv } from "./resolv.js";
 import type { LabFolder } from "./state.js";
 
 export interface ContainerOptions {
@@ -59,7 +60,7 @@ export class ContainerRunner {
         stateFolder: this.folder.path,
         node,
         root: container.root,
-        files: containerFiles(container, this.#hosts(node), ""),
+        files: containerFiles(container, this.#hosts(node), readResolv(this.folder, node)),
         rootless: this.line.rootless,
         cgroup,
       });

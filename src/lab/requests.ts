@@ -202,9 +202,10 @@ function vethRequests(
     mtu: end.mtu,
     index: table.reserve(end.node, end.interface),
     ...site?.group(end.node),
-    ...(end.master === undefined ? {} : { master: table.index(end.node, end.master) }),
   });
-  const mainEnd = describe(main);
+  const masterOf = (end: ResolvedEnd) =>
+    end.master === undefined ? {} : { master: table.index(end.node, end.master) };
+  const mainEnd = { ...describe(main), ...masterOf(main) };
   const peerEnd = describe(peer);
   const requests: NodeRequest[] = [
     {
@@ -217,6 +218,9 @@ function vethRequests(
       }),
     },
   ];
+  // The kernel passes over a peer's master without a word: where both ends are ports, the second joins afterwards.
+  if (peer.master !== undefined)
+    requests.push({ node: peer.node, request: links.set(peerEnd.index, masterOf(peer)), later: true });
   if (peer.up) requests.push({ node: peer.node, request: links.set(peerEnd.index, { up: true }), later: true });
   for (const [end, index, long] of [
     [main, mainEnd.index, mainLong],

@@ -43,5 +43,5 @@ function readPart(part: string, parent: string): ContainerId | undefined {
   const runtime = prefix === undefined ? folders[parent] : prefixes[prefix];
   if (runtime !== undefined) return { runtime, id };
   // `libpod-conmon-…` and the like: what watches a container, and is not in it.
-  return prefix === undefined ? { runtime: parent.startsWith("pod") ? "containerd" : "container", id } : undefined;
+  return prefix === undefined ? { runtime: /^pod[0-9a-f]/.test(parent) ? "containerd" : "container", id } : undefined;
 }

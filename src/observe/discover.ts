@@ -2,8 +2,7 @@
 import { readFileSync } from "node:fs";
 import { type ContainerId, containerIdOf } from "./container-id.js";
 import { askEngine, engineSockets, type NamedContainer } from "./docker-api.js";
-import type { FoundNamespaces } from "./namespaces.js";
-import { findNamespaces, type FoundNamespace } from "./namespaces.js";
+import { findNamespaces, type FoundNamespace, type FoundNamespaces } from "./namespaces.js";
 
 /** The node that stands for the machine. */
 export const machineName = "host";

@@ -1,11 +1,38 @@
 /**
- * Listening sockets from /proc/net/{tcp,tcp6,udp,udp6} (proc_pid_net(5)): addresses are host-endian 32-bit words in
- * hexadecimal, ports hexadecimal, TCP state 0A is LISTEN. A UDP socket listens when it has no remote end (state 07).
+ * Listening sockets of a node, by socket diagnosis (sock_diag(7)), which looks at listeners alone. /proc/net/tcp walks
+ * the table of established connections of the whole machine, 5 to 20 ms where it is large, so it is read only where the
+ * kernel has no CONFIG_INET_DIAG.
  */
+import type { InitLine } from "../init/api.js";
+import { sockets as diagnosis, UnsupportedError } from "../kernel/index.js";
 import type { ListenerSnapshot } from "../model/snapshot.js";
+import type { NodeSockets } from "./sockets.js";
+
+export async function listenersOf(line: InitLine, sockets: NodeSockets, node: string): Promise<ListenerSnapshot[]> {
+  try {
+    return diagnosis
+      .listListeners(sockets.diagnosis(node))
+      .filter(({ protocol, peerPort }) => protocol === "tcp" || peerPort === 0)
+      .map(({ protocol, family, address, port }) => ({ protocol, family, address, port }));
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+  }
+  const files = [
+    ["tcp", "tcp", 4],
+    ["tcp6", "tcp", 6],
+    ["udp", "udp", 4],
+    ["udp6", "udp", 6],
+  ] as const;
+  const texts = await Promise.all(files.map(([file]) => line.readProcNet(node, file)));
+  return files.flatMap(([, protocol, family], index) => parseListeners(texts[index] ?? "", protocol, family));
+}
 
 const listenState = { tcp: "0A", udp: "07" } as const;
 
+/**
+ * From /proc/net/{tcp,tcp6,udp,udp6} (proc_pid_net(5)): addresses are host-endian 32-bit words in hexadecimal, ports
+ * hexadecimal, TCP state 0A is LISTEN. A UDP socket listens when it has no remote end (state 07).
+ */
 export function parseListeners(text: string, protocol: "tcp" | "udp", family: 4 | 6): ListenerSnapshot[] {
   const listeners: ListenerSnapshot[] = [];
   for (const line of text.split("\n").slice(1)) {

@@ -12,11 +12,11 @@ import {
   rules,
   type Link,
 } from "../kernel/index.js";
-import type { InterfaceRef, ListenerSnapshot, NodeSnapshot, QdiscSnapshot, Snapshot } from "../model/snapshot.js";
+import type { InterfaceRef, NodeSnapshot, QdiscSnapshot, Snapshot } from "../model/snapshot.js";
 import { toFlow } from "./flows.js";
 import { type LinkName, toFdbEntry, toNeighbour, toRoute, toRule } from "./forwarding.js";
 import { toInterfaces } from "./interfaces.js";
-import { parseListeners } from "./listeners.js";
+import { listenersOf } from "./listeners.js";
 import { findPeers, peerKey, type NodeLinks } from "./peers.js";
 import type { NodeSockets } from "./sockets.js";
 import { sysctlNames } from "./sysctls.js";
@@ -38,9 +38,10 @@ export async function observe(line: InitLine, sockets: NodeSockets, options: Obs
   const statuses = inOrder(await line.nodes(), options.order ?? []);
   const read = statuses.map((status) => ({ status, links: sockets.route(status.name).execute(links.list()) }));
   const peers = findPeers(read.map(({ status, links: list }) => nodeLinks(status.name, list, sockets)));
-  const nodes: NodeSnapshot[] = [];
-  for (const { status, links: list } of read)
-    nodes.push(await observeNode(line, sockets, status, list, peers, roleOf(status, options)));
+  // Init answers one node while the sockets of the next are read.
+  const nodes = await Promise.all(
+    read.map(({ status, links: list }) => observeNode(line, sockets, status, list, peers, roleOf(status, options))),
+  );
   return {
     version: 1,
     takenAt: new Date(options.now).toISOString(),
@@ -80,6 +81,15 @@ async function observeNode(
   role: NodeSnapshot["role"],
 ): Promise<NodeSnapshot> {
   const { name } = status;
+  const [listeners, sysctls, tracked] = await Promise.all([
+    listenersOf(line, sockets, name),
+    sysctlsOf(
+      line,
+      name,
+      list.map((link) => link.name),
+    ),
+    trackedConnections(line, name),
+  ]);
   const route = sockets.route(name);
   const netfilter = sockets.netfilter(name);
   const nameOf = new Map(list.map((link) => [link.index, link.name]));
@@ -110,14 +120,16 @@ async function observeNode(
           .filter(known)
       : [],
     nftables: nftables.readTables(netfilter),
-    conntrack: netfilter.execute(conntrack.flows.list()).map(toFlow),
-    listeners: await listenersOf(line, name),
-    sysctls: await sysctlsOf(
-      line,
-      name,
-      list.map((link) => link.name),
-    ),
+    conntrack: tracked === 0 ? [] : netfilter.execute(conntrack.flows.list()).map(toFlow),
+    listeners,
+    sysctls,
   };
+}
+
+/** A dump of conntrack walks the table of the whole machine, 10 ms where it is large: only where there is something. */
+async function trackedConnections(line: InitLine, node: string): Promise<number | undefined> {
+  const [count] = await line.readSysctls(node, ["net.netfilter.nf_conntrack_count"]);
+  return count === undefined ? undefined : Number(count);
 }
 
 /** The kernel's own choices say nothing about what happens to a packet. */
@@ -136,17 +148,6 @@ function qdiscsByLink(list: readonly qdiscs.Qdisc[]): Map<number, QdiscSnapshot[
 
 function known<T>(value: T | undefined): value is T {
   return value !== undefined;
-}
-
-async function listenersOf(line: InitLine, node: string): Promise<ListenerSnapshot[]> {
-  const files = [
-    ["tcp", "tcp", 4],
-    ["tcp6", "tcp", 6],
-    ["udp", "udp", 4],
-    ["udp6", "udp", 6],
-  ] as const;
-  const texts = await Promise.all(files.map(([file]) => line.readProcNet(node, file)));
-  return files.flatMap(([, protocol, family], index) => parseListeners(texts[index] ?? "", protocol, family));
 }
 
 async function sysctlsOf(line: InitLine, node: string, interfaces: readonly string[]): Promise<Record<string, string>> {

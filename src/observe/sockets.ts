@@ -1,7 +1,7 @@
 /** The netlink sockets of a lab's nodes: opened by init in the node when first asked for, driven from here. */
 import type { InitLine } from "../init/api.js";
 import { NetlinkClient } from "../kernel/client.js";
-import { NETLINK_NETFILTER, NETLINK_ROUTE } from "../kernel/framing.js";
+import { NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "../kernel/framing.js";
 import { closeQuietly } from "../kernel/syscalls.js";
 
 export class NodeSockets implements Disposable {
@@ -21,6 +21,10 @@ export class NodeSockets implements Disposable {
     return this.#client(node, NETLINK_NETFILTER);
   }
 
+  diagnosis(node: string): NetlinkClient {
+    return this.#client(node, NETLINK_SOCK_DIAG);
+  }
+
   /** Descriptor of the node's network namespace. Stays ours. */
   namespace(node: string): number {
     let descriptor = this.#namespaces.get(node);
@@ -33,7 +37,7 @@ export class NodeSockets implements Disposable {
 
   /** Closes what is open in a node: an open socket would keep its namespace alive. */
   forget(node: string): void {
-    for (const protocol of [NETLINK_ROUTE, NETLINK_NETFILTER]) {
+    for (const protocol of [NETLINK_ROUTE, NETLINK_NETFILTER, NETLINK_SOCK_DIAG]) {
       this.#clients.get(key(node, protocol))?.[Symbol.dispose]();
       this.#clients.delete(key(node, protocol));
     }

@@ -52,3 +52,26 @@ export function withPorts(header: Header, source: number | undefined, destinatio
     ...(destination === undefined ? {} : { destinationPort: destination }),
   };
 }
+
+export function destinationOf(header: Header): Partial<Header> {
+  return {
+    destination: header.destination,
+    ...(header.destinationPort === undefined ? {} : { destinationPort: header.destinationPort }),
+  };
+}
+
+export function sourceOf(header: Header): Partial<Header> {
+  return {
+    source: header.source,
+    ...(header.sourcePort === undefined ? {} : { sourcePort: header.sourcePort }),
+  };
+}
+
+export function sameEnds(a: Header, b: Header): boolean {
+  return (
+    a.source.value === b.source.value &&
+    a.destination.value === b.destination.value &&
+    a.sourcePort === b.sourcePort &&
+    a.destinationPort === b.destinationPort
+  );
+}

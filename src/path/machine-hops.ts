@@ -9,7 +9,7 @@ import type { TraceFilter } from "../model/trace.js";
 import { hops } from "./hops.js";
 import { Network, type Place } from "./network.js";
 import { parseAddress, sameAddress } from "./prefix.js";
-import { sameService, serviceAddresses } from "./tap-filter.js";
+import { publications, sameService } from "./tap-filter.js";
 
 export interface MachineSelection {
   readonly filter: TraceFilter;
@@ -60,7 +60,10 @@ function concerns(node: NodeSnapshot, snapshot: Snapshot, { ports, hosts }: Trac
   if (node.role === "namespace") return true;
   const addresses = node.interfaces.flatMap((one) => one.addresses.map(({ address }) => address));
   const services = ports.length === 0 ? [] : sameService(ports, snapshot);
-  const asked = [...hosts, ...serviceAddresses(ports, snapshot)].map(parseAddress);
+  const published = publications(snapshot).flatMap(({ ports: from, port, address = "" }) =>
+    ports.some((each) => each === port || from.includes(each)) ? [address] : [],
+  );
+  const asked = [...hosts, ...published].map(parseAddress);
   return (
     node.listeners.some(({ port }) => services.includes(port)) ||
     addresses.map(parseAddress).some((own) => own && asked.some((other) => other && sameAddress(own, other))) ||

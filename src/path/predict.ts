@@ -3,15 +3,15 @@
  *
  * It says what the configuration promises. A trace lays what was seen beside it; `explain` prints both.
  */
-import type { Cause } from "../model/trace.js";
 import type { ConntrackFlow } from "../model/conntrack.js";
 import { hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
-import { type Header, matchesTuple, mirrored } from "./header.js";
+import { destinationOf, type Header, matchesTuple, mirrored, sameEnds, sourceOf } from "./header.js";
 import { Network, type Place } from "./network.js";
 import { type Address, addressText, isLinkLocal, isMulticast } from "./prefix.js";
 import { Bridging } from "./bridging.js";
 import { lookupRoute } from "./route.js";
+import { dropped, droppedIn, type PredictionEnd, refusedBy, refusedIn } from "./prediction-end.js";
 import { applyHook, quoteRule, type RuleContext, type RuleQuote, type RuleVerdict } from "./rules.js";
 
 /** One hop of the predicted way, with the header as it is there. */
@@ -25,15 +25,6 @@ export interface Step {
   /** How it came here, in a few words: `link`, `bridge yapc0`, `route 10.0.0.0/24`, `dnat by nft rule …`. */
   readonly by: string;
 }
-
-export type PredictionEnd =
-  /** To a process of this node, or to everyone on a link. */
-  | { readonly kind: "delivered"; readonly node: string }
-  /** Over an interface whose other end is not in the snapshot. */
-  | { readonly kind: "outside"; readonly hop: string }
-  /** `node` drops it. */
-  | { readonly kind: "dropped"; readonly node: string; readonly cause: Cause }
-  | { readonly kind: "unknown"; readonly node: string; readonly reason: string };
 
 export interface Prediction {
   readonly steps: readonly Step[];
@@ -191,8 +182,25 @@ class Way {
     if (place.interface.port?.isolated === true && port.interface.port?.isolated === true) {
       return dropped(place, "port-isolated", `ports ${nameOf(place)} and ${nameOf(port)} are isolated from each other`);
     }
+    const refused = this.#bridgeNetfilter(bridge, header);
+    if (refused) return refused;
     if (!this.#step(bridge, "out", header, `bridge ${bridge.interface.name}`, true)) return tooLong(place);
     return this.#toPort(bridge, place, port, header, target);
+  }
+
+  /**
+   * With br_netfilter, frames that a bridge passes on between its ports are put to the rules for forwarded packets, as
+   * if they came in by the bridge and left by it (net/bridge/br_netfilter_hooks.c). Translations there are not followed.
+   */
+  #bridgeNetfilter(bridge: Place, header: Header): PredictionEnd | undefined {
+    const { node } = bridge;
+    const { name } = bridge.interface;
+    const switchName = `net.bridge.bridge-nf-call-${header.family === 4 ? "iptables" : "ip6tables"}`;
+    if (node.sysctls[switchName] !== "1") return undefined;
+    const context = this.#context(bridge, header, this.#translate(node.name, header), name, name);
+    const verdict = this.#hook(node.nftables, "forward", header, context, false);
+    this.#note(verdict);
+    return verdict.kind === "accept" ? undefined : refusedBy(bridge, verdict.kind, verdict.quote, `${switchName} is 1`);
   }
 
   #toPort(
@@ -433,51 +441,6 @@ function nameOf(place: Place): string {
   return `${place.node.name}:${place.interface.name}`;
 }
 
-function destinationOf(header: Header): Partial<Header> {
-  return {
-    destination: header.destination,
-    ...(header.destinationPort === undefined ? {} : { destinationPort: header.destinationPort }),
-  };
-}
-
-function sourceOf(header: Header): Partial<Header> {
-  return {
-    source: header.source,
-    ...(header.sourcePort === undefined ? {} : { sourcePort: header.sourcePort }),
-  };
-}
-
-function sameEnds(a: Header, b: Header): boolean {
-  return (
-    a.source.value === b.source.value &&
-    a.destination.value === b.destination.value &&
-    a.sourcePort === b.sourcePort &&
-    a.destinationPort === b.destinationPort
-  );
-}
-
 function tooLong(place: Place): PredictionEnd {
   return { kind: "unknown", node: place.node.name, reason: `the way is longer than ${MAXIMUM_STEPS} hops: a loop` };
-}
-
-function dropped(place: Place, code: string, text: string): PredictionEnd {
-  return droppedIn(place.node.name, code, text);
-}
-
-function droppedIn(node: string, code: string, text: string): PredictionEnd {
-  return { kind: "dropped", node, cause: configured(code, text) };
-}
-
-function refusedBy(place: Place, kind: "drop" | "reject", quote: RuleQuote): PredictionEnd {
-  return refusedIn(place.node.name, kind, quote);
-}
-
-function refusedIn(node: string, kind: "drop" | "reject", quote: RuleQuote): PredictionEnd {
-  const code = quote.rule === undefined ? "nft-policy" : kind === "drop" ? "nft-drop" : "nft-reject";
-  return droppedIn(node, code, quoteRule(quote));
-}
-
-/** A cause that the configuration suggests: it fits, nothing was seen of it. */
-function configured(code: string, text: string): Cause {
-  return { code, text, evidence: [{ source: "configuration", strength: "sign", text }] };
 }

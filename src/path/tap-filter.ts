@@ -78,13 +78,28 @@ export function sameService(ports: readonly number[], snapshot: Snapshot): numbe
   return closure(ports, pairs).sort((a, b) => a - b);
 }
 
-/** Addresses that a DNAT sends one of `ports` to, whether or not anybody listens there. */
-export function serviceAddresses(ports: readonly number[], snapshot: Snapshot): string[] {
+/** A rule that leads ports somewhere else. */
+export interface Publication {
+  /** Ports that it asks for; none for any. */
+  readonly ports: readonly number[];
+  /** Where it leads; absent: the port of the packet, an address of the node. */
+  readonly port?: number;
+  readonly address?: string;
+}
+
+/** What the rules of all nodes publish, whether or not anybody listens there. */
+export function publications(snapshot: Snapshot): Publication[] {
   return snapshot.nodes.flatMap(rulesOf).flatMap((rule) => {
     const to = translationOf(rule);
-    if (to?.kind !== "destination" || to.address === undefined) return [];
-    const wanted = ports.some((port) => port === to.port || portsMatched(rule).includes(port));
-    return wanted ? [to.address] : [];
+    if (to?.kind !== "destination") return [];
+    const { port, address } = to;
+    return [
+      {
+        ports: portsMatched(rule),
+        ...(port === undefined ? {} : { port }),
+        ...(address === undefined ? {} : { address }),
+      },
+    ];
   });
 }
 

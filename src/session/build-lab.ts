@@ -2,6 +2,8 @@
 import { startInit } from "../init/client.js";
 import { apply } from "../lab/apply.js";
 import { ContainerRunner } from "../lab/containers.js";
+import { labsOnMachine } from "../lab/machine/lab-on-machine.js";
+import { isUplink } from "../lab/machine/uplink-network.js";
 import { bootId, type LabFolder, type LabRecord } from "../lab/state.js";
 import { sweep } from "../lab/sweep.js";
 import type { InterfaceSnapshot, NodeSnapshot, Snapshot } from "../model/snapshot.js";
@@ -9,9 +11,10 @@ import type { PlanOptions } from "../plan/current.js";
 import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
+import { machineRecord, MachineWork } from "./machine-work.js";
 import { OpenLab } from "./open-lab.js";
-import { machineRecord, RealMachine } from "./real-machine.js";
 import { waitUntilReady } from "./ready.js";
+import { checkUplinkWishes } from "./uplinks.js";
 
 export interface BuildOptions {
   /** A limit that the machine cannot enforce is an error, not a warning. */
@@ -40,7 +43,8 @@ export async function buildLab(
   folder: LabFolder,
   options: BuildOptions,
 ): Promise<BuiltLab> {
-  sweep(folder);
+  checkUplinkWishes(topology, options.real === true ? topology.machine : undefined);
+  if (folder.exists() || labsOnMachine().includes(folder.name)) sweep(folder);
   folder.make();
   const line = await startInit({ stateFolder: folder.path }).catch((error: unknown) => {
     folder.remove();
@@ -55,23 +59,17 @@ export async function buildLab(
     startTime: line.startTime,
     bootId: bootId(),
     rootless: line.rootless,
-    ...(options.real === true ? { machine: machineRecord(topology) } : {}),
+    ...machineRecord(topology, options.real === true),
     committed: false,
     topology,
   };
   folder.write(record);
   const lab = new OpenLab({ folder, record }, line, options.onWarning);
   try {
-    if (options.real === true) {
-      const { snapshot, real } = await RealMachine.enter(lab, topology, options.onWarning);
-      using machine = real;
-      const current = { snapshot: machine.visible(snapshot) };
-      const { operations } = plan(topology, current, planOptions(record));
-      await applyTo(lab, topology, operations, false, options, machine);
-      return { lab, operations, snapshot: await whenReady(lab, topology, options) };
-    }
-    const { operations } = plan(topology, undefined, planOptions(record));
-    await applyTo(lab, topology, operations, false, options);
+    using machine = await MachineWork.prepare(lab, topology, options.onWarning);
+    const current = machine.snapshot === undefined ? undefined : { snapshot: machine.snapshot };
+    const { operations } = plan(topology, current, planOptions(record));
+    await applyTo(lab, topology, operations, false, options, machine);
     return { lab, operations, snapshot: await whenReady(lab, topology, options) };
   } catch (error) {
     await abandonLab(lab);
@@ -90,13 +88,14 @@ export async function abandonLab(lab: OpenLab): Promise<void> {
 export function planOptions(record: Pick<LabRecord, "rootless" | "machine">): PlanOptions {
   return {
     ...(record.rootless ? { soleGroup: process.getgid?.() ?? 0 } : {}),
-    ...(record.machine?.node === undefined ? {} : { real: true, owns: isLabKind }),
+    ...(record.machine?.node === undefined ? {} : { real: true }),
+    owns: isTopologys,
   };
 }
 
-/** Of the machine a plan sees nothing but the lab's own. */
-function isLabKind(_: NodeSnapshot, { kind }: InterfaceSnapshot): boolean {
-  return kind === "veth" || kind === "bridge";
+/** What the topology can have made: the kinds of link that it knows, without the uplinks, which are not in a plan. */
+function isTopologys(_: NodeSnapshot, member: InterfaceSnapshot): boolean {
+  return (member.kind === "veth" || member.kind === "bridge") && !isUplink(member);
 }
 
 export function applyTo(
@@ -105,7 +104,8 @@ export function applyTo(
   operations: readonly Operation[],
   undo: boolean,
   options: BuildOptions,
-  machine?: RealMachine,
+  /** Absent: nothing of the lab is on the machine itself. */
+  machine?: MachineWork,
 ): Promise<void> {
   return apply(operations, {
     undo,

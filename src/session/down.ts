@@ -2,7 +2,7 @@
 import { connectInit } from "../init/client.js";
 import { withLabLock } from "../lab/lock.js";
 import { isAlive, labNames, LabFolder } from "../lab/state.js";
-import { labsOnMachine } from "../lab/machine/lab-on-machine.js";
+import { checkOwnMachine, labsOnMachine } from "../lab/machine/lab-on-machine.js";
 import { sweep } from "../lab/sweep.js";
 import { countOwned } from "../lab/owned.js";
 import { closest } from "../model/spelling.js";
@@ -42,6 +42,8 @@ async function end(name: string, onWarning: (text: string) => void): Promise<Dow
   const folder = new LabFolder(name);
   const record = folder.read();
   const wasRunning = record !== undefined && isAlive(record);
+  // Before anything ends: from elsewhere the rest could not be removed.
+  checkOwnMachine(folder);
   if (wasRunning) {
     using line = await connectInit({ stateFolder: folder.path });
     await line.shutdown();

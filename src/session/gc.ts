@@ -1,5 +1,6 @@
 /** `gc`: removes what labs left whose init died. Running labs are not touched. */
 import { removeStaleLocks, withLabLock } from "../lab/lock.js";
+import { Failure } from "../model/failure.js";
 import { isAlive, LabFolder } from "../lab/state.js";
 import { findLeftovers, type Leftovers, sweep } from "../lab/sweep.js";
 
@@ -18,11 +19,22 @@ export async function gc(options: {
         // It may have been started anew while we waited for the lock.
         const folder = new LabFolder(lab);
         const record = folder.read();
-        if (record === undefined || !isAlive(record)) removed.push(sweep(folder));
+        if (record === undefined || !isAlive(record)) removed.push(...sweepHere(folder, options.onWarning));
         return Promise.resolve();
       },
       { onWait: (holder) => options.onWarning(`lab '${lab}' is in use by ${holder}; waiting`) },
     );
   removeStaleLocks();
   return removed;
+}
+
+/** Passes over a lab that was built in another network namespace: it is for whoever runs `gc` there. */
+function sweepHere(folder: LabFolder, onWarning: (text: string) => void): Leftovers[] {
+  try {
+    return [sweep(folder)];
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== "OTHER_NAMESPACE") throw error;
+    onWarning(error.message);
+    return [];
+  }
 }

@@ -10,11 +10,13 @@ import { processStartTime, stateRoot } from "../lab/state.js";
 import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { closest } from "../model/spelling.js";
-import { type DiscoveredNode, discover, type Discovery } from "../observe/discover.js";
+import { type DiscoveredNode, discover, type Discovery, machineName } from "../observe/discover.js";
 import { adopt, observeMachine } from "../observe/machine.js";
 import { NodeSockets } from "../observe/sockets.js";
 
 export interface MachineOptions {
+  /** The user named the machine; else it is meant because no lab runs. */
+  readonly asked: boolean;
   /** Namespaces without a link to the machine too. */
   readonly all: boolean;
   readonly onWarning: (text: string) => void;
@@ -30,17 +32,23 @@ export class OpenMachine implements AsyncDisposable {
   ) {}
 
   /** @throws Failure (machine) for anyone but root */
-  static async open({ all, onWarning }: MachineOptions): Promise<OpenMachine> {
-    if (process.getuid?.() !== 0) throw needsRoot();
+  static async open({ asked, all, onWarning }: MachineOptions): Promise<OpenMachine> {
+    if (process.getuid?.() !== 0) throw needsRoot(asked);
     const discovery = await discover({ environment: process.env, onWarning });
     const folder = makeFolder();
     let line: InitLine | undefined;
     let sockets: NodeSockets | undefined;
     try {
       line = await startInit({ stateFolder: folder });
-      if (line.rootless) throw needsRoot();
+      if (line.rootless) throw needsRoot(asked);
       sockets = new NodeSockets(line, onWarning);
       const nodes = await adopt(line, sockets, discovery.nodes, all);
+      const unread = await legacyTables(line);
+      if (unread.length > 0)
+        onWarning(
+          `iptables-legacy has tables here (${unread.join(", ")}), which are not read: ` +
+            `where they translate ports, name each port of a service (--port 8080 --port 80)`,
+        );
       return new OpenMachine(line, sockets, nodes, discovery, folder);
     } catch (error) {
       await close(line, sockets, discovery, folder);
@@ -87,6 +95,19 @@ async function close(
   rmSync(folder, { recursive: true, force: true });
 }
 
+/** Tables of the machine that are older than nf_tables; asking for them would load them, this file only tells. */
+async function legacyTables(line: InitLine): Promise<string[]> {
+  const names = await Promise.all(
+    ["ip_tables_names", "ip6_tables_names"].map((file) =>
+      line.readProcNet(machineName, file).catch((error: unknown) => {
+        if (error instanceof Failure && error.code === "ENOENT") return "";
+        throw error;
+      }),
+    ),
+  );
+  return [...new Set(names.join("\n").split("\n"))].filter((name) => name !== "").sort();
+}
+
 /** A folder for this process alone; those of processes that were killed go. */
 function makeFolder(): string {
   const root = stateRoot();
@@ -101,8 +122,9 @@ function makeFolder(): string {
   return folder;
 }
 
-function needsRoot(): Failure {
-  return new Failure("machine", "the networks of this machine and of its containers are open to root only", {
+function needsRoot(asked: boolean): Failure {
+  const what = "the networks of this machine and of its containers are open to root only";
+  return new Failure("machine", asked ? what : `no lab runs, and ${what}`, {
     hint: "run it with sudo; or start a lab, which needs no root: yapc-net up docker-bridge",
     code: "EPERM",
   });

@@ -1,7 +1,7 @@
 /** A lab is ready when its addresses can be used, its bridge ports forward, and what should listen listens. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Failure } from "../model/failure.js";
-import { parseListeners } from "../observe/listeners.js";
+import { listenersOf } from "../observe/listeners.js";
 import { addresses, links } from "../kernel/index.js";
 import type { ResolvedNode, ResolvedTopology } from "../topology/resolved.js";
 import type { OpenLab } from "./open-lab.js";
@@ -77,13 +77,11 @@ async function unready(lab: OpenLab, node: ResolvedNode, topology: ResolvedTopol
       if (link.up && state !== undefined && state !== forwarding && state !== disabled)
         return `port ${link.name} of ${node.name} does not forward yet`;
     }
-  for (const { protocol, port } of node.ready) {
-    const [four, six] = await Promise.all([
-      lab.line.readProcNet(node.name, protocol),
-      lab.line.readProcNet(node.name, `${protocol}6`),
-    ]);
-    const listeners = [...parseListeners(four, protocol, 4), ...parseListeners(six, protocol, 6)];
-    if (!listeners.some((each) => each.port === port)) return `nothing listens on ${protocol}/${port} in ${node.name}`;
+  if (node.ready.length > 0) {
+    const listeners = await listenersOf(lab.line, lab.sockets, node.name);
+    for (const { protocol, port } of node.ready)
+      if (!listeners.some((each) => each.protocol === protocol && each.port === port))
+        return `nothing listens on ${protocol}/${port} in ${node.name}`;
   }
   return undefined;
 }

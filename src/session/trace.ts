@@ -39,9 +39,9 @@ export interface TraceResult {
 
 export async function trace(options: TraceOptions): Promise<TraceResult> {
   await using network = await openTracedNetwork(options);
-  const { line, snapshot, hops, place } = network;
+  const { line, snapshot, hops, filter, place } = network;
   const epoch = BigInt(Date.now()) * 1_000_000n;
-  using live = new LiveTrace(line, snapshot, hops, epoch, options);
+  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, filter });
   await live.start();
   options.onReady?.(hops);
 

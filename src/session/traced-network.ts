@@ -7,6 +7,7 @@ import type { TraceFilter } from "../model/trace.js";
 import { machineName } from "../observe/discover.js";
 import { hops } from "../path/hops.js";
 import { machineHops } from "../path/machine-hops.js";
+import { withAddresses } from "../path/named-hosts.js";
 import { bareEnvironment, type CommandPlace, placeOf } from "./exec.js";
 import { OpenLab } from "./open-lab.js";
 import { OpenMachine } from "./open-machine.js";
@@ -30,6 +31,8 @@ export interface TracedNetwork extends AsyncDisposable {
   readonly line: InitLine;
   readonly snapshot: Snapshot;
   readonly hops: readonly Hop[];
+  /** With addresses for the names of nodes. */
+  readonly filter: TraceFilter;
   /** Where the command runs; undefined: here, as an ordinary child of ours. */
   readonly place: CommandPlace | undefined;
 }
@@ -67,6 +70,7 @@ async function openLab(
     return {
       line: lab.line,
       snapshot,
+      filter: withAddresses(options.filter, snapshot),
       hops: tapped,
       place: node === undefined ? undefined : await placeOf(lab, node, false),
       [Symbol.asyncDispose]() {
@@ -81,12 +85,13 @@ async function openLab(
 }
 
 async function openMachine(options: NetworkOptions, named: string | undefined): Promise<TracedNetwork> {
-  const { filter, all = false, onWarning } = options;
-  const machine = await OpenMachine.open({ all, onWarning });
+  const { all = false, onWarning } = options;
+  const machine = await OpenMachine.open({ asked: options.machine === true, all, onWarning });
   try {
     const from = named === undefined ? undefined : machine.node(named);
     const nodes = (options.nodes ?? []).map((each) => machine.node(each));
     const snapshot = await machine.snapshot();
+    const filter = withAddresses(options.filter, snapshot);
     const selection = { filter, nodes, all, ...(from === undefined ? {} : { from }) };
     const { hops: tapped, left } = machineHops(snapshot, selection);
     if (tapped.length === 0)
@@ -99,6 +104,7 @@ async function openMachine(options: NetworkOptions, named: string | undefined): 
     return {
       line: machine.line,
       snapshot,
+      filter,
       hops: tapped,
       place: from === undefined || from === machineName ? undefined : placeIn(from),
       [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),

@@ -10,9 +10,11 @@ import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
 import { abandonLab, applyTo, buildLab, planOptions, whenReady } from "./build-lab.js";
+import { machineRecord, MachineWork } from "./machine-work.js";
 import { OpenLab } from "./open-lab.js";
-import { checkReal, isReal, machineRecord, RealMachine } from "./real-machine.js";
+import { checkReal, isReal, onTheMachine } from "./real-machine.js";
 import { loadTopology } from "./topology-file.js";
+import { checkUplinkWishes, uplinkChanges } from "./uplinks.js";
 
 export interface UpOptions {
   /** Path of a topology file, or the name of one that ships. */
@@ -56,16 +58,17 @@ export async function up(options: UpOptions): Promise<UpResult> {
   });
 }
 
-async function bring(file: string, topology: ResolvedTopology, options: UpOptions): Promise<UpResult> {
-  const folder = new LabFolder(topology.name);
+async function bring(file: string, asked: ResolvedTopology, options: UpOptions): Promise<UpResult> {
+  const folder = new LabFolder(asked.name);
   const record = folder.read();
   const running = record !== undefined && isAlive(record);
+  const topology = options.real || (running && isReal(record)) ? onTheMachine(asked) : asked;
   if (running && options.real && !isReal(record))
     throw new Failure("usage", `lab '${topology.name}' runs in a sandbox`, {
       hint: `end it first, yapc-net down ${topology.name}, or give this one another name: --name`,
     });
   const rootless = process.getuid?.() !== 0;
-  const machine = options.real ? { machine: machineRecord(topology) } : {};
+  const machine = machineRecord(topology, options.real);
   if (options.dryRun && !running)
     return result(
       file,
@@ -106,16 +109,20 @@ async function change(
   using lab = new OpenLab({ folder, record }, await connectInit({ stateFolder: folder.path }), options.onWarning);
   const snapshot = await lab.snapshot();
   const running = new Set((await lab.line.nodes()).flatMap((node) => (node.pid === undefined ? [] : [node.name])));
-  using machine = isReal(record) ? RealMachine.open(lab, topology, snapshot, options.onWarning) : undefined;
-  const current = { snapshot: machine?.visible(snapshot) ?? snapshot, topology: record.topology, running };
+  checkUplinkWishes(topology, record.machine?.node);
+  const before = { snapshot, topology: record.topology };
+  using machine = await MachineWork.prepare(lab, topology, options.onWarning, before);
+  const current = { snapshot: machine.snapshot ?? snapshot, topology: record.topology, running };
   const { operations } = plan(topology, current, planOptions(record));
-  if (options.dryRun) return result(file, topology, options, operations, false, snapshot);
-  if (operations.length === 0) return result(file, topology, options, operations, false, snapshot);
+  if (options.dryRun) return result(file, topology, options, operations, false, snapshot, record.topology);
+  if (operations.length === 0 && !machine.hasUplinks)
+    return result(file, topology, options, operations, false, snapshot, record.topology);
   await applyTo(lab, topology, operations, true, options, machine);
-  folder.write({ ...record, file, topology, ...(isReal(record) ? { machine: machineRecord(topology) } : {}) });
+  const { machine: _, ...rest } = record;
+  folder.write({ ...rest, ...machineRecord(topology, isReal(record)), file, topology });
   const after = await whenReady(lab, topology, options);
   await nameNodes(lab, options);
-  return result(file, topology, options, operations, false, after);
+  return result(file, topology, options, operations, false, after, record.topology);
 }
 
 /** `ip netns list` shows the nodes of root's labs. */
@@ -139,13 +146,17 @@ function result(
   operations: readonly Operation[],
   created: boolean,
   snapshot?: Snapshot,
+  before?: ResolvedTopology,
 ): UpResult {
   return {
     lab: topology.name,
     file,
     created,
     dryRun: options.dryRun,
-    operations: operations.map((operation) => ({ text: describeBody(operation), reason: operation.reason })),
+    operations: [
+      ...operations.map((operation) => ({ text: describeBody(operation), reason: operation.reason })),
+      ...uplinkChanges(topology, before),
+    ],
     ...(snapshot === undefined ? {} : { snapshot }),
   };
 }

@@ -65,7 +65,7 @@ export class TraceCore {
   readonly #ways: Ways;
   readonly #latency = new Latency();
   readonly #copies: Copies;
-  /** Packets that wait for a sighting; that have arrived; that have arrived and may be refused. Oldest first. */
+  /** Packets that wait for a sighting; that have arrived; that may be refused all the same. Oldest first. */
   readonly #open = new Queue(this.#packets);
   readonly #arrivals = new Queue(this.#packets);
   readonly #held = new Queue(this.#packets);
@@ -281,7 +281,7 @@ export class TraceCore {
     const time = c.time[row] ?? 0;
     if (time > (packets.touched[packet] ?? 0)) packets.touched[packet] = time;
     const state = packets.state[packet] ?? 0;
-    const direction = state & State.reply ? Direction.reply : Direction.request;
+    const direction = this.#directionOf(packet);
     const learned = this.#flows.learn(flow, direction, row, entry, parent);
     if (learned !== "same") {
       if (learned === "new") this.#mark(packet, State.unproven);
@@ -358,7 +358,7 @@ export class TraceCore {
     const pattern = cluster.packets[0] ?? NONE;
     const flow = packets.flow[pattern];
     if (!flow) return;
-    const reply = ((packets.state[pattern] ?? 0) & State.reply) !== 0 ? Direction.reply : Direction.request;
+    const reply = this.#directionOf(pattern);
     const resolved = this.#copies.resolve(
       cluster,
       (row) => {
@@ -389,14 +389,20 @@ export class TraceCore {
   /** An answer that refuses nothing: what came the other way before it will not be refused any more. */
   #accept(flow: Flow, direction: Direction): void {
     const packets = this.#packets;
-    for (let p = flow.open; p !== NONE; p = packets.flowNext[p] ?? NONE) {
+    const asked = direction === Direction.reply ? Direction.request : Direction.reply;
+    for (let p = flow.open; p !== NONE && flow.refusable[asked] > 0; p = packets.flowNext[p] ?? NONE) {
       const state = packets.state[p] ?? 0;
-      const reply = (state & State.reply) !== 0;
-      if ((state & State.refusable) === 0 || reply === (direction === Direction.reply)) continue;
-      packets.state[p] = state & ~State.refusable;
+      if ((state & State.refusable) === 0 || this.#directionOf(p) !== asked) continue;
+      flow.refusable[asked]--;
+      packets.state[p] = state & ~(State.refusable | State.held);
+      if ((state & State.held) === 0) continue;
       this.#held.remove(p);
       this.#arrivals.append(p);
     }
+  }
+
+  #directionOf(packet: number): Direction {
+    return (this.#packets.state[packet] ?? 0) & State.reply ? Direction.reply : Direction.request;
   }
 
   // --- closing -------------------------------------------------------------------------------------------------
@@ -422,10 +428,13 @@ export class TraceCore {
     }
     const c = this.columns;
     const syn = c.kind[row] === Kind.tcp && ((c.flags[row] ?? 0) & (Tcp.syn | Tcp.ack)) === Tcp.syn;
-    const refusable = syn || c.kind[row] === Kind.udp;
-    if (refusable) this.#mark(packet, State.refusable);
+    const flow = this.#packets.flow[packet];
+    if (flow && (syn || c.kind[row] === Kind.udp)) {
+      this.#mark(packet, State.refusable);
+      flow.refusable[this.#directionOf(packet)]++;
+    }
     this.#open.remove(packet);
-    (refusable ? this.#held : this.#arrivals).append(packet);
+    this.#arrivals.append(packet);
   }
 
   /** Whether a sighting is the last one that its packet can have. */
@@ -461,11 +470,23 @@ export class TraceCore {
       const arrival = this.#arrivals.first;
       const held = this.#held.first;
       const open = this.#open.first;
-      if (arrival !== NONE && this.#touched(arrival) + SLACK < this.#now) this.#close(arrival);
+      if (arrival !== NONE && this.#touched(arrival) + SLACK < this.#now) this.#leave(arrival);
       else if (held !== NONE && this.#touched(held) + REFUSAL_WAIT < this.#now) this.#close(held);
       else if (open !== NONE && this.#touched(open) + this.#timeout < this.#now) this.#give(open);
       else return;
     }
+  }
+
+  /** No further sighting of a packet is awaited: it closes, or is held for a refusal. */
+  #leave(packet: number): void {
+    if (((this.#packets.state[packet] ?? 0) & State.refusable) === 0) {
+      this.#close(packet);
+      return;
+    }
+    this.#arrivals.remove(packet);
+    this.#packets.unhash(packet);
+    this.#mark(packet, State.held);
+    this.#held.append(packet);
   }
 
   #touched(packet: number): number {
@@ -501,13 +522,13 @@ export class TraceCore {
   #close(packet: number): void {
     const packets = this.#packets;
     const state = packets.state[packet] ?? 0;
-    (state & State.refusable ? this.#held : state & State.complete ? this.#arrivals : this.#open).remove(packet);
+    (state & State.held ? this.#held : state & State.complete ? this.#arrivals : this.#open).remove(packet);
     const flow = packets.flow[packet];
     if (flow) {
+      if (state & State.refusable) flow.refusable[this.#directionOf(packet)]--;
       const event = this.#endings.close(packet, flow);
       if (event) this.#options.emit(event);
-      const direction = state & State.reply ? Direction.reply : Direction.request;
-      this.#exchanges.closed(flow, direction, this.#endings.last, this.#touched(packet));
+      this.#exchanges.closed(flow, this.#directionOf(packet), this.#endings.last, this.#touched(packet));
     }
     this.#rows -= packets.count[packet] ?? 0;
     for (let row = packets.head[packet] ?? NONE; row !== NONE;) {

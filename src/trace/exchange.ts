@@ -111,6 +111,7 @@ export class ExchangeBook {
     this.#active.delete(give);
     keep.packets += give.packets;
     for (const direction of [0, 1] as const) {
+      keep.refusable[direction] += give.refusable[direction];
       keep.sent[direction] += give.sent[direction];
       keep.delivered[direction] += give.delivered[direction];
       keep.trouble[direction] ||= give.trouble[direction];

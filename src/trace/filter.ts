@@ -2,7 +2,7 @@
 import type { TraceFilter } from "../model/trace.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { parseAddress } from "../path/prefix.js";
-import { sameService } from "../path/tap-filter.js";
+import { publications, sameService } from "../path/tap-filter.js";
 import type { AddressBook } from "../packet/address.js";
 import { type Columns, Kind } from "../packet/columns.js";
 import { Protocol } from "../packet/decode.js";
@@ -22,7 +22,8 @@ const protocols: Readonly<Record<string, readonly number[]>> = {
 
 /**
  * A raw filter has chosen at the tap already. An ICMP error counts as what it is about. A port is a service: what is
- * addressed to a node whose rules lead another port to it belongs to it too, also where it died before they could.
+ * addressed to a node whose rules lead another port to it belongs to it too, also where it died before they could; and so
+ * does what goes where the rules lead the port, also where nobody saw it before they did (sent by the node itself).
  */
 export function sightingFilter(
   filter: TraceFilter,
@@ -33,6 +34,7 @@ export function sightingFilter(
   const ports = new Set(filter.ports);
   const published = new Set(sameService(filter.ports, snapshot).filter((port) => !ports.has(port)));
   const publishers = published.size === 0 ? new Set<string>() : translatingAddresses(snapshot, book);
+  const targets = publishedTargets(filter.ports, snapshot, book);
   const hosts = filter.hosts.flatMap((host) => {
     const address = parseAddress(host);
     return address ? [{ family: address.family, number: book.numberOf(address.family, address.value) }] : [];
@@ -55,7 +57,9 @@ export function sightingFilter(
         ports.has(from) ||
         ports.has(to) ||
         (published.has(to) && publishers.has(`${family} ${c.destination[row] ?? 0}`)) ||
-        (published.has(from) && publishers.has(`${family} ${c.source[row] ?? 0}`));
+        (published.has(from) && publishers.has(`${family} ${c.source[row] ?? 0}`)) ||
+        (published.has(to) && targets.has(`${family} ${c.destination[row] ?? 0} ${to}`)) ||
+        (published.has(from) && targets.has(`${family} ${c.source[row] ?? 0} ${from}`));
       if (!service) return false;
     }
     if (hosts.length > 0) {
@@ -80,6 +84,17 @@ export function sightingFilter(
     }
     return true;
   };
+}
+
+/** Where rules lead one of the ports, as `FAMILY ADDRESS PORT`. */
+function publishedTargets(ports: readonly number[], snapshot: Snapshot, book: AddressBook): Set<string> {
+  const targets = new Set<string>();
+  for (const { ports: from, port, address } of publications(snapshot)) {
+    const parsed = address === undefined ? undefined : parseAddress(address);
+    if (parsed === undefined || port === undefined || !ports.some((each) => from.includes(each))) continue;
+    targets.add(`${parsed.family} ${book.numberOf(parsed.family, parsed.value)} ${port}`);
+  }
+  return targets;
 }
 
 /** Addresses of nodes that translate destinations, as `FAMILY NUMBER`. */

@@ -36,6 +36,9 @@ export class Flow {
   /** First of its open packets, -1 where there is none: `Packets.flowNext` leads on. */
   open = -1;
 
+  /** By direction: open packets that may be refused. */
+  readonly refusable: [number, number] = [0, 0];
+
   protocol = "";
   client = "";
   server = "";

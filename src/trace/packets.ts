@@ -21,11 +21,15 @@ export const State = {
   shown: 32,
   evicted: 64,
   reply: 128,
-  /** Complete, and one that may still be refused. */
+  /** One that may still be refused once it is complete. */
   refusable: 256,
+  /** Complete, and waiting for a refusal. */
+  held: 512,
 } as const;
 
 const FIRST = 1024;
+/** Stands in `bucketPrevious` of a packet that is in no bucket. */
+const UNHASHED = -2;
 
 export class Packets {
   /** First and last row, in path order. */
@@ -114,6 +118,17 @@ export class Packets {
     this.count[packet] = (this.count[packet] ?? 0) + 1;
   }
 
+  /** Takes a packet out of its bucket: no sighting can be of it any more. */
+  unhash(packet: number): void {
+    const next = this.bucketNext[packet] ?? NONE;
+    const previous = this.bucketPrevious[packet] ?? NONE;
+    if (previous === UNHASHED) return;
+    if (previous !== NONE) this.bucketNext[previous] = next;
+    else this.#buckets[(this.fingerprint[packet] ?? 0) & (this.#buckets.length - 1)] = next;
+    if (next !== NONE) this.bucketPrevious[next] = previous;
+    this.bucketPrevious[packet] = UNHASHED;
+  }
+
   remove(packet: number): void {
     const flow = this.flow[packet];
     const flowNext = this.flowNext[packet] ?? NONE;
@@ -123,12 +138,7 @@ export class Packets {
     if (flowNext !== NONE) this.flowPrevious[flowNext] = flowPrevious;
     this.flow[packet] = undefined;
 
-    const next = this.bucketNext[packet] ?? NONE;
-    const previous = this.bucketPrevious[packet] ?? NONE;
-    if (previous !== NONE) this.bucketNext[previous] = next;
-    else this.#buckets[(this.fingerprint[packet] ?? 0) & (this.#buckets.length - 1)] = next;
-    if (next !== NONE) this.bucketPrevious[next] = previous;
-
+    this.unhash(packet);
     this.#free.push(packet);
     this.#used--;
   }

@@ -229,6 +229,36 @@ test("isolated ports do not talk", (t) => {
   t.is(end.kind === "dropped" && end.cause.code, "port-isolated");
 });
 
+test("with br_netfilter the rules for forwarded packets are asked for bridged frames, as Docker's icc=false has it", (t) => {
+  const onBridge = (field: "iifname" | "oifname") => ({ kind: "match", field, op: "==", value: "yapc0" }) as const;
+  const filtered = (on: string): Snapshot =>
+    changed(twoContainers, "host", (host) => ({
+      sysctls: { ...host.sysctls, "net.bridge.bridge-nf-call-iptables": on },
+      nftables: [
+        {
+          family: "ip",
+          name: "filter",
+          chains: [
+            {
+              name: "FORWARD",
+              hook: { type: "filter", hook: "forward", priority: 0, policy: "accept" },
+              rules: [{ handle: 30, statements: [onBridge("iifname"), onBridge("oifname"), { kind: "drop" }] }],
+            },
+          ],
+        },
+      ],
+    }));
+  const start = { node: "db", header: header("10.0.0.11", "10.0.0.10") };
+  t.deepEqual(predict(filtered("0"), start).end, { kind: "delivered", node: "web" });
+  const { end } = predict(filtered("1"), start);
+  t.is(
+    end.kind === "dropped" && end.cause.text,
+    "nft rule 'iifname yapc0 oifname yapc0 drop' (ip filter, FORWARD, handle 30), " +
+      "asked for bridged frames because net.bridge.bridge-nf-call-iptables is 1",
+  );
+  t.deepEqual(steps(predict(filtered("1"), { ...start, pastRules: true })).at(-1), "web:eth0");
+});
+
 /** client ── r1 ── r2 [br-a ═ x ═ br-b] server, IPv6: routers in a chain, then two bridges one behind the other. */
 const chain: Snapshot = {
   version: 1,

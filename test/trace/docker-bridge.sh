@@ -87,17 +87,18 @@ capture eth0 host.eth0 env
 capture yapc0 host.yapc0 env
 capture vethweb host.vethweb env
 capture eth0 web.eth0 nsenter --target "$web" --net
-for log in "$out"/*.log; do
-  for _ in $(seq 500); do grep -q 'listening on' "$log" && break; sleep 0.01; done
+for name in client.eth0 host.eth0 host.yapc0 host.vethweb web.eth0; do
+  log="$out/$name.log"
+  for _ in $(seq 1000); do grep -qs 'listening on' "$log" && break; sleep 0.01; done
   grep -q 'listening on' "$log" || { cat "$log" >&2; exit 3; }
 done
 for _ in $(seq 500); do in_web bash -c ': < /dev/tcp/127.0.0.1/80' 2> /dev/null && break; sleep 0.01; done
 
-get() { in_client curl --silent --max-time 0.4 --output /dev/null "$1" || true; }
+get() { in_client curl --silent --max-time 5 --output /dev/null "$1" || true; }
 get http://203.0.113.1:8080/index.html
 get http://203.0.113.1:8080/large
 get 'http://[fd00:10::10]:80/large'
-get http://203.0.113.1:8081/
+in_client curl --silent --max-time 0.4 --output /dev/null http://203.0.113.1:8081/ || true
 get http://203.0.113.1:8082/
 in_client busybox ping -c 2 -i 0.2 10.0.0.10 > /dev/null
 in_web busybox ping -c 2 -i 0.2 203.0.113.2 > /dev/null

@@ -87,7 +87,8 @@ export function list(filter: FlowFilter = {}): Request<Flow[]> {
     operation: "conntrack.list",
     needs: { name: "conntrack over netlink", symbol: "CONFIG_NF_CT_NETLINK" },
     reply: conntrackMessage,
-    result: (replies) => replies.map(({ value }) => toFlow(value)).filter((flow): flow is Flow => flow !== undefined),
+    item: toFlow,
+    result: (all) => all,
   });
 }
 

@@ -4,7 +4,7 @@
  */
 import type { Codec, Headed } from "../codec/index.js";
 import { NETLINK_NETFILTER, NLM_F_ACK } from "../framing.js";
-import { type Request, request } from "../request.js";
+import { type Request, type RequestSpecification, request } from "../request.js";
 import * as k from "./constants.js";
 import { batchMessage, nfgenmsg } from "./messages.js";
 
@@ -41,7 +41,7 @@ export function change<A>({ type, flags, family, schema, attributes, operation, 
 }
 
 /** A request that is answered only when it fails. */
-function silent<V>(specification: Parameters<typeof request<V, never, void>>[0]): Request<void> {
+function silent<V>(specification: RequestSpecification<V, never, never, void>): Request<void> {
   return { ...request(specification), answer: "silence" };
 }
 

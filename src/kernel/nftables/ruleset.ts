@@ -33,7 +33,8 @@ export function generation(): Request<number> {
     value: { header: nfgenmsg.zero, attributes: {} },
     operation: "nftables.generation",
     reply: generationMessage,
-    result: ([reply]) => reply?.value.attributes.id ?? 0,
+    item: ({ attributes }) => attributes.id,
+    result: ([id]) => id ?? 0,
   });
 }
 
@@ -111,7 +112,8 @@ function dump<A>(
     value: { header: { ...nfgenmsg.zero, family }, attributes },
     operation,
     reply: schema,
-    result: (replies) => replies.map(({ value }) => value),
+    item: (message) => message,
+    result: (all) => all,
   });
 }
 

@@ -47,8 +47,8 @@ export function list(filter: { readonly index?: number; readonly family?: 4 | 6 
     value: { header: { ...ifaddrmsg.zero, family, index: filter.index ?? 0 }, attributes: {} },
     operation: "address.list",
     reply: addressMessage,
-    result: (replies) =>
-      replies.map(({ value }) => toAddress(value)).filter((address): address is Address => address !== undefined),
+    item: toAddress,
+    result: (all) => all,
   });
 }
 

@@ -1,7 +1,7 @@
 /** Links: what `ip link` shows and does. */
 import type { Feature } from "../errors.js";
 import { NETLINK_ROUTE, NLM_F_ACK, NLM_F_APPEND, NLM_F_DUMP, NLM_F_ECHO } from "../framing.js";
-import { type Request, request } from "../request.js";
+import { type Request, type RequestSpecification, request } from "../request.js";
 import * as k from "./constants.js";
 import { type BridgePort, type Link, toLink } from "./link.js";
 import { type LinkSpecification, infoOf } from "./link-kinds.js";
@@ -60,7 +60,8 @@ export function list(options: { readonly statistics?: boolean } = {}): Request<L
     },
     operation: "link.list",
     reply: linkMessage,
-    result: (replies) => replies.map(({ value }) => toLink(value)),
+    item: toLink,
+    result: (all) => all,
   });
 }
 
@@ -79,9 +80,10 @@ export function get(reference: LinkReference): Request<Link> {
     operation: "link.get",
     object: String(reference),
     reply: linkMessage,
-    result: ([reply]) => {
-      if (reply === undefined) throw new Error("link.get: no reply");
-      return toLink(reply.value);
+    item: toLink,
+    result: ([link]) => {
+      if (link === undefined) throw new Error("link.get: no link in the reply");
+      return link;
     },
   });
 }
@@ -89,7 +91,7 @@ export function get(reference: LinkReference): Request<Link> {
 function create(
   specification: LinkSpecification,
   flags: number,
-): Omit<Parameters<typeof request<LinkMessage, LinkMessage, void>>[0], "result"> {
+): Omit<RequestSpecification<LinkMessage, LinkMessage, Link, void>, "result"> {
   const { name, index = 0, up, mac, mtu, master, group, txQueueLength, netnsFd } = specification;
   return {
     protocol: NETLINK_ROUTE,
@@ -129,7 +131,8 @@ export function addEchoed(specification: LinkSpecification): Request<Link | unde
   return request({
     ...create(specification, NLM_F_ECHO),
     reply: linkMessage,
-    result: ([reply]) => (reply === undefined ? undefined : toLink(reply.value)),
+    item: toLink,
+    result: ([link]) => link,
   });
 }
 

@@ -61,37 +61,38 @@ export function listenRoute(
 
 /** By the number of the NEW message of each kind. */
 const readers: Readonly<Record<number, (message: Message) => RouteObject | undefined>> = {
-  [k.RTM_NEWLINK]: (message) => {
-    const value = read(linkMessage, message);
-    // The bridge tells of its ports in messages of its own family; the port's own message follows.
-    return value.header.family === k.AF_BRIDGE ? undefined : { kind: "link", link: toLink(value) };
-  },
-  [k.RTM_NEWADDR]: (message) => {
-    const address = toAddress(read(addressMessage, message));
+  // The bridge tells of its ports in messages of its own family; the port's own message follows.
+  [k.RTM_NEWLINK]: reading(linkMessage, (value) =>
+    value.header.family === k.AF_BRIDGE ? undefined : { kind: "link", link: toLink(value) },
+  ),
+  [k.RTM_NEWADDR]: reading(addressMessage, (value) => {
+    const address = toAddress(value);
     return address === undefined ? undefined : { kind: "address", address };
-  },
-  [k.RTM_NEWROUTE]: (message) => {
-    const route = toRoute(read(routeMessage, message));
+  }),
+  [k.RTM_NEWROUTE]: reading(routeMessage, (value) => {
+    const route = toRoute(value);
     return route === undefined ? undefined : { kind: "route", route };
-  },
-  [k.RTM_NEWNEIGH]: (message) => {
-    const value = read(neighbourMessage, message);
+  }),
+  [k.RTM_NEWNEIGH]: reading(neighbourMessage, (value) => {
     const neighbour = toNeighbour(value);
     if (neighbour !== undefined) return { kind: "neighbour", neighbour };
     const entry = toFdbEntry(value);
     return entry === undefined ? undefined : { kind: "fdb", entry };
-  },
-  [k.RTM_NEWRULE]: (message) => {
-    const rule = toRule(read(ruleMessage, message));
+  }),
+  [k.RTM_NEWRULE]: reading(ruleMessage, (value) => {
+    const rule = toRule(value);
     return rule === undefined ? undefined : { kind: "rule", rule };
-  },
-  [k.RTM_NEWQDISC]: (message) => ({ kind: "qdisc", qdisc: toQdisc(read(trafficControlMessage, message)) }),
-  [k.RTM_NEWNSID]: (message) => {
-    const id = assigned(read(nsidMessage, message));
+  }),
+  [k.RTM_NEWQDISC]: reading(trafficControlMessage, (value) => ({ kind: "qdisc", qdisc: toQdisc(value) })),
+  [k.RTM_NEWNSID]: reading(nsidMessage, (value) => {
+    const id = assigned(value);
     return id === undefined ? undefined : { kind: "nsid", id };
-  },
+  }),
 };
 
-function read<T>(codec: Codec<T>, { input, start, end }: Message): T {
-  return codec.read(input, start, end, {});
+function reading<V>(
+  codec: Codec<V>,
+  make: (value: V) => RouteObject | undefined,
+): (message: Message) => RouteObject | undefined {
+  return ({ input, start, end }) => make(codec.read(input, start, end, {}));
 }

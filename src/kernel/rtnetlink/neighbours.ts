@@ -30,7 +30,7 @@ export function list(filter: { readonly family?: 4 | 6; readonly index?: number 
     "neighbour.list",
     filter.family === undefined ? k.AF_UNSPEC : k.addressFamily(filter.family),
     { index: filter.index },
-    (messages) => messages.map(toNeighbour).filter((entry): entry is Neighbour => entry !== undefined),
+    toNeighbour,
   );
 }
 
@@ -112,9 +112,7 @@ export interface NewFdbEntry {
 
 /** Entries of every bridge and vxlan, or of one bridge. @param bridge its index */
 export function listFdb(bridge?: number): Request<FdbEntry[]> {
-  return dump("fdb.list", k.AF_BRIDGE, { master: bridge }, (messages) =>
-    messages.map(toFdbEntry).filter((entry): entry is FdbEntry => entry !== undefined),
-  );
+  return dump("fdb.list", k.AF_BRIDGE, { master: bridge }, toFdbEntry);
 }
 
 export function addFdb(entry: NewFdbEntry, verb: "add" | "replace" | "append" = "replace"): Request<void> {
@@ -167,12 +165,12 @@ export function toFdbEntry({ header, attributes: a }: NeighbourMessage): FdbEntr
   };
 }
 
-function dump<T>(
+function dump<I>(
   operation: string,
   family: number,
   filter: { readonly index?: number | undefined; readonly master?: number | undefined },
-  result: (messages: NeighbourMessage[]) => T,
-): Request<T> {
+  make: (message: NeighbourMessage) => I | undefined,
+): Request<I[]> {
   return request({
     protocol: NETLINK_ROUTE,
     type: k.RTM_GETNEIGH,
@@ -182,6 +180,7 @@ function dump<T>(
     value: { header: { ...ndmsg.zero, family }, attributes: filter },
     operation,
     reply: neighbourMessage,
-    result: (replies) => result(replies.map(({ value }) => value)),
+    item: make,
+    result: (all) => all,
   });
 }

@@ -29,7 +29,8 @@ export function get(netnsFd: number): Request<number | undefined> {
     value: { header: rtgenmsg.zero, attributes: { fd: netnsFd } },
     operation: "nsid.get",
     reply: nsidMessage,
-    result: ([reply]) => (reply === undefined ? undefined : assigned(reply.value)),
+    item: assigned,
+    result: ([nsid]) => nsid,
   });
 }
 
@@ -44,8 +45,8 @@ export function list(): Request<number[]> {
     value: { header: rtgenmsg.zero, attributes: {} },
     operation: "nsid.list",
     reply: nsidMessage,
-    result: (replies) =>
-      replies.map(({ value }) => assigned(value)).filter((nsid): nsid is number => nsid !== undefined),
+    item: assigned,
+    result: (all) => all,
   });
 }
 

@@ -44,8 +44,8 @@ export function list(index?: number): Request<Qdisc[]> {
     value: { header: { ...tcmsg.zero, index: index ?? 0 }, attributes: {} },
     operation: "qdisc.list",
     reply: trafficControlMessage,
-    result: (replies) =>
-      replies.map(({ value }) => toQdisc(value)).filter((qdisc) => index === undefined || qdisc.index === index),
+    item: (message) => (index === undefined || message.header.index === index ? toQdisc(message) : undefined),
+    result: (all) => all,
   });
 }
 

@@ -82,11 +82,12 @@ export function list(
     operation: "route.list",
     reply: routeMessage,
     // The cache of IPv6 (clones) is no part of the table.
-    result: (replies) =>
-      replies
-        .map(({ value }) => toRoute(value))
-        .filter((route): route is Route => route !== undefined && (route.flags & k.RTM_F_CLONED) === 0)
-        .filter(({ table }) => filter.table === undefined || table === filter.table),
+    item: (message) => {
+      const route = toRoute(message);
+      const other = filter.table !== undefined && route?.table !== filter.table;
+      return route === undefined || other || (route.flags & k.RTM_F_CLONED) !== 0 ? undefined : route;
+    },
+    result: (all) => all,
   });
 }
 
@@ -137,8 +138,8 @@ export function lookup(destination: string, options: Lookup = {}): Request<Route
     operation: "route.lookup",
     object: destination,
     reply: routeMessage,
-    result: ([reply]) => {
-      const route = reply === undefined ? undefined : toRoute(reply.value);
+    item: toRoute,
+    result: ([route]) => {
       if (route === undefined) throw new Error(`route.lookup ${destination}: no route in the reply`);
       return route;
     },

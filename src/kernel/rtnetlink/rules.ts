@@ -36,8 +36,8 @@ export function list(family?: 4 | 6): Request<PolicyRule[]> {
     },
     operation: "rule.list",
     reply: ruleMessage,
-    result: (replies) =>
-      replies.map(({ value }) => toRule(value)).filter((rule): rule is PolicyRule => rule !== undefined),
+    item: toRule,
+    result: (all) => all,
   });
 }
 

@@ -1,10 +1,10 @@
 /** Removes what a lab has on the machine, from its journal and its marks. Goes on past what is already gone. */
 import { addresses, links, nftables, routes, rules } from "../../kernel/index.js";
-import { processStartTime } from "../state.js";
 import { closeDoors, removeLegacyRule } from "./doors.js";
 import { forwardersOf, lowerSysctl } from "./forwarding.js";
 import type { JournalContents } from "./journal.js";
 import type { Machine } from "./machine.js";
+import { endProcess } from "./marked-process.js";
 import { remainsLines, remainsOf, type Remains } from "./remains.js";
 
 export interface Cleared {
@@ -30,10 +30,7 @@ export function clearMachine(lab: string, machine: Machine, journal: JournalCont
         failures.push(error instanceof Error ? error.message : String(error));
     }
   };
-  for (const { pid, startTime } of remains.processes)
-    step(() => {
-      if (processStartTime(pid) === startTime) process.kill(pid, "SIGTERM");
-    });
+  for (const each of remains.processes) step(() => endProcess(each));
   step(() => closeDoors(machine.netfilter, lab));
   for (const rule of remains.legacyRules) step(() => removeLegacyRule(rule));
   for (const { family, name } of remains.tables)
@@ -72,9 +69,7 @@ function removeLinks(machine: Machine, { links: own }: Remains, step: (action: (
   const [first] = own;
   if (first === undefined) return;
   step(() => {
-    const members = machine.route
-      .execute(links.list({ statistics: false }))
-      .filter(({ group }) => group === first.group);
+    const members = machine.links().filter(({ group }) => group === first.group);
     const known = new Set(own.map(({ index }) => index));
     if (members.length > 0 && members.every(({ index }) => known.has(index)))
       machine.route.execute(links.removeGroup(first.group));
@@ -84,10 +79,7 @@ function removeLinks(machine: Machine, { links: own }: Remains, step: (action: (
 
 function lowerSysctls(machine: Machine, journal: JournalContents | undefined): string[] {
   if (journal === undefined) return [];
-  const now = forwardersOf(
-    machine.route.execute(links.list({ statistics: false })),
-    nftables.readTables(machine.netfilter),
-  );
+  const now = forwardersOf(machine.links(), machine.tables());
   const raised = journal.made.filter((each) => each.kind === "sysctl");
   return raised.toReversed().flatMap((each) => lowerSysctl(journal.header, each, now) ?? []);
 }

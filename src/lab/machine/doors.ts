@@ -1,7 +1,6 @@
 /** Opens Docker's chain for a lab's interfaces, each rule marked and in the journal before it is made; closes it again. */
 import { spawnSync } from "node:child_process";
-import type { NetlinkClient } from "../../kernel/index.js";
-import { NetlinkError, nftables } from "../../kernel/index.js";
+import { type NetlinkClient, NetlinkError, nftables } from "../../kernel/index.js";
 import { Failure } from "../../model/failure.js";
 import type { NftTable } from "../../model/nft.js";
 import { acceptRules, dockerChain, legacyAcceptRules, type OpenDoor } from "./forward-chains.js";

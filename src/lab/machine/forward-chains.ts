@@ -42,7 +42,7 @@ export function forwardChains(
     if (labOfText(table.comment) !== undefined || !concerns(table.family, families)) continue;
     const { family, name } = table;
     const dropping = table.chains.filter(isForward).find(drops);
-    if (dropping === undefined || interfaces.every((each) => letsPass(table, each))) continue;
+    if (dropping === undefined || interfaces.every((each) => letsPass(table, dropping, each))) continue;
     if (dropping.rules.some((rule) => rule.statements.some((each) => jumpsTo(each, dockerChain))))
       open.push({ kind: "nft", family, table: name });
     else
@@ -79,12 +79,25 @@ function jumpsTo(statement: NftStatement, chain: string): boolean {
   return (statement.kind === "jump" || statement.kind === "goto") && statement.chain === chain;
 }
 
-/** Whether the owner of the table has opened it for an interface already. */
-function letsPass(table: NftTable, name: string): boolean {
-  const rules = table.chains.flatMap((chain) => chain.rules).filter((rule) => labOfText(rule.comment) === undefined);
+/** Whether the owner of the table has opened it for an interface already, in this chain or one that it jumps to. */
+function letsPass(table: NftTable, base: NftChain, name: string): boolean {
+  const rules = chainsFrom(table, base)
+    .flatMap((chain) => chain.rules)
+    .filter((rule) => labOfText(rule.comment) === undefined);
   const says = (field: "iifname" | "oifname") => rules.some((rule) => accepts(rule, field, name));
   // firewalld tells by zone where a packet comes from; the zone says the rest.
   return says("iifname") && (table.name === "firewalld" || says("oifname"));
+}
+
+function chainsFrom(table: NftTable, base: NftChain): NftChain[] {
+  const found = new Set([base]);
+  for (const chain of found)
+    for (const statement of chain.rules.flatMap((rule) => rule.statements)) {
+      if (statement.kind !== "jump" && statement.kind !== "goto") continue;
+      const next = table.chains.find((each) => each.name === statement.chain);
+      if (next !== undefined) found.add(next);
+    }
+  return [...found];
 }
 
 function accepts({ statements }: NftRule, field: string, name: string): boolean {

@@ -70,6 +70,14 @@ export function forwardersOf(links: readonly SeenLink[], tables: readonly NftTab
   ].sort();
 }
 
+/** Writes a sysctl that reads otherwise. @param users who forwards on the machine beside the lab */
+export function raiseSysctl(journal: Journal, name: string, value: string, users: readonly string[]): void {
+  const previous = readSysctl(name);
+  if (previous === undefined || previous === value) return;
+  journal.make({ kind: "sysctl", name, value, previous, beside: sideEffectsOf(name), users });
+  writeSysctl(name, value);
+}
+
 /**
  * Gives a sysctl back its value, when nobody else needs it.
  * @param now who forwards now

@@ -52,8 +52,8 @@ export type Made =
       /** Who forwarded on the machine before. */
       readonly users: readonly string[];
     }
-  /** A process outside the lab's PID namespace. */
-  | { readonly kind: "process"; readonly pid: number; readonly startTime: string; readonly program: string };
+  /** A process outside the lab's PID namespace, known by the path of its PID file, which is one of its arguments. */
+  | { readonly kind: "process"; readonly program: string; readonly pidFile: string };
 
 export type MadeOf<K extends Made["kind"]> = Extract<Made, { readonly kind: K }>;
 

@@ -4,6 +4,7 @@ import type { LabFolder } from "../state.js";
 import { clearMachine, type Cleared } from "./clear.js";
 import { type JournalContents, readJournal } from "./journal.js";
 import { checkPlace, isThisBoot, Machine } from "./machine.js";
+import { endProcess, processesOf, processLine } from "./marked-process.js";
 import { markedLabs, remainsLines, remainsOf } from "./remains.js";
 
 /** Labs of which the machine bears marks. */
@@ -15,9 +16,16 @@ export function labsOnMachine(): string[] {
 
 /** One line a thing. */
 export function onMachine(folder: LabFolder): string[] {
-  if (process.getuid?.() !== 0) return [];
+  // Without root there are the processes of uplinks, and nothing else.
+  if (process.getuid?.() !== 0) return processesOf(journalOf(folder)).map(processLine);
   using machine = new Machine();
   return remainsLines(remainsOf(folder.name, machine, journalOf(folder)));
+}
+
+/** @throws Failure (usage) where the lab was built in another network namespace than this process is in */
+export function checkOwnMachine(folder: LabFolder): void {
+  const journal = journalOf(folder);
+  if (journal !== undefined) checkPlace(journal.header);
 }
 
 /**
@@ -25,9 +33,12 @@ export function onMachine(folder: LabFolder): string[] {
  * @throws Failure (usage) where the lab was built in another network namespace than this process is in
  */
 export function clearOnMachine(folder: LabFolder): Pick<Cleared, "failures" | "notes"> {
-  if (process.getuid?.() !== 0) return { failures: [], notes: [] };
+  checkOwnMachine(folder);
   const journal = journalOf(folder);
-  if (journal !== undefined) checkPlace(journal.header);
+  if (process.getuid?.() !== 0) {
+    for (const each of processesOf(journal)) endProcess(each);
+    return { failures: [], notes: [] };
+  }
   using machine = new Machine();
   return clearMachine(folder.name, machine, journal);
 }

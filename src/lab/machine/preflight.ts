@@ -70,12 +70,16 @@ export interface PreflightResult {
   readonly warnings: readonly string[];
 }
 
-/** @throws Failure (machine) that says what is in the way */
+/**
+ * @param interfaces of the lab on the machine that packets are forwarded to and from
+ * @throws Failure (machine) that says what is in the way
+ */
 export function preflight(
   topology: ResolvedTopology,
   node: ResolvedNode,
   machine: NodeSnapshot,
   journal: JournalContents,
+  interfaces: readonly string[],
 ): PreflightResult {
   const lab = topology.name;
   const journalled = new Set(madeOf(journal.made, "link").map(({ name }) => name));
@@ -93,7 +97,9 @@ export function preflight(
   const families = new Set<4 | 6>();
   if (needs.includes(forwardingSysctls[4])) families.add(4);
   if (needs.includes(forwardingSysctls[6])) families.add(6);
-  const doors = checkForwarding(machine, families, forwardingInterfaces(topology, node));
+  // An uplink forwards IPv4, whatever the topology does.
+  if (interfaces.length > 0) families.add(4);
+  const doors = checkForwarding(machine, families, interfaces);
   return { doors, warnings: warningsOf(machine, node) };
 }
 

@@ -1,11 +1,11 @@
 /** What on the machine belongs to a lab: found by the marks, and by the journal where there is one. */
-import { links, nftables, routes, rules, type Link, type PolicyRule, type Route } from "../../kernel/index.js";
+import { routes, rules, type Link, type PolicyRule, type Route } from "../../kernel/index.js";
 import type { NftTable } from "../../model/nft.js";
-import { processStartTime } from "../state.js";
 import { foreignRules, hasLegacyRule } from "./doors.js";
 import { readSysctl } from "./forwarding.js";
 import { type JournalContents, type MadeOf, madeOf } from "./journal.js";
 import type { Machine } from "./machine.js";
+import { type MarkedProcess, processesOf, processLine } from "./marked-process.js";
 import { isLinkOf, isTableOf, labOfLink, labOfText } from "./mark.js";
 
 export interface Remains {
@@ -18,7 +18,7 @@ export interface Remains {
   readonly policyRules: readonly MadeOf<"policy rule">[];
   readonly addresses: readonly MadeOf<"address">[];
   readonly sysctls: readonly MadeOf<"sysctl">[];
-  readonly processes: readonly MadeOf<"process">[];
+  readonly processes: readonly MarkedProcess[];
 }
 
 /** @param journal absent where the state folder is lost: the marks tell most of it */
@@ -26,14 +26,16 @@ export function remainsOf(lab: string, machine: Machine, journal: JournalContent
   const made = journal?.made ?? [];
   const names = new Set(madeOf(made, "link").map(({ name }) => name));
   const group = journal?.header.group;
-  const list = machine.route.execute(links.list({ statistics: false }));
+  const list = machine.links();
   const own = list.filter((link) =>
     group === undefined ? labOfLink(link) === lab : isLinkOf(link, lab, group, names),
   );
   const ownNames = new Set(own.map(({ name }) => name));
-  const tables = nftables.readTables(machine.netfilter);
-  const existingRoutes = machine.route.execute(routes.list());
-  const existingRules = machine.route.execute(rules.list());
+  const tables = machine.tables();
+  // A machine may have a million routes: they are read only where the journal asks for one.
+  const [ownRoutes, ownRules] = [madeOf(made, "route"), madeOf(made, "policy rule")];
+  const existingRoutes = ownRoutes.length === 0 ? [] : machine.route.execute(routes.list());
+  const existingRules = ownRules.length === 0 ? [] : machine.route.execute(rules.list());
   return {
     links: own,
     tables: tables.filter((table) => isTableOf(table, lab)),
@@ -42,13 +44,13 @@ export function remainsOf(lab: string, machine: Machine, journal: JournalContent
     ),
     legacyRules: madeOf(made, "legacy rule").filter(hasLegacyRule),
     // What lies on a link of the lab goes with it.
-    routes: madeOf(made, "route").filter(
+    routes: ownRoutes.filter(
       ({ route }) => route.interface === undefined && existingRoutes.some((each) => isRoute(each, route)),
     ),
-    policyRules: madeOf(made, "policy rule").filter(({ rule }) => existingRules.some((each) => isRule(each, rule))),
+    policyRules: ownRules.filter(({ rule }) => existingRules.some((each) => isRule(each, rule))),
     addresses: madeOf(made, "address").filter(({ interface: name }) => name === "lo" && !ownNames.has(name)),
     sysctls: madeOf(made, "sysctl").filter(({ name, value }) => readSysctl(name) === value),
-    processes: madeOf(made, "process").filter(({ pid, startTime }) => processStartTime(pid) === startTime),
+    processes: processesOf(journal),
   };
 }
 
@@ -82,15 +84,15 @@ export function remainsLines(remains: Remains): string[] {
     ...remains.routes.map(({ route }) => `route ${route.destination}`),
     ...remains.policyRules.map(({ rule }) => `policy rule ${rule.priority}`),
     ...remains.addresses.map(({ interface: name, address }) => `address ${address.address} on ${name}`),
-    ...remains.processes.map(({ pid, program }) => `process ${pid} (${program})`),
+    ...remains.processes.map(processLine),
   ];
 }
 
 /** Labs that have marks on the machine, whether or not there is a state folder of theirs. */
 export function markedLabs(machine: Machine): string[] {
-  const tables = nftables.readTables(machine.netfilter);
+  const tables = machine.tables();
   const found = [
-    ...machine.route.execute(links.list({ statistics: false })).map(labOfLink),
+    ...machine.links().map(labOfLink),
     ...tables.map((table) => {
       const lab = labOfText(table.comment);
       return lab !== undefined && isTableOf(table, lab) ? lab : undefined;

@@ -55,7 +55,7 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
     case "veth.create":
       return vethRequests(operation.ends, operation.longNames, context);
     case "device.create":
-      return deviceRequests(operation.node, operation.device, operation.longName, context.links);
+      return deviceRequests(operation.node, operation.device, operation.longName, context);
     case "link.change": {
       const { node, interface: name, change } = operation;
       const { port, master, up, mtu, mac } = change;
@@ -141,11 +141,11 @@ function deviceRequests(
   node: string,
   { name, mac, mtu, up, master, port, settings }: ResolvedDevice,
   longName: string | undefined,
-  table: LinkTable,
+  { links: table, site }: RequestContext,
 ): NodeRequest[] {
   const parent = settings.parent === undefined ? undefined : table.index(node, settings.parent);
   const index = table.reserve(node, name);
-  const common = { name, mac, mtu, index };
+  const common = { name, mac, mtu, index, ...site?.group(node) };
   return [
     { node, request: links.add(specificationOf(common, settings, parent)) },
     ...(longName === undefined
@@ -157,11 +157,18 @@ function deviceRequests(
     ...(master === undefined ? [] : [{ node, request: links.set(index, { master: table.index(node, master) }) }]),
     ...(port === undefined ? [] : [{ node, request: links.setPort(index, port) }]),
     ...(up ? [{ node, request: links.set(index, { up }) }] : []),
+    ...(site?.mark(node, name, index) ?? []),
   ];
 }
 
 function specificationOf(
-  common: { readonly name: string; readonly mac: string; readonly mtu: number; readonly index: number },
+  common: {
+    readonly name: string;
+    readonly mac: string;
+    readonly mtu: number;
+    readonly index: number;
+    readonly group?: number;
+  },
   settings: ResolvedDevice["settings"],
   parent = 0,
 ): Parameters<typeof links.add>[0] {

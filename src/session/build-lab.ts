@@ -8,6 +8,7 @@ import { bootId, type LabFolder, type LabRecord } from "../lab/state.js";
 import { sweep } from "../lab/sweep.js";
 import type { InterfaceSnapshot, NodeSnapshot, Snapshot } from "../model/snapshot.js";
 import type { PlanOptions } from "../plan/current.js";
+import { ownKinds } from "../plan/doomed.js";
 import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
@@ -95,7 +96,7 @@ export function planOptions(record: Pick<LabRecord, "rootless" | "machine">): Pl
 
 /** What the topology can have made: the kinds of link that it knows, without the uplinks, which are not in a plan. */
 function isTopologys(_: NodeSnapshot, member: InterfaceSnapshot): boolean {
-  return (member.kind === "veth" || member.kind === "bridge") && !isUplink(member);
+  return ownKinds.has(member.kind) && !isUplink(member);
 }
 
 export function applyTo(

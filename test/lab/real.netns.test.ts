@@ -129,7 +129,12 @@ test.serial("a change of a running lab touches what is the lab's and nothing els
   host.file("lab.json", {
     ...topology,
     nodes: {
-      host: { ...machine, nat: machine.nat.slice(0, 1), routes: [{ to: "10.97.0.0/16", type: "blackhole" }] },
+      host: {
+        ...machine,
+        nat: machine.nat.slice(0, 1),
+        routes: [{ to: "10.97.0.0/16", type: "blackhole" }],
+        interfaces: { "yapc0.7": { vlan: { parent: "yapc0", id: 7 }, addresses: "10.96.7.1/24" } },
+      },
       ...others,
       second: {},
     },
@@ -141,6 +146,7 @@ test.serial("a change of a running lab touches what is the lab's and nothing els
   t.is(await host.get("outer", "http://198.51.100.1:8080/"), lab);
   t.true((await host.sh("ip route")).includes("blackhole 10.97.0.0/16"));
   t.regex(await host.sh("ip -d link show vethsecond"), new RegExp(`alias yapc-net ${lab} host:vethsecond`));
+  t.regex(await host.sh("ip -d link show yapc0.7"), new RegExp(`alias yapc-net ${lab} host:yapc0\\.7`));
   host.file("lab.json", topology);
   await host.ok("up", file);
   t.false((await host.sh("ip route")).includes("10.97.0.0/16"));
@@ -276,46 +282,66 @@ test.serial("init is killed: down, gc and the next up each find what is left", a
   t.is(await host.state(), before);
 });
 
-test.serial("killed at any step: one down leaves the machine as it was", async (t) => {
+const soak = process.env.YAPC_NET_SOAK === "1";
+
+/** Some of the numbers 1 to `count`, or with YAPC_NET_SOAK=1 all of them. */
+function sample(count: number, size: number, seed: number): number[] {
+  const all = Array.from({ length: count }, (_, index) => index + 1);
+  if (soak) return all;
+  let state = seed;
+  const random = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+  return all
+    .map((number) => ({ number, key: random() }))
+    .toSorted((one, other) => one.key - other.key)
+    .slice(0, size)
+    .map(({ number }) => number);
+}
+
+test.serial("killed at any step: one down or gc leaves the machine as it was", async (t) => {
   if (!(await canRun(t, "ip", "nft", "strace", "busybox"))) return;
   const host = await Host.create(t);
   const before = await host.state();
   const lab = host.lab();
-  const file = host.file("lab.json", { ...published(lab), nodes: { ...published(lab).nodes, way: { uplink: true } } });
-  const entries = "/run/yapc-net/" + lab + "/journal";
-  await host.ok("up", file, "--real");
-  // The header, then one flush before each step.
-  const steps = Number(await host.sh(`wc -l < ${entries}`));
-  await host.ok("down", lab);
-  t.true(steps > 5);
-
+  const topology = published(lab);
+  const file = host.file("lab.json", { ...topology, nodes: { ...topology.nodes, way: { uplink: true } } });
+  const up = yapcCommand("up", file, "--real");
+  const down = yapcCommand("down", lab);
   const trace = path.join(host.folder, "strace");
-  let killed = 0;
-  for (let step = 1; step <= steps; step += 1) {
-    // The signal comes as the flush is called: the entry is written, its step is not taken.
-    const inject = ["strace", "-o", trace, "-e", `inject=fdatasync:signal=KILL:when=${step}`];
-    const { code } = await host.execute(...inject, ...yapcCommand("up", file, "--real"));
-    if (code === 0) {
-      await host.ok("down", lab); // fewer flushes than entries: some are made together
-      break;
-    }
-    killed += 1;
-    const { code: status, stdout, stderr } = await host.yapc("down", lab);
-    t.is(status, 0, `step ${step}: ${stdout}${stderr}`);
-    t.regex(stdout, /objects of it left on this machine: 0/);
-    t.is(await host.state(), before, `killed at step ${step}`);
-  }
-  t.true(killed > 5, `${killed} kills`);
+  const count = async (call: string, command: readonly string[]): Promise<number> => {
+    const { code, stderr } = await host.execute("strace", "-o", trace, "-e", `trace=${call}`, ...command);
+    t.is(code, 0, stderr);
+    return Number(await host.sh(`grep -c '^${call}(' ${trace}`));
+  };
+  const kill = async (call: string, number: number, command: readonly string[]): Promise<void> => {
+    const inject = ["strace", "-o", trace, "-e", `inject=${call}:signal=KILL:when=${number}`];
+    await host.execute(...inject, ...command);
+    t.true((await host.sh(`cat ${trace}`)).includes("+++ killed by SIGKILL +++"), `${call} ${number}`);
+  };
+  const flushes = await count("fdatasync", up);
+  const downMessages = await count("sendto", down);
+  const messages = await count("sendto", up);
+  await host.ok("down", lab);
+  t.true(flushes > 5, `${flushes} flushes of the journal`);
 
-  // And while it is taken down: each message to the kernel may be the last.
-  for (let message = 1; message < 200; message += 7) {
+  // As the journal is flushed: the entry is written, its step is not taken.
+  for (const step of sample(flushes, 5, 1)) {
+    await kill("fdatasync", step, up);
+    t.regex(await host.ok("down", lab), /objects of it left on this machine: 0/);
+    t.is(await host.state(), before, `up killed at flush ${step} of ${flushes}`);
+  }
+  // Between any two messages to the kernel: a link is made and not yet marked.
+  for (const message of sample(messages, 5, 2)) {
+    await kill("sendto", message, up);
+    await host.ok("gc");
+    t.is(await host.state(), before, `up killed at message ${message} of ${messages}`);
+  }
+  for (const message of sample(downMessages, 5, 3)) {
     await host.ok("up", file, "--real");
-    const inject = ["strace", "-o", trace, "-e", `inject=sendto:signal=KILL:when=${message}`];
-    const { code } = await host.execute(...inject, ...yapcCommand("down", lab));
-    if (code === 0) break;
-    t.regex(await host.ok("gc"), /removed of lab|Nothing is left/);
-    await host.yapc("down", lab); // where the signal came before init was told to end
-    t.is(await host.state(), before, `down killed at message ${message}`);
+    await kill("sendto", message, down);
+    await host.ok("gc");
+    // Where it was killed before init was told to end, the lab still runs.
+    if ((await host.ok("ls")).includes(lab)) await host.ok("down", lab);
+    t.is(await host.state(), before, `down killed at message ${message} of ${downMessages}`);
   }
 });
 

@@ -40,7 +40,8 @@ export function machineNode(topology: ResolvedTopology): ResolvedNode {
 /** Names of the interfaces that a topology puts on the machine. */
 export function machineInterfaces(topology: ResolvedTopology, node: ResolvedNode): string[] {
   const ends = topology.links.flatMap((link) => link.ends).filter((end) => end.node === node.name);
-  return [...new Set([...node.bridges.map(({ name }) => name), ...ends.map((end) => end.interface)])];
+  const made = [...node.bridges, ...node.devices].map(({ name }) => name);
+  return [...new Set([...made, ...ends.map((end) => end.interface)])];
 }
 
 /**
@@ -50,10 +51,11 @@ export function machineInterfaces(topology: ResolvedTopology, node: ResolvedNode
 export function forwardingInterfaces(topology: ResolvedTopology, node: ResolvedNode): string[] {
   if (neededSysctls(node).length === 0) return [];
   const bridges = node.bridges.map(({ name }) => name);
-  const routed = topology.links
-    .flatMap((link) => link.ends)
-    .filter((end) => end.node === node.name && end.master === undefined)
-    .map((end) => end.interface);
+  const ends = topology.links.flatMap((link) => link.ends).filter((end) => end.node === node.name);
+  const routed = [
+    ...ends.filter(({ master }) => master === undefined).map((end) => end.interface),
+    ...node.devices.filter(({ master }) => master === undefined).map(({ name }) => name),
+  ];
   return bridges.length > 0 && routed.length < 2 ? bridges : [...bridges, ...routed];
 }
 

@@ -62,6 +62,8 @@ export class MachineSite {
     switch (operation.kind) {
       case "bridge.create":
         return [{ kind: "link", name: operation.bridge.name }];
+      case "device.create":
+        return [{ kind: "link", name: operation.device.name }];
       case "address.add":
         return [{ kind: "address", interface: operation.interface, address: operation.address }];
       case "route.add":

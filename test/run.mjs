@@ -113,7 +113,7 @@ async function belt(name, user) {
       skippedTests.push(`${label} ${current}: ${line.trim().replace(/^#? ?SKIP /, "")}`);
     } else if (
       line.trim() !== "" &&
-      !/^(TAP version|1\.\.|# (tests|pass|fail|skip) |# (before|after|after\.always)( hook)?|---|\.\.\.)/.test(
+      !/^(TAP version|1\.\.|# (tests|pass|fail|skip) |# .*(before|after|after\.always) hook$|---|\.\.\.)/.test(
         line.trim(),
       )
     )

@@ -12,6 +12,7 @@ import { startInit } from "../src/init/client.js";
 import { apply } from "../src/lab/apply.js";
 import { ContainerRunner } from "../src/lab/containers.js";
 import { LabFolder } from "../src/lab/state.js";
+import { sweep } from "../src/lab/sweep.js";
 import { NodeSockets } from "../src/observe/sockets.js";
 import { plan } from "../src/plan/plan.js";
 import { down } from "../src/session/down.js";
@@ -82,7 +83,7 @@ async function phases(topology: ResolvedTopology) {
     return { init, planning, kernel, end, memory };
   } finally {
     line[Symbol.dispose]();
-    folder.remove();
+    sweep(folder);
   }
 }
 
@@ -218,7 +219,7 @@ async function containers(): Promise<void> {
     );
   else console.log("  bwrap is not here, or may not be used: no comparison");
   await line.shutdown();
-  folder.remove();
+  sweep(folder);
 }
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;

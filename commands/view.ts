@@ -1,18 +1,22 @@
 import { Args, Flags } from "@oclif/core";
-import { recordingTitle, replay } from "../src/session/replay.js";
+import { openCaptureFile } from "../src/session/capture-file.js";
+import { isFolder, recordingTitle, replay } from "../src/session/replay.js";
 import { BaseCommand } from "./base/command.js";
 import { outputFlag, OutputSet } from "./base/output.js";
 
 export default class View extends BaseCommand {
-  static override summary = "A saved trace in the TUI, or in any format";
-  static override description =
-    "Needs no root and no lab: the packets are joined again from the captures, to the same result.";
+  static override summary = "A saved trace, a pcap or a pcapng in the TUI, or in any format";
+  static override description = `Needs no root and no lab: the packets of a saved trace are joined again from its captures, to the same result. Of a
+bare capture each interface is a hop, and nothing is known of the way between them.`;
   static override examples = [
     "<%= config.bin %> view web.trace",
     "<%= config.bin %> view web.trace -o ladder",
     "<%= config.bin %> view web.trace --json",
+    "<%= config.bin %> view capture.pcap -o text",
   ];
-  static override args = { path: Args.string({ description: "folder of a saved trace", required: true }) };
+  static override args = {
+    path: Args.string({ description: "folder of a saved trace, or a capture", required: true }),
+  };
   static override flags = {
     output: outputFlag,
     tui: Flags.boolean({ summary: "the TUI (default on a terminal)", allowNo: true }),
@@ -20,14 +24,19 @@ export default class View extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(View);
+    const capture = isFolder(args.path) ? undefined : await openCaptureFile(args.path);
     const outputs = await OutputSet.open({
       formats: flags.output,
       json: this.jsonEnabled(),
       tui: flags.tui,
       title: recordingTitle(args.path),
       live: false,
-      recording: args.path,
+      ...(capture === undefined ? { recording: args.path } : { source: capture.source }),
     });
-    await outputs.during(() => replay({ path: args.path, onEvent: (event) => outputs.event(event) }));
+    const onEvent = outputs.event.bind(outputs);
+    await outputs.during(async () => {
+      if (capture === undefined) await replay({ path: args.path, onEvent });
+      else capture.replay(onEvent);
+    });
   }
 }

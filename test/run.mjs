@@ -1,8 +1,10 @@
 // The test command: lint, format, then the three belts of docs/testing.md, each step named, one closing line.
 //   npm test                everything
-//   npm test -- netns       only the steps whose name contains the word
+//   npm test -- netns       only the steps whose name contains the word; `npm test -- "e2e (root)"` one of them
+//   npm run soak            the long ones in full (YAPC_NET_SOAK=1): every pair, every kill point
+//   YAPC_NET_SEED=7         another sample of the random ones; a failure names its seed
 import { spawn } from "node:child_process";
-import { accessSync, constants, cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
 import os from "node:os";
 import path from "node:path";
@@ -82,13 +84,15 @@ async function belt(name, user) {
         "node_modules",
         "package.json",
         "oclif.manifest.json",
-      ])
+      ].filter((part) => existsSync(path.join(root, part))))
         cpSync(path.join(root, part), path.join(cwd, part), { recursive: true, verbatimSymlinks: true });
     }
   }
   const files = name === "pure" ? [] : ["--serial"];
   const child = start("node_modules/.bin/ava", ["--tap", ...files, ...belts[name]], { ...options, cwd });
   child.stderr.pipe(process.stderr);
+  const label = `[${name}${user ? ` ${user}` : ""}]`;
+  const failedBefore = totals.failed;
   let current;
   for await (const line of createInterface(child.stdout)) {
     const result = /^(not )?ok \d+ - (.*?)( # (SKIP|TODO)\b.*)?$/.exec(line);
@@ -96,48 +100,46 @@ async function belt(name, user) {
       current = result[2];
       if (result[3]) {
         totals.skipped += 1;
-        skippedTests.push(`[${name}${user ? ` ${user}` : ""}] ${current}`);
+        skippedTests.push(`${label} ${current}`);
       } else if (result[1]) {
         totals.failed += 1;
-        failedTests.push(`[${name}${user ? ` ${user}` : ""}] ${current}`);
+        failedTests.push(`${label} ${current}`);
         console.log(`   FAILED ${current}`);
       } else totals.passed += 1;
     } else if (/^\s*#? ?SKIP /.test(line.trim())) {
       // A test that found out while running that the kernel lacks a feature: it said so by `t.log("SKIP …")`.
       totals.passed -= 1;
       totals.skipped += 1;
-      skippedTests.push(`[${name}${user ? ` ${user}` : ""}] ${current}: ${line.trim().replace(/^#? ?SKIP /, "")}`);
-    } else if (line.trim() !== "" && !/^(TAP version|1\.\.|# (tests|pass|fail|skip) |---|\.\.\.)/.test(line.trim()))
+      skippedTests.push(`${label} ${current}: ${line.trim().replace(/^#? ?SKIP /, "")}`);
+    } else if (
+      line.trim() !== "" &&
+      !/^(TAP version|1\.\.|# (tests|pass|fail|skip) |# .*(before|after|after\.always) hook$|---|\.\.\.)/.test(
+        line.trim(),
+      )
+    )
       console.log(`   ${line}`);
   }
   const code = await new Promise((resolve) =>
     child.exitCode === null ? child.on("close", resolve) : resolve(child.exitCode),
   );
-  if (code !== 0 && failedTests.length === 0) {
+  if (code !== 0 && totals.failed === failedBefore) {
     totals.failed += 1;
-    failedTests.push(`[${name}] ava ended with ${code}`);
+    failedTests.push(`${label} ava ended with ${code}`);
   }
   if (home) rmSync(home, { recursive: true, force: true });
 }
 
+/** Whether another user may enter the folder and all above it. */
 function readableByOthers(folder) {
-  for (let at = folder; at !== "/"; at = path.dirname(at)) {
-    try {
-      accessSync(at, constants.R_OK);
-    } catch {
-      return false;
-    }
-    if (!(statMode(at) & 0o001)) return false;
-  }
+  for (let at = folder; at !== "/"; at = path.dirname(at)) if (!(statSync(at).mode & 0o001)) return false;
   return true;
 }
 
-import { statSync } from "node:fs";
-function statMode(file) {
-  return statSync(file).mode;
-}
-
 const wanted = process.argv.slice(2);
+if (wanted.length > 0 && !steps.some((step) => wanted.some((word) => step.name.includes(word)))) {
+  console.error(`no step '${wanted.join(" ")}': ${steps.map((step) => step.name).join(", ")}`);
+  process.exit(2);
+}
 for (const step of steps) {
   if (wanted.length > 0 && !wanted.some((word) => step.name.includes(word))) continue;
   const began = process.hrtime.bigint();

@@ -32,6 +32,8 @@ interface OutputOptions {
   readonly live: boolean;
   /** Folder of the recording: where a live trace is saved, or a saved one lies. */
   readonly recording?: string;
+  /** Packet bytes that lie elsewhere: of a bare capture. */
+  readonly source?: OpenPacketSource;
 }
 
 interface Sink {
@@ -64,10 +66,10 @@ export class OutputSet {
     const wanted = wantsTui ? formats.filter((each) => each.includes("=")) : formats.length === 0 ? ["table"] : formats;
     // Packet bytes are read back from a recording: of a live trace one is made, for as long as it is looked at.
     const needsBytes = wantsTui || wanted.some((each) => /^(html|pcapng)\b/.test(each));
-    const temporary =
-      options.recording === undefined && needsBytes ? mkdtempSync(path.join(os.tmpdir(), "yapc-net-")) : undefined;
+    const homeless = options.recording === undefined && options.source === undefined;
+    const temporary = homeless && needsBytes ? mkdtempSync(path.join(os.tmpdir(), "yapc-net-")) : undefined;
     const recording = temporary === undefined ? options.recording : path.join(temporary, "live.trace");
-    const source = needsBytes && recording !== undefined ? openPacketSource(recording) : undefined;
+    const source = options.source ?? (needsBytes && recording !== undefined ? openPacketSource(recording) : undefined);
     const sinks = await openSinks(wanted, { title: options.title, source });
     if (!wantsTui) return new OutputSet(sinks, undefined, recording, temporary, source);
 

@@ -177,6 +177,8 @@ async function applyTogether(
         done.push(operation);
       } catch (error) {
         failure ??= error;
+        // Some of its values were written before the one that was refused.
+        if (operation.kind === "sysctl.write") done.push(operation);
       }
       if (failure !== undefined || context.signal?.aborted === true) return;
     }

@@ -122,6 +122,10 @@ export function addressFromBytes(bytes: Uint8Array): Address | undefined {
   return { family: bytes.length === 4 ? 4 : 6, value };
 }
 
+export function sameAddress(a: Address, b: Address): boolean {
+  return a.family === b.family && a.value === b.value;
+}
+
 function hostMask(family: Family, length: number): bigint {
   return (1n << BigInt(bitsOf(family) - length)) - 1n;
 }
@@ -148,6 +152,13 @@ export function parsePrefix(text: string): Prefix | undefined {
   if (!parsed) return undefined;
   const prefix = networkOf(parsed.address, parsed.length);
   return prefix.value === parsed.address.value ? prefix : undefined;
+}
+
+/** A network as the kernel keeps one, in a policy rule for one: host bits may be set, and do not count. */
+export function parseNetwork(text: string): Prefix | undefined {
+  if (!text.includes("/")) return parsePrefix(text);
+  const parsed = parseInterfaceAddress(text);
+  return parsed && networkOf(parsed.address, parsed.length);
 }
 
 export function formatPrefix(prefix: Prefix): string {
@@ -189,6 +200,7 @@ export function broadcastOf(prefix: Prefix): Address | undefined {
   return { family: 4, value: prefix.value + hostMask(4, prefix.length) };
 }
 
+/** 169.254.0.0/16 and fe80::/10: never forwarded. */
 export function isLinkLocal(address: Address): boolean {
   return address.family === 6 ? address.value >> 118n === 0x3fan : address.value >> 16n === 0xa9fen;
 }

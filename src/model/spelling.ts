@@ -1,7 +1,7 @@
 /** Near misses: which of the known names a mistyped one was meant to be. */
 
 /** Edit distance with transposition of neighbours (optimal string alignment, Boytsov 2011). */
-export function distance(a: string, b: string): number {
+function distance(a: string, b: string): number {
   const width = b.length + 1;
   let beforeLast = new Array<number>(width).fill(0);
   let last = Array.from({ length: width }, (_, index) => index);

@@ -5,6 +5,7 @@
  */
 import type { InitLine } from "../init/api.js";
 import { sockets as diagnosis, UnsupportedError } from "../kernel/index.js";
+import { type Address, addressFromBytes, formatAddress } from "../model/address.js";
 import type { ListenerSnapshot } from "../model/snapshot.js";
 import type { NodeSockets } from "./sockets.js";
 
@@ -39,32 +40,18 @@ export function parseListeners(text: string, protocol: "tcp" | "udp", family: 4 
     const [, local, remote, state] = line.trim().split(/\s+/);
     if (local === undefined || state !== listenState[protocol]) continue;
     if (protocol === "udp" && remote?.endsWith(":0000") !== true) continue;
-    const [address, port] = local.split(":");
+    const [hex = "", port] = local.split(":");
+    const address = hexAddress(hex);
     if (address === undefined || port === undefined) continue;
-    listeners.push({ protocol, family, address: hexAddress(address, family), port: Number.parseInt(port, 16) });
+    listeners.push({ protocol, family, address: formatAddress(address), port: Number.parseInt(port, 16) });
   }
   return listeners;
 }
 
-function hexAddress(hex: string, family: 4 | 6): string {
+function hexAddress(hex: string): Address | undefined {
   const bytes: number[] = [];
   for (let word = 0; word < hex.length; word += 8)
     for (let byte = 3; byte >= 0; byte -= 1)
       bytes.push(Number.parseInt(hex.slice(word + 2 * byte, word + 2 * byte + 2), 16));
-  if (family === 4) return bytes.join(".");
-  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0));
-  return compress(groups);
-}
-
-/** RFC 5952: the longest run of two or more zero groups becomes `::`, the first one of equals. */
-function compress(groups: readonly number[]): string {
-  let best = { start: -1, length: 1 };
-  for (let start = 0; start < groups.length; start += 1) {
-    let length = 0;
-    while (start + length < groups.length && groups[start + length] === 0) length += 1;
-    if (length > best.length) best = { start, length };
-  }
-  const text = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(":");
-  if (best.start < 0) return text(groups);
-  return `${text(groups.slice(0, best.start))}::${text(groups.slice(best.start + best.length))}`;
+  return addressFromBytes(Uint8Array.from(bytes));
 }

@@ -1,4 +1,5 @@
 /** Addresses as numbers, and as text. */
+import { formatAddress } from "../model/address.js";
 
 /**
  * Gives IPv6 addresses numbers, so that a sighting holds an address of either family in 32 bits. IPv4 addresses are
@@ -27,15 +28,10 @@ export class AddressBook {
   text(family: number, number: number): string {
     if (family === 4) return ipv4Text(number);
     if (family !== 6 || number >= this.#count) return "";
-    const groups: number[] = [];
-    for (let i = 0; i < 4; i++) {
-      const value = this.#words[number * 4 + i] ?? 0;
-      groups.push(value >>> 16, value & 0xffff);
-    }
-    return ipv6Text(groups);
+    return formatAddress({ family: 6, value: this.value(6, number) });
   }
 
-  /** The bytes of an address as an integer, as `path/` takes them. */
+  /** The bytes of an address as an integer, as `model/address` takes them. */
   value(family: number, number: number): bigint {
     if (family === 4) return BigInt(number);
     let value = 0n;
@@ -105,25 +101,11 @@ export function ipv4Text(value: number): string {
   return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
 }
 
-/** RFC 5952. @param groups eight 16-bit numbers */
-export function ipv6Text(groups: readonly number[]): string {
-  let best = -1;
-  let bestLength = 1;
-  for (let i = 0; i < 8; i++) {
-    let length = 0;
-    while (i + length < 8 && groups[i + length] === 0) length++;
-    if (length > bestLength) {
-      best = i;
-      bestLength = length;
-    }
-    if (length > 0) i += length - 1;
-  }
-  const hex = (from: number, to: number): string =>
-    groups
-      .slice(from, to)
-      .map((group) => group.toString(16))
-      .join(":");
-  return best < 0 ? hex(0, 8) : `${hex(0, best)}::${hex(best + bestLength, 8)}`;
+/** RFC 5952. @param at of the 16 bytes of an address in `bytes` */
+export function ipv6Text(bytes: Uint8Array, at: number): string {
+  let value = 0n;
+  for (let i = 0; i < 16; i += 4) value = (value << 32n) | BigInt(word(bytes, at + i));
+  return formatAddress({ family: 6, value });
 }
 
 /** `02:00:0a:00:00:01` of a 48-bit number. */

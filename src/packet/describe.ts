@@ -1,4 +1,5 @@
 /** One record as a tree of labelled fields with their bytes, for a person who looks at it. */
+import { formatMac } from "../model/address.js";
 import { half, ipv4Text, ipv6Text, word } from "./address.js";
 import { EtherType, LinkType, Protocol } from "./decode.js";
 
@@ -226,8 +227,8 @@ class Reading {
     const first = word(this.#bytes, at);
     const length = this.#half(at + 4);
     let protocol = this.#byte(at + 6);
-    const source = this.#ipv6Text(at + 8);
-    const destination = this.#ipv6Text(at + 24);
+    const source = ipv6Text(this.#bytes, at + 8);
+    const destination = ipv6Text(this.#bytes, at + 24);
     this.#layer("IPv6", `${source} > ${destination}`, at, 40, [
       leaf("Traffic class", hex((first >>> 20) & 255, 2), at, 2),
       leaf("Flow label", hex(first & 0xfffff, 5), at + 1, 3),
@@ -362,7 +363,7 @@ class Reading {
       ...(error && ((v6 && type === 2) || (!v6 && type === 3 && code === 4))
         ? [leaf("MTU", String(word(this.#bytes, at + 4) & (v6 ? 0xffffffff : 0xffff)), at + 4, 4)]
         : []),
-      ...(neighbour ? [leaf("Target", this.#ipv6Text(at + 8), at + 8, 16)] : []),
+      ...(neighbour ? [leaf("Target", ipv6Text(this.#bytes, at + 8), at + 8, 16)] : []),
     ]);
     if (error) {
       this.network(v6 ? EtherType.ipv6 : EtherType.ipv4, at + 8);
@@ -395,11 +396,7 @@ class Reading {
   }
 
   #mac(at: number): string {
-    return Array.from(this.#bytes.subarray(at, at + 6), (byte) => byte.toString(16).padStart(2, "0")).join(":");
-  }
-
-  #ipv6Text(at: number): string {
-    return ipv6Text(Array.from({ length: 8 }, (_, i) => this.#half(at + 2 * i)));
+    return formatMac(this.#bytes.subarray(at, at + 6));
   }
 }
 

@@ -1,6 +1,6 @@
 /** Who is where on a link-layer network: by FDB, by MAC, by address. */
 import type { Network, Place } from "./network.js";
-import { type Address, parseAddress, sameAddress } from "./prefix.js";
+import { type Address, parseAddress, sameAddress } from "../model/address.js";
 
 export class Bridging {
   readonly #network: Network;

@@ -1,5 +1,5 @@
 import type { Tuple } from "../model/conntrack.js";
-import { type Address, parseAddress, sameAddress } from "./prefix.js";
+import { type Address, parseAddress, sameAddress } from "../model/address.js";
 
 /** What routing, bridges and rules decide by. */
 export interface Header {

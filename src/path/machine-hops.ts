@@ -8,7 +8,7 @@ import type { NodeSnapshot, Snapshot } from "../model/snapshot.js";
 import type { TraceFilter } from "../model/trace.js";
 import { hops } from "./hops.js";
 import { Network, type Place } from "./network.js";
-import { parseAddress, sameAddress } from "./prefix.js";
+import { parseAddress, sameAddress } from "../model/address.js";
 import { publications, sameService } from "./tap-filter.js";
 
 export interface MachineSelection {

@@ -3,7 +3,7 @@ import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { closest } from "../model/spelling.js";
 import type { TraceFilter } from "../model/trace.js";
-import { parseAddress } from "./prefix.js";
+import { parseAddress } from "../model/address.js";
 
 /** @throws Failure (usage) for a host that is neither an address nor a node */
 export function withAddresses(filter: TraceFilter, snapshot: Snapshot): TraceFilter {

@@ -1,6 +1,6 @@
 /** A snapshot with its references resolved: which interface is whose peer, port of what, and who owns an address. */
 import type { InterfaceSnapshot, NodeSnapshot, Snapshot } from "../model/snapshot.js";
-import { type Address, parseAddress, sameAddress } from "./prefix.js";
+import { type Address, isLoopback, parseAddress, sameAddress } from "../model/address.js";
 
 /** One interface of one node. */
 export interface Place {
@@ -74,8 +74,7 @@ export class Network {
   localPlace(node: string, address: Address): Place | undefined {
     const found = this.#local.get(node)?.get(keyOf(address));
     if (found) return found;
-    const loopback = address.family === 4 ? address.value >> 24n === 127n : address.value === 1n;
-    return loopback ? this.#byName.get(`${node}:lo`) : undefined;
+    return isLoopback(address) ? this.#byName.get(`${node}:lo`) : undefined;
   }
 
   /** Every node that an address is local to (several, where address spaces overlap). */

@@ -8,7 +8,7 @@ import { hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { destinationOf, type Header, matchesTuple, mirrored, sameEnds, sourceOf } from "./header.js";
 import { Network, type Place } from "./network.js";
-import { type Address, addressText, isLinkLocal, isMulticast } from "./prefix.js";
+import { type Address, formatAddress, isLinkLocal, isMulticast } from "../model/address.js";
 import { Bridging } from "./bridging.js";
 import { lookupRoute } from "./route.js";
 import { dropped, droppedIn, type PredictionEnd, refusedBy, refusedIn } from "./prediction-end.js";
@@ -223,7 +223,7 @@ class Way {
     if (isMulticast(header.destination) || this.#network.isBroadcast(bridge.node.name, header.destination)) {
       return { kind: "delivered", node: bridge.node.name };
     }
-    const asked = addressText(header.destination);
+    const asked = formatAddress(header.destination);
     return dropped(from ?? bridge, "no-neighbour", `nobody on bridge ${nameOf(bridge)} has ${asked}`);
   }
 
@@ -259,7 +259,7 @@ class Way {
       return { kind: "delivered", node: node.name };
     }
     if (isLinkLocal(header.destination)) {
-      const reason = `${addressText(header.destination)} is link-local, and not an address that the snapshot knows of ${node.name}`;
+      const reason = `${formatAddress(header.destination)} is link-local, and not an address that the snapshot knows of ${node.name}`;
       return { kind: "unknown", node: node.name, reason };
     }
     const switchName = header.family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
@@ -288,7 +288,7 @@ class Way {
     return dropped(
       place,
       "rp-filter",
-      `rp_filter is 1 in ${node.name} and the route back to ${addressText(header.source)} ${by}`,
+      `rp_filter is 1 in ${node.name} and the route back to ${formatAddress(header.source)} ${by}`,
     );
   }
 
@@ -304,7 +304,7 @@ class Way {
     const { node } = from;
     const route = lookupRoute(node, arrived, input);
     if (route.kind === "none") {
-      return dropped(from, "no-route", `${nodeName} has no route to ${addressText(arrived.destination)}`);
+      return dropped(from, "no-route", `${nodeName} has no route to ${formatAddress(arrived.destination)}`);
     }
     if (route.kind === "refused") return dropped(from, `route-${route.type}`, `${route.text} in ${nodeName}`);
     if (route.kind !== "unicast") return { kind: "delivered", node: nodeName };
@@ -330,7 +330,7 @@ class Way {
     if (!node || !anywhere) return { kind: "unknown", node: nodeName, reason: `${nodeName} has no interface` };
     const first = lookupRoute(node, sent);
     if (first.kind === "none" && this.#network.localPlace(nodeName, sent.destination) === undefined) {
-      return droppedIn(nodeName, "no-route", `${nodeName} has no route to ${addressText(sent.destination)}`);
+      return droppedIn(nodeName, "no-route", `${nodeName} has no route to ${formatAddress(sent.destination)}`);
     }
     const known = this.#translate(nodeName, sent);
     const output = first.kind === "unicast" ? first.interface : "lo";
@@ -346,7 +346,7 @@ class Way {
     }
     const route = lookupRoute(node, header);
     if (route.kind === "none") {
-      return droppedIn(nodeName, "no-route", `${nodeName} has no route to ${addressText(header.destination)}`);
+      return droppedIn(nodeName, "no-route", `${nodeName} has no route to ${formatAddress(header.destination)}`);
     }
     if (route.kind === "refused") return droppedIn(nodeName, `route-${route.type}`, `${route.text} in ${nodeName}`);
     if (route.kind !== "unicast") return { kind: "delivered", node: nodeName };
@@ -385,14 +385,14 @@ class Way {
         this.#step(out, "out", header, this.#by);
         return { kind: "outside", hop: nameOf(out) };
       }
-      return fail("no-neighbour", `nobody on ${nameOf(out)} answers for ${addressText(nexthop)}`);
+      return fail("no-neighbour", `nobody on ${nameOf(out)} answers for ${formatAddress(nexthop)}`);
     }
     return this.#leave(out, header, toward);
   }
 
   #neighbour(out: Place, nexthop: Address): Place | undefined {
     const entry = out.node.neighbours.find(
-      (one) => one.interface === out.interface.name && one.address === addressText(nexthop) && one.mac !== undefined,
+      (one) => one.interface === out.interface.name && one.address === formatAddress(nexthop) && one.mac !== undefined,
     );
     return entry?.mac === undefined ? undefined : this.#bridging.byMac(out, entry.mac);
   }

@@ -1,7 +1,7 @@
 /** Route lookup over a snapshot: policy rules in order, longest prefix in each table (ip-rule(8), ip-route(8)). */
 import type { NodeSnapshot, PolicyRuleSnapshot, RouteSnapshot } from "../model/snapshot.js";
 import type { Header } from "./header.js";
-import { type Address, contains, parseAddress, parsePrefix } from "./prefix.js";
+import { type Address, contains, parseAddress, parseNetwork } from "../model/address.js";
 
 export type RouteResult =
   | { readonly kind: "unicast"; readonly interface: string; readonly nexthop: Address; readonly route: RouteSnapshot }
@@ -39,7 +39,7 @@ export function lookupRoute(node: NodeSnapshot, header: Header, input?: string):
 
 function ruleApplies(rule: PolicyRuleSnapshot, header: Header, input: string | undefined): boolean {
   const inside = (text: string | undefined, address: Address): boolean => {
-    const prefix = text === undefined ? undefined : parsePrefix(text);
+    const prefix = text === undefined ? undefined : parseNetwork(text);
     return prefix === undefined || contains(prefix, address);
   };
   return (
@@ -54,7 +54,7 @@ function lookupTable(node: NodeSnapshot, table: number, header: Header): RouteRe
   const candidates = node.routes
     .filter((route) => route.table === table && route.family === header.family)
     .flatMap((route) => {
-      const prefix = parsePrefix(route.destination);
+      const prefix = parseNetwork(route.destination);
       return prefix && contains(prefix, header.destination) ? [{ route, length: prefix.length }] : [];
     })
     .sort((a, b) => b.length - a.length || a.route.metric - b.route.metric);

@@ -6,7 +6,7 @@
 import type { NftChain, NftField, NftRange, NftRule, NftStatement, NftTable, NftValue } from "../model/nft.js";
 import type { Header } from "./header.js";
 import { withPorts } from "./header.js";
-import { addressInText, parseAddress } from "./prefix.js";
+import { contains, parseAddress, parseNetwork } from "../model/address.js";
 
 export interface RuleContext {
   readonly input?: string;
@@ -254,7 +254,10 @@ function holds(
     const text = String(value);
     return text.endsWith("*") ? actual.startsWith(text.slice(0, -1)) : actual === text;
   }
-  if ("value" in actual) return addressInText(String(value), actual);
+  if ("value" in actual) {
+    const network = parseNetwork(String(value));
+    return network !== undefined && contains(network, actual);
+  }
   return String(value)
     .split(",")
     .some((one) => actual.includes(one.trim()));

@@ -15,7 +15,8 @@ const disabled = 0;
 
 /** @throws Failure that says what is not ready, and what the node's log may tell */
 export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, signal: AbortSignal): Promise<void> {
-  const deadline = Date.now() + patience;
+  const time = patience + 1000 * spanningTreeDelay(topology);
+  const deadline = Date.now() + time;
   let waiting = topology.nodes;
   for (;;) {
     const still: { readonly node: ResolvedNode; readonly reason: string }[] = [];
@@ -31,7 +32,7 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
       still.map(({ node }) => node),
     );
     if (Date.now() > deadline)
-      throw new Failure("kernel", `lab '${topology.name}' is not ready after ${patience / 1000} s: ${first.reason}`, {
+      throw new Failure("kernel", `lab '${topology.name}' is not ready after ${time / 1000} s: ${first.reason}`, {
         code: "NOT_READY",
         ...(first.node.container === undefined
           ? {}
@@ -55,6 +56,12 @@ async function failForEnded(lab: OpenLab, waiting: readonly ResolvedNode[]): Pro
       code: "NOT_READY",
     });
   }
+}
+
+/** Seconds in which a port of a bridge with STP listens and then learns, before it forwards (IEEE 802.1D 8.4). */
+function spanningTreeDelay(topology: ResolvedTopology): number {
+  const bridges = topology.nodes.flatMap((node) => node.bridges);
+  return Math.max(0, ...bridges.map(({ stp, forwardDelay }) => (stp ? 2 * forwardDelay : 0)));
 }
 
 /** What is missing in a node, or undefined. */

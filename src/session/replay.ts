@@ -52,5 +52,10 @@ function feed(tap: ReplayTap, file: number | undefined, buffer: Uint8Array): voi
 
 /** Title of a recording for the TUI: its name without the folder and the ending. */
 export function recordingTitle(file: string): string {
-  return path.basename(file.replace(/\/$/, ""), ".trace");
+  return path.basename(file.replace(/\/$/, "")).replace(/\.(trace|pcap|pcapng|cap)$/, "");
+}
+
+/** Whether a path is a folder: a saved trace, not a bare capture. */
+export function isFolder(file: string): boolean {
+  return statSync(file, { throwIfNoEntry: false })?.isDirectory() === true;
 }

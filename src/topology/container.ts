@@ -1,6 +1,7 @@
 /** A container with every default written out. */
 import type { Document } from "./document.js";
-import { capabilityName, capabilityNames, type ContainerForm } from "./form/container.js";
+import { capabilityNames } from "../model/capability.js";
+import { capabilityName, type ContainerForm } from "./form/container.js";
 import { listOf } from "./merge.js";
 import type { Path } from "./problem.js";
 import { parseSize } from "./quantity.js";

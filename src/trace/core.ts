@@ -11,7 +11,7 @@ import type { Hop } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
 import { AddressBook } from "../packet/address.js";
-import { Columns, Kind, Mark, Tcp } from "../packet/columns.js";
+import { Columns, Kind } from "../packet/columns.js";
 import { sameInvariants } from "../packet/decode.js";
 import { type Cluster, Copies, MAXIMUM_COPIES } from "./copies.js";
 import { Endings, type Explain } from "./ending.js";
@@ -20,11 +20,12 @@ import { sightingFilter, type SightingFilter } from "./filter.js";
 import { Direction, Flow } from "./flow.js";
 import { FlowIndex } from "./flow-index.js";
 import { Latency } from "./latency.js";
-import { NONE, Packets, Queue, State } from "./packets.js";
-import { isRefusal, refuses } from "./refusal.js";
+import { Lifetimes } from "./lifetime.js";
+import { NONE, Packets, State } from "./packets.js";
+import { isRefusal } from "./refusal.js";
 import { Scene } from "./scene.js";
-import { bytesOf, commonBytes, divisible } from "./segment.js";
-import { SLACK, Ways } from "./way.js";
+import { commonBytes, divisible } from "./segment.js";
+import { Ways } from "./way.js";
 
 export interface CoreOptions {
   readonly snapshot: Snapshot;
@@ -50,8 +51,6 @@ export const noFilter: TraceFilter = { ports: [], hosts: [], protocols: [] };
 
 /** The kernel asks three times for a neighbour, a second apart, while packets wait (neigh mcast_solicit). */
 const TIMEOUT = 4e9;
-/** How long a packet that arrived may still be refused: the error begins where the packet ended. */
-const REFUSAL_WAIT = 50e6;
 /** Open packets of one flow that are searched for the other parts of a segment. */
 const MAXIMUM_SEARCH = 256;
 
@@ -65,21 +64,15 @@ export class TraceCore {
   readonly #ways: Ways;
   readonly #latency = new Latency();
   readonly #copies: Copies;
-  /** Packets that wait for a sighting; that have arrived; that may be refused all the same. Oldest first. */
-  readonly #open = new Queue(this.#packets);
-  readonly #arrivals = new Queue(this.#packets);
-  readonly #held = new Queue(this.#packets);
   readonly #exchanges: ExchangeBook;
   readonly #endings: Endings;
+  readonly #lifetimes: Lifetimes;
   readonly #matches: SightingFilter;
   readonly #window: number;
-  readonly #timeout: number;
   readonly #seen: number[];
   readonly #dropped: number[];
   #received = 0;
-  #now = 0;
   #lastId = 0;
-  #rows = 0;
   #lossy = false;
   #ended = false;
 
@@ -96,7 +89,6 @@ export class TraceCore {
     this.#copies = new Copies(this.columns, this.#packets, this.#latency);
     this.#matches = sightingFilter(options.filter, this.columns, this.book, snapshot);
     this.#window = options.window ?? 262_144;
-    this.#timeout = options.timeout ?? TIMEOUT;
     this.#seen = hops.map(() => 0);
     this.#dropped = hops.map(() => 0);
     this.#endings = new Endings(
@@ -107,6 +99,20 @@ export class TraceCore {
       this.#flows.table,
       this.#dropped,
       options,
+    );
+    this.#lifetimes = new Lifetimes(
+      {
+        scene: this.#scene,
+        columns: this.columns,
+        packets: this.#packets,
+        flows: this.#flows,
+        copies: this.#copies,
+        exchanges: this.#exchanges,
+        endings: this.#endings,
+        resolve: (cluster) => this.#resolve(cluster),
+        emit: options.emit,
+      },
+      options.timeout ?? TIMEOUT,
     );
     options.emit({
       type: "trace",
@@ -128,7 +134,7 @@ export class TraceCore {
 
   /** Sightings of packets that are open. */
   get openSightings(): number {
-    return this.#rows;
+    return this.#lifetimes.sightings;
   }
 
   /** Takes a row of `columns`, with its hop, time and record number set. The core gives it back when its packet closes. */
@@ -137,28 +143,24 @@ export class TraceCore {
     this.#received++;
     const hop = c.hop[row] ?? 0;
     this.#seen[hop] = (this.#seen[hop] ?? 0) + 1;
-    const time = c.time[row] ?? 0;
-    if (time > this.#now) this.#now = time;
-    this.#expire();
+    this.#lifetimes.advance(c.time[row] ?? 0);
     this.#packets.rows(c.capacity);
-    this.#rows++;
+    this.#lifetimes.sightings++;
     this.#flows.nameFragment(row);
     const entry = this.#flows.entryOf(row);
     if (!this.#join(row, entry) && !this.#joinParts(row, entry)) this.#begin(row, entry);
-    if (this.#rows > this.#window) this.#evict();
+    this.#lifetimes.evict(this.#window);
   }
 
   conntrack(event: ConntrackEvent): void {
     if (event.kind === "destroy") return;
     const entry = this.#flows.conntrack(event);
-    if (entry !== NONE) this.#reconsider(entry);
+    if (entry !== NONE) this.#lifetimes.reconsider(entry);
   }
 
   /** The wall clock, as nanoseconds since the epoch: lets packets run out of time when nothing comes. */
   tick(time: number): void {
-    if (time <= this.#now) return;
-    this.#now = time;
-    this.#expire();
+    if (time > this.#lifetimes.now) this.#lifetimes.advance(time);
   }
 
   /** The tap of a hop lost records. */
@@ -171,19 +173,18 @@ export class TraceCore {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    for (;;) {
-      const next = this.#older(this.#older(this.#held.first, this.#arrivals.first), this.#open.first);
-      if (next === NONE) break;
-      this.#give(next);
-    }
+    this.#lifetimes.end();
     this.#exchanges.end();
     for (const [hop, name] of this.#scene.names.entries()) {
       this.#options.emit({ type: "hop", hop: name, seen: this.#seen[hop] ?? 0, dropped: this.#dropped[hop] ?? 0 });
     }
-    this.#options.emit({ type: "end", time: this.#now, ...this.#endings.totals(), exchanges: this.#exchanges.count });
+    this.#options.emit({
+      type: "end",
+      time: this.#lifetimes.now,
+      ...this.#endings.totals(),
+      exchanges: this.#exchanges.count,
+    });
   }
-
-  // --- joining -------------------------------------------------------------------------------------------------
 
   /** Joins a row to the open packet that is equal to it. */
   #join(row: number, entry: number): boolean {
@@ -232,8 +233,8 @@ export class TraceCore {
       if (this.#packets.flow[other] === this.#packets.flow[first]) this.#copies.rival(first, other);
       else {
         // Different connections that nothing tells apart behind NAT.
-        this.#mark(first, State.ambiguous);
-        this.#mark(other, State.ambiguous);
+        this.#packets.mark(first, State.ambiguous);
+        this.#packets.mark(other, State.ambiguous);
       }
     }
     return first;
@@ -263,10 +264,10 @@ export class TraceCore {
     for (const [index, packet] of found.reverse().entries()) {
       const own = index === 0 ? row : c.copy(row); // one sighting, part of several packets
       if (index > 0) {
-        this.#rows++;
+        this.#lifetimes.sightings++;
         packets.rows(c.capacity);
       }
-      this.#mark(packet, State.segmented);
+      this.#packets.mark(packet, State.segmented);
       this.#attach(packet, own, entry, this.#ways.parentOf(packet, own, entry, true));
     }
     return found.length > 0;
@@ -281,19 +282,18 @@ export class TraceCore {
     const time = c.time[row] ?? 0;
     if (time > (packets.touched[packet] ?? 0)) packets.touched[packet] = time;
     const state = packets.state[packet] ?? 0;
-    const direction = this.#directionOf(packet);
+    const direction = this.#packets.direction(packet);
     const learned = this.#flows.learn(flow, direction, row, entry, parent);
     if (learned !== "same") {
-      if (learned === "new") this.#mark(packet, State.unproven);
+      if (learned === "new") this.#packets.mark(packet, State.unproven);
       // Texts are made for the first packets only; the others look the same.
       if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
     }
     if (!this.#copies.of(packet)) this.#time(packet, row, parent);
     if ((state & State.shown) === 0 && this.#matches(row)) this.#show(packet);
     if ((state & State.complete) === 0) {
-      this.#open.remove(packet);
-      this.#open.append(packet);
-      this.#settle(packet, row);
+      this.#lifetimes.renew(packet);
+      this.#lifetimes.settle(packet, row);
     }
     this.#report(packet);
   }
@@ -309,7 +309,7 @@ export class TraceCore {
     const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
     if (this.#lossy && c.identification[row] === 0 && c.kind[row] !== Kind.echo && c.kind[row] !== Kind.arp) {
       const usual = this.#latency.usual(from, to);
-      if (usual && gap > 8 * usual.gap + 1e6) this.#mark(packet, State.ordered);
+      if (usual && gap > 8 * usual.gap + 1e6) this.#packets.mark(packet, State.ordered);
     }
     this.#latency.note(from, to, gap);
   }
@@ -323,10 +323,10 @@ export class TraceCore {
     const packet = this.#create(row, flow, direction);
     this.#exchanges.began(flow, row, direction);
     if (this.#matches(row)) this.#show(packet);
-    if (isRefusal(this.columns, row)) this.#refuse(packet, flow, direction, row);
-    else this.#accept(flow, direction);
+    if (isRefusal(this.columns, row)) this.#lifetimes.refuse(packet, flow, row);
+    else this.#lifetimes.accept(flow, direction);
     const cluster = this.#rivals(packet, row, flow);
-    this.#settle(packet, row);
+    this.#lifetimes.settle(packet, row);
     this.#report(packet);
     if (cluster && cluster.packets.length > MAXIMUM_COPIES) this.#resolve(cluster);
   }
@@ -334,8 +334,8 @@ export class TraceCore {
   #create(row: number, flow: Flow, direction: Direction): number {
     const packet = this.#packets.create(row, this.columns.fingerprint[row] ?? 0, flow, ++this.#lastId);
     this.#packets.touched[packet] = this.columns.time[row] ?? 0;
-    if (direction === Direction.reply) this.#mark(packet, State.reply);
-    this.#open.append(packet);
+    if (direction === Direction.reply) this.#packets.mark(packet, State.reply);
+    this.#lifetimes.begin(packet);
     return packet;
   }
 
@@ -358,7 +358,7 @@ export class TraceCore {
     const pattern = cluster.packets[0] ?? NONE;
     const flow = packets.flow[pattern];
     if (!flow) return;
-    const reply = this.#directionOf(pattern);
+    const reply = this.#packets.direction(pattern);
     const resolved = this.#copies.resolve(
       cluster,
       (row) => {
@@ -367,188 +367,15 @@ export class TraceCore {
         if ((packets.state[pattern] ?? 0) & State.shown) this.#show(packet);
         return packet;
       },
-      (packet) => {
-        this.#open.remove(packet);
-        packets.remove(packet);
-      },
+      (packet) => this.#lifetimes.discard(packet),
     );
-    for (const packet of resolved) this.#settle(packet, packets.tail[packet] ?? 0);
-  }
-
-  #refuse(packet: number, flow: Flow, direction: Direction, row: number): void {
-    const packets = this.#packets;
-    for (let p = flow.open; p !== NONE; p = packets.flowNext[p] ?? NONE) {
-      const reply = ((packets.state[p] ?? 0) & State.reply) !== 0;
-      if (p === packet || reply === (direction === Direction.reply)) continue;
-      if (!refuses(this.columns, row, packets.head[p] ?? 0)) continue;
-      const by = this.#endings.refuse(p, row);
-      if (!reply) this.#exchanges.refused(flow, by);
-    }
-  }
-
-  /** An answer that refuses nothing: what came the other way before it will not be refused any more. */
-  #accept(flow: Flow, direction: Direction): void {
-    const packets = this.#packets;
-    const asked = direction === Direction.reply ? Direction.request : Direction.reply;
-    for (let p = flow.open; p !== NONE && flow.refusable[asked] > 0; p = packets.flowNext[p] ?? NONE) {
-      const state = packets.state[p] ?? 0;
-      if ((state & State.refusable) === 0 || this.#directionOf(p) !== asked) continue;
-      flow.refusable[asked]--;
-      packets.state[p] = state & ~(State.refusable | State.held);
-      if ((state & State.held) === 0) continue;
-      this.#held.remove(p);
-      this.#arrivals.append(p);
-    }
-  }
-
-  #directionOf(packet: number): Direction {
-    return (this.#packets.state[packet] ?? 0) & State.reply ? Direction.reply : Direction.request;
-  }
-
-  // --- closing -------------------------------------------------------------------------------------------------
-
-  /** Conntrack has spoken: packets that had seemed to end in a node that translates may be complete. */
-  #reconsider(entry: number): void {
-    const flow = this.#flows.table.flow(entry);
-    const packets = this.#packets;
-    for (let p = flow?.open ?? NONE; p !== NONE; p = packets.flowNext[p] ?? NONE) {
-      if (((packets.state[p] ?? 0) & State.complete) === 0) this.#settle(p, packets.tail[p] ?? 0);
-    }
-  }
-
-  /** Lets a packet whose last hop this is wait to be closed. */
-  #settle(packet: number, row: number): void {
-    if (!this.#arrived(row)) return;
-    if ((this.#packets.state[packet] ?? 0) & State.segmented && !this.#whole(packet, row)) return;
-    this.#mark(packet, State.complete);
-    const cluster = this.#copies.of(packet);
-    if (cluster) {
-      if (this.#copies.complete(cluster)) this.#resolve(cluster);
-      return;
-    }
-    const c = this.columns;
-    const syn = c.kind[row] === Kind.tcp && ((c.flags[row] ?? 0) & (Tcp.syn | Tcp.ack)) === Tcp.syn;
-    const flow = this.#packets.flow[packet];
-    if (flow && (syn || c.kind[row] === Kind.udp)) {
-      this.#mark(packet, State.refusable);
-      flow.refusable[this.#directionOf(packet)]++;
-    }
-    this.#open.remove(packet);
-    this.#arrivals.append(packet);
-  }
-
-  /** Whether a sighting is the last one that its packet can have. */
-  #arrived(row: number): boolean {
-    const c = this.columns;
-    const scene = this.#scene;
-    const hop = c.hop[row] ?? 0;
-    if (scene.ports[hop] === 1 || (c.marks[row] ?? 0) & Mark.group) return false;
-    const node = scene.nodes[hop] ?? 0;
-    const parent = this.#packets.parent[row] ?? NONE;
-    if (scene.outward[hop] === 1 && parent !== NONE && scene.nodes[c.hop[parent] ?? 0] === node) return true;
-    const family = c.family[row] ?? 0;
-    if (family === 0 || !scene.isLocal(node, family, c.destination[row] ?? 0)) return false;
-    if (c.kind[row] === Kind.arp || !scene.translates(node)) return true;
-    const entry = this.#flows.entryOf(row);
-    return entry !== NONE && this.#flows.table.translated(entry) === entry;
-  }
-
-  /** Whether the sightings at the hop of `row` carry all the bytes of a packet that was divided. */
-  #whole(packet: number, row: number): boolean {
-    const c = this.columns;
-    const packets = this.#packets;
-    const head = packets.head[packet] ?? 0;
-    let bytes = 0;
-    for (let s = head; s !== NONE; s = packets.next[s] ?? NONE) {
-      if (c.hop[s] === c.hop[row]) bytes += commonBytes(c, head, s);
-    }
-    return bytes >= bytesOf(c, head);
-  }
-
-  #expire(): void {
-    for (;;) {
-      const arrival = this.#arrivals.first;
-      const held = this.#held.first;
-      const open = this.#open.first;
-      if (arrival !== NONE && this.#touched(arrival) + SLACK < this.#now) this.#leave(arrival);
-      else if (held !== NONE && this.#touched(held) + REFUSAL_WAIT < this.#now) this.#close(held);
-      else if (open !== NONE && this.#touched(open) + this.#timeout < this.#now) this.#give(open);
-      else return;
-    }
-  }
-
-  /** No further sighting of a packet is awaited: it closes, or is held for a refusal. */
-  #leave(packet: number): void {
-    if (((this.#packets.state[packet] ?? 0) & State.refusable) === 0) {
-      this.#close(packet);
-      return;
-    }
-    this.#arrivals.remove(packet);
-    this.#packets.unhash(packet);
-    this.#mark(packet, State.held);
-    this.#held.append(packet);
-  }
-
-  #touched(packet: number): number {
-    return this.#packets.touched[packet] ?? 0;
-  }
-
-  #older(a: number, b: number): number {
-    if (a === NONE) return b;
-    if (b === NONE) return a;
-    return (this.#packets.id[a] ?? 0) < (this.#packets.id[b] ?? 0) ? a : b;
-  }
-
-  #evict(): void {
-    while (this.#rows > this.#window) {
-      const arrived = this.#older(this.#arrivals.first, this.#held.first);
-      const oldest = this.#open.first;
-      if (arrived !== NONE) this.#close(arrived);
-      else if (oldest === NONE) return;
-      else {
-        this.#mark(oldest, State.evicted);
-        this.#give(oldest);
-      }
-    }
-  }
-
-  /** Nothing more is awaited of a packet; if equal ones are about, that decides all of them first. */
-  #give(packet: number): void {
-    const cluster = this.#copies.of(packet);
-    if (cluster) this.#resolve(cluster);
-    else this.#close(packet);
-  }
-
-  #close(packet: number): void {
-    const packets = this.#packets;
-    const state = packets.state[packet] ?? 0;
-    (state & State.held ? this.#held : state & State.complete ? this.#arrivals : this.#open).remove(packet);
-    const flow = packets.flow[packet];
-    if (flow) {
-      if (state & State.refusable) flow.refusable[this.#directionOf(packet)]--;
-      const event = this.#endings.close(packet, flow);
-      if (event) this.#options.emit(event);
-      this.#exchanges.closed(flow, this.#directionOf(packet), this.#endings.last, this.#touched(packet));
-    }
-    this.#rows -= packets.count[packet] ?? 0;
-    for (let row = packets.head[packet] ?? NONE; row !== NONE;) {
-      const next = packets.next[row] ?? NONE;
-      this.columns.release(row);
-      row = next;
-    }
-    packets.remove(packet);
-    this.#exchanges.expire(this.#now);
-    if (this.#exchanges.stale(this.#flows.table.size)) this.#flows.table.sweep((one) => !one.ended);
+    for (const packet of resolved) this.#lifetimes.settle(packet, packets.tail[packet] ?? 0);
   }
 
   #show(packet: number): void {
-    this.#mark(packet, State.shown);
+    this.#packets.mark(packet, State.shown);
     const flow = this.#packets.flow[packet];
     if (flow) flow.shown = true;
-  }
-
-  #mark(packet: number, bit: number): void {
-    this.#packets.state[packet] = (this.#packets.state[packet] ?? 0) | bit;
   }
 
   #report(packet: number): void {

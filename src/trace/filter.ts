@@ -1,7 +1,7 @@
 /** `--port`, `--host`, `--proto` as a question to one sighting. */
 import type { TraceFilter } from "../model/trace.js";
 import type { Snapshot } from "../model/snapshot.js";
-import { parseAddress } from "../path/prefix.js";
+import { parseAddress } from "../model/address.js";
 import { publications, sameService } from "../path/tap-filter.js";
 import type { AddressBook } from "../packet/address.js";
 import { type Columns, Kind } from "../packet/columns.js";

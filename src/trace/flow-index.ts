@@ -1,6 +1,6 @@
 /** Which connection a sighting is of, and what NAT makes of it: conntrack's word, and what joins have taught. */
 import type { ConntrackEvent, Tuple } from "../model/conntrack.js";
-import { parseAddress } from "../path/prefix.js";
+import { parseAddress } from "../model/address.js";
 import type { AddressBook } from "../packet/address.js";
 import { type Columns, Kind, Mark } from "../packet/columns.js";
 import { Direction, Flow, type FlowKey, FlowTable, reversed } from "./flow.js";

@@ -3,7 +3,7 @@
  * with the row it came from as its parent (a line for most packets, a tree where a frame is flooded).
  */
 import { grown } from "../packet/columns.js";
-import type { Flow } from "./flow.js";
+import { Direction, type Flow } from "./flow.js";
 
 export const NONE = -1;
 
@@ -98,6 +98,15 @@ export class Packets {
     this.#buckets[bucket] = packet;
     if (this.#used > this.#buckets.length) this.#rehash();
     return packet;
+  }
+
+  /** @param bit one of `State` */
+  mark(packet: number, bit: number): void {
+    this.state[packet] = (this.state[packet] ?? 0) | bit;
+  }
+
+  direction(packet: number): Direction {
+    return (this.state[packet] ?? 0) & State.reply ? Direction.reply : Direction.request;
   }
 
   /** First packet of the bucket of a fingerprint; others may be in it as well. */

@@ -4,7 +4,7 @@ import { hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { Network, type Place } from "../path/network.js";
 import { reach, type Reach } from "../path/reach.js";
-import type { Address } from "../path/prefix.js";
+import type { Address } from "../model/address.js";
 import { type AddressBook, macNumber } from "../packet/address.js";
 
 export class Scene {

@@ -126,7 +126,9 @@ test.serial("a root of its own (p.49): YAPC_ROOT", async (t) => {
 test.serial("network (p.56 to 60): eth0 inside, vethyapcPID outside, a bridge between", async (t) => {
   const place = cli(t);
   const environment = { YAPC_NET: "1", YAPC_CAPS: "cap_net_raw,cap_net_admin" };
-  const links = await output(place, environment, "ip", "-o", "link");
+  // The kernel tells of a missing carrier up to a second later (net/core/link_watch.c).
+  const look = "for attempt in $(seq 100); do ip -o link | grep -q NO-CARRIER && break; sleep 0.1; done; ip -o link";
+  const links = await output(place, environment, "sh", "-c", look);
   t.regex(links, /^1: lo: <LOOPBACK> .* state DOWN/m);
   t.regex(links, /^\d+: eth0@if\d+: <NO-CARRIER,BROADCAST,MULTICAST,UP> /m);
   t.is(links.trim().split("\n").length, 2, "and no interface of the machine");
@@ -135,7 +137,7 @@ test.serial("network (p.56 to 60): eth0 inside, vethyapcPID outside, a bridge be
   // The container's part of the transcript; it waits for the other terminal.
   const inside = `ip link set dev eth0 up; ip a add 10.0.0.10/24 dev eth0; echo waiting
     until ip -o link show eth0 | grep -q LOWER_UP; do sleep 0.1; done
-    busybox ping -c 2 10.0.0.1`;
+    for attempt in $(seq 60); do busybox ping -c 1 -W 1 10.0.0.1 && exit 0; done; exit 1`;
   const running = yapc(place, environment, "--", "sh", "-c", inside);
   t.true(await until(() => running.output().includes("waiting")), running.output());
   const lab = `yapc${running.pid}`;

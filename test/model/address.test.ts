@@ -19,7 +19,9 @@ import {
   parseAddress,
   parseInterfaceAddress,
   parseMac,
+  parseNetwork,
   parsePrefix,
+  sameAddress,
 } from "../../src/model/address.js";
 
 const anyAddress = fc.oneof(
@@ -78,6 +80,9 @@ test("a prefix has no host bits; an interface address has a length", (t) => {
   }
   t.is(parseInterfaceAddress("10.0.0.1/24")?.length, 24);
   t.is(parseInterfaceAddress("10.0.0.1"), undefined);
+  t.is(formatPrefix(parseNetwork("10.0.0.1/24")!), "10.0.0.0/24");
+  t.is(formatPrefix(parseNetwork("fd00::1")!), "fd00::1/128");
+  t.is(parseNetwork("10.0.0.0/33"), undefined);
 });
 
 test("containment, overlap and host ranges", (t) => {
@@ -86,6 +91,11 @@ test("containment, overlap and host ranges", (t) => {
   t.false(contains(prefix("10.1.0.0/16"), prefix("10.0.0.0/8")));
   t.false(contains(prefix("0.0.0.0/0"), prefix("::/0")));
   t.true(contains(prefix("fd00:10::/64"), parseAddress("fd00:10::2")!));
+  t.true(contains(prefix("10.0.0.0/24"), parseAddress("10.0.0.255")!));
+  t.false(contains(prefix("10.0.0.0/24"), parseAddress("10.0.1.0")!));
+  t.true(contains(prefix("::/0"), parseAddress("fd00::1")!));
+  t.true(sameAddress(parseAddress("fd00:0::1")!, parseAddress("fd00::1")!));
+  t.false(sameAddress(parseAddress("::1")!, parseAddress("0.0.0.1")!));
   t.true(overlaps(prefix("10.1.0.0/16"), prefix("10.0.0.0/8")));
   t.false(overlaps(prefix("10.1.0.0/16"), prefix("10.2.0.0/16")));
   const range = (text: string) => {

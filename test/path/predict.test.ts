@@ -2,7 +2,7 @@ import test from "ava";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import type { Header } from "../../src/path/header.js";
 import { type Prediction, predict } from "../../src/path/predict.js";
-import { addressText, parseAddress } from "../../src/path/prefix.js";
+import { formatAddress, parseAddress } from "../../src/model/address.js";
 import { at, bridge, dockerBridge, iface, node, port, route } from "./docker-bridge.js";
 
 function header(source: string, destination: string, more: Partial<Header> = {}): Header {
@@ -40,7 +40,7 @@ test("a published port: DNAT, bridge, delivery in the container", (t) => {
   t.deepEqual(steps(prediction), ["client:eth0", "host:eth0", "host:yapc0", "host:vethweb", "web:eth0"]);
   t.deepEqual(prediction.end, { kind: "delivered", node: "web" });
   const last = prediction.steps.at(-1)!.header;
-  t.is(`${addressText(last.destination)}:${last.destinationPort}, ttl ${last.ttl}`, "10.0.0.10:80, ttl 63");
+  t.is(`${formatAddress(last.destination)}:${last.destinationPort}, ttl ${last.ttl}`, "10.0.0.10:80, ttl 63");
   t.regex(
     prediction.steps[2]!.by,
     /^route 10\.0\.0\.0\/24, dnat by nft rule '.*dnat to 10\.0\.0\.10:80' \(inet yapc_nat, prerouting, handle 2\)$/,
@@ -50,7 +50,7 @@ test("a published port: DNAT, bridge, delivery in the container", (t) => {
 test("out through masquerade: the source becomes the machine's", (t) => {
   const prediction = predict(dockerBridge, { node: "web", header: header("10.0.0.10", "203.0.113.2") });
   t.deepEqual(steps(prediction), ["web:eth0", "host:vethweb", "host:yapc0", "host:eth0", "client:eth0"]);
-  t.is(addressText(prediction.steps.at(-1)!.header.source), "203.0.113.1");
+  t.is(formatAddress(prediction.steps.at(-1)!.header.source), "203.0.113.1");
 });
 
 test("an answer goes back by conntrack, which undoes DNAT", (t) => {
@@ -74,7 +74,7 @@ test("an answer goes back by conntrack, which undoes DNAT", (t) => {
   const answer = header("10.0.0.10", "203.0.113.2", { sourcePort: 80, destinationPort: 40000 });
   const last = predict(snapshot, { node: "web", header: answer }).steps.at(-1)!;
   t.is(last.hop, "client:eth0");
-  t.is(`${addressText(last.header.source)}:${last.header.sourcePort}`, "203.0.113.1:8080");
+  t.is(`${formatAddress(last.header.source)}:${last.header.sourcePort}`, "203.0.113.1:8080");
 });
 
 test("a rule that drops is quoted; past it the way goes on", (t) => {

@@ -38,6 +38,7 @@ containers=$(timeout 10 docker -H ${engine} ps -aq)
 [ -z "$containers" ] || timeout 20 docker -H ${engine} rm -f $containers >/dev/null 2>&1
 kill $engine 2>/dev/null
 wait $engine
+rm -rf "$FOLDER"
 `;
 
 /** Programs, and the packages of Debian that bring them. */

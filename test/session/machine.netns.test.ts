@@ -300,6 +300,8 @@ run("looking changes nothing: rules, sysctls, interfaces and open connections st
       .then(({ stdout }) => stdout.includes(":8080"));
   t.true(await until(established));
 
+  // Rules that need no connection tracking: it is off there, and must stay off though its events are listened to.
+  await host.ok("ip", "netns", "exec", "client", "nft", "add table inet plain");
   const before = await state();
   t.true(
     ["dnat to", "promiscuity 1", "ip_forward = 1"].every((word) => before.some((line) => line.includes(word))),
@@ -314,6 +316,11 @@ run("looking changes nothing: rules, sysctls, interfaces and open connections st
     [[], []],
     "what was there before and is not now; and the reverse",
   );
+
+  if (!(await established())) return t.fail("the open connection was reset");
+  t.is(await host.ok("ip", "netns", "exec", "client", "cat", "/proc/net/nf_conntrack"), "");
+  t.not(await host.ok("cat", "/proc/net/nf_conntrack"), "");
+  await host.ok("ip", "netns", "exec", "client", "nft", "delete table inet plain");
 
   client.stdin.end("GET / HTTP/1.0\r\n\r\n");
   const lines: string[] = [];
@@ -393,7 +400,10 @@ run("tables of iptables-legacy cannot be read, and that is said", async (t) => {
   const without = await trace(["--port", "80"], "true");
   t.false(without.stderr.includes("iptables-legacy"));
   const legacy = await host.run("iptables-legacy", "-t", "nat", "-L");
-  if (legacy.code !== 0) { skip(t, "no iptables-legacy, or none in this kernel"); return; }
+  if (legacy.code !== 0) {
+    skip(t, "no iptables-legacy, or none in this kernel");
+    return;
+  }
   const { stderr } = await trace(["--port", "80"], "true");
   t.regex(stderr, /iptables-legacy has tables here \(nat\), which are not read/);
 });

@@ -1,5 +1,5 @@
 /** Frames for tests, built byte by byte. Checksums are left zero: nothing here reads them. */
-import { parseAddress } from "../../src/path/prefix.js";
+import { parseAddress } from "../../src/model/address.js";
 
 export interface Ends {
   readonly source: string;

@@ -100,7 +100,7 @@ export function preflight(
   if (needs.includes(forwardingSysctls[4])) families.add(4);
   if (needs.includes(forwardingSysctls[6])) families.add(6);
   // An uplink forwards IPv4, whatever the topology does.
-  if (interfaces.length > 0) families.add(4);
+  if (interfaces.length > forwardingInterfaces(topology, node).length) families.add(4);
   const doors = checkForwarding(machine, families, interfaces);
   return { doors, warnings: warningsOf(machine, node) };
 }

@@ -1,4 +1,5 @@
 /** The file form of a container. */
+import { capabilityNames } from "../../model/capability.js";
 import * as z from "zod/mini";
 import { form, size, some, text, whole } from "./text.js";
 
@@ -13,51 +14,6 @@ const user = text(
   (value) => /^([a-z_][a-z0-9_-]*|[0-9]+)(:([a-z_][a-z0-9_-]*|[0-9]+))?$/.test(value),
   ["1000:1000", "root"],
 );
-
-/** Every capability of Linux 6 (capabilities(7)), in the order of their numbers. */
-export const capabilityNames = [
-  "chown",
-  "dac_override",
-  "dac_read_search",
-  "fowner",
-  "fsetid",
-  "kill",
-  "setgid",
-  "setuid",
-  "setpcap",
-  "linux_immutable",
-  "net_bind_service",
-  "net_broadcast",
-  "net_admin",
-  "net_raw",
-  "ipc_lock",
-  "ipc_owner",
-  "sys_module",
-  "sys_rawio",
-  "sys_chroot",
-  "sys_ptrace",
-  "sys_pacct",
-  "sys_admin",
-  "sys_boot",
-  "sys_nice",
-  "sys_resource",
-  "sys_time",
-  "sys_tty_config",
-  "mknod",
-  "lease",
-  "audit_write",
-  "audit_control",
-  "setfcap",
-  "mac_override",
-  "mac_admin",
-  "syslog",
-  "wake_alarm",
-  "block_suspend",
-  "audit_read",
-  "perfmon",
-  "bpf",
-  "checkpoint_restore",
-] as const;
 
 /** `net_raw`, `cap_net_raw` and `CAP_NET_RAW` are the same. */
 export function capabilityName(text: string): string {

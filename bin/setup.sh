@@ -42,7 +42,7 @@ check_node() {
 install_packages() {
     [ node_modules/.package-lock.json -nt package-lock.json ] && return 0
     say "npm ci"
-    npm ci --no-audit --no-fund --loglevel=error >&2 || { echo "npm ci failed, see above." >&2; exit 3; }
+    npm ci --no-audit --no-fund --no-update-notifier --loglevel=error >&2 || { echo "npm ci failed, see above." >&2; exit 3; }
     touch node_modules/.package-lock.json
 }
 

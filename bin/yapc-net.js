@@ -10,7 +10,7 @@ if ((first === "--version" || first === "-v") && rest.length === 0) {
 } else {
   // Help in a pipe is not folded at 80 columns: paths and examples stay whole for grep.
   if (!process.stdout.isTTY) process.env.OCLIF_COLUMNS ??= "200";
-  const { flush, handle, run } = await import("@oclif/core");
+  const { Config, flush, handle, run } = await import("@oclif/core");
   // No user plugins: nothing outside the package is looked for, nor run.
   const loadOptions = { root: fileURLToPath(import.meta.url), userPlugins: false, devPlugins: false };
   try {
@@ -20,7 +20,12 @@ if ((first === "--version" || first === "-v") && rest.length === 0) {
     const [, unknown] = /^command (\S+) not found$/.exec(error.message) ?? [];
     if (unknown === undefined) await handle(error);
     else {
-      process.stderr.write(`error: no command '${unknown.replaceAll(":", " ")}'\nhint:  yapc-net --help lists them\n`);
+      // Of a command without arguments oclif reads `ls web` as the command `ls:web`.
+      const [command, ...words] = unknown.split(":");
+      const known = (await Config.load(loadOptions)).findCommand(command) !== undefined;
+      const problem = known ? `${command} takes no argument '${words.join(" ")}'` : `no command '${command}'`;
+      const hint = known ? `see yapc-net ${command} --help` : "yapc-net --help lists them";
+      process.stderr.write(`error: ${problem}\nhint:  ${hint}\n`);
       process.exitCode = 2;
     }
   }

@@ -48,7 +48,7 @@ Podman and containerd go by their names. That needs root, and changes nothing of
       multiple: true,
       helpValue: "NODE",
     }),
-    count: Flags.integer({ char: "c", summary: "end after so many packets", min: 1 }),
+    count: Flags.integer({ char: "c", summary: "end once so many packets have come to their end", min: 1 }),
     duration: Flags.string({ summary: "end after this time: 500ms, 10s, 2m", helpValue: "TIME" }),
     save: Flags.string({ summary: "keep the trace as NAME.trace/, for `view`", helpValue: "NAME" }),
     snaplen: Flags.integer({ summary: "bytes kept of each frame", default: 262, min: 64, max: 262144 }),

@@ -35,7 +35,7 @@ bare capture each interface is a hop, and nothing is known of the way between th
     });
     const onEvent = outputs.event.bind(outputs);
     await outputs.during(async () => {
-      if (capture === undefined) await replay({ path: args.path, onEvent });
+      if (capture === undefined) await replay({ path: args.path, onEvent, onWarning: (text) => outputs.warning(text) });
       else capture.replay(onEvent);
     });
   }

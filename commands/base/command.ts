@@ -75,7 +75,7 @@ export abstract class BaseCommand extends Command {
 
   protected override catch(error: CommandError): Promise<void> {
     if (error.oclif?.exit === 0) return Promise.resolve(); // --help
-    const failure = asFailure(error);
+    const failure = asFailure(error, `see yapc-net ${this.id ?? ""} --help`);
     if (this.jsonEnabled()) process.stdout.write(failureJson(failure));
     else process.stderr.write(printFailure(failure, { stack: process.env.DEBUG !== undefined }));
     process.exitCode = this.exitCode(failure);
@@ -90,14 +90,21 @@ export abstract class BaseCommand extends Command {
   }
 }
 
+/** oclif spreads a usage error over several lines; a reader wants one. Applied to those lines, joined. */
+const rewordings: readonly (readonly [pattern: RegExp, reworded: string])[] = [
+  [/^Parsing (--\S+) (.*)$/, "$1: $2"],
+  [/^Missing \d+ required args?: (\S+) (.*)$/, "argument $1 is missing: $2"],
+  [/^The following errors? occurred: /, ""],
+];
+
 /** oclif's own usage errors (exit code 2) become ours; what nobody foresaw stays what it is. */
-function asFailure(error: CommandError): Error {
-  if (error instanceof Failure) return error;
-  if (error.oclif?.exit === 2) {
-    const [message = "", ...rest] = error.message.split("\n");
-    return new Failure("usage", message, {
-      hint: rest.filter((line) => line.trim() !== "" && !line.includes("See more help")).join("\n") || "see --help",
-    });
-  }
-  return error;
+function asFailure(error: CommandError, hint: string): Error {
+  if (error instanceof Failure || error.oclif?.exit !== 2) return error;
+  const [message = ""] = error.message.split(/\n+(?:See more help|Note:)/);
+  const line = message.trim().replaceAll(/\s+/g, " ");
+  return new Failure(
+    "usage",
+    rewordings.reduce((text, [pattern, reword]) => text.replace(pattern, reword), line),
+    { hint },
+  );
 }

@@ -1,10 +1,9 @@
 /** Where trace events go: `-o FORMAT[=FILE]` (repeatable), the TUI on a terminal, a table elsewhere, JSON Lines with --json. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { createWriteStream, type WriteStream } from "node:fs";
+import { createWriteStream, mkdtempSync, openSync, rmSync, type WriteStream } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { Flags } from "@oclif/core";
-import { Failure } from "../../src/model/failure.js";
+import { Failure, fileFailure } from "../../src/model/failure.js";
 import { type Hop, hopName } from "../../src/model/hop.js";
 import type { PacketEvent, TraceEvent } from "../../src/model/trace.js";
 import type { CommandOutput } from "../../src/session/command.js";
@@ -153,14 +152,14 @@ async function openSink(text: string, { title, source }: SinkContext): Promise<S
   const at = text.indexOf("=");
   const name = at < 0 ? text : text.slice(0, at);
   const target = at < 0 ? undefined : text.slice(at + 1);
-  const file = target === undefined ? undefined : createWriteStream(target);
+  if (name !== "pcapng" && !isFormat(name))
+    throw new Failure("usage", `no format '${name}'`, { hint: `one of: ${outputFormats.join(", ")}` });
+  const file = target === undefined ? undefined : openTarget(target);
   if (name === "pcapng") {
     if (target === undefined && process.stdout.isTTY)
       throw new Failure("usage", "pcapng is not for a terminal", { hint: "give it a file: -o pcapng=trace.pcapng" });
     return { print: pcapngExport(source, title), file };
   }
-  if (!isFormat(name))
-    throw new Failure("usage", `no format '${name}'`, { hint: `one of: ${outputFormats.join(", ")}` });
   const onTerminal = target === undefined && process.stdout.isTTY;
   const print = await openPrinter(name, {
     colours: wantsColours(process.env, onTerminal),
@@ -169,6 +168,15 @@ async function openSink(text: string, { title, source }: SinkContext): Promise<S
     ...(source === undefined ? {} : { source }),
   });
   return { print, file };
+}
+
+/** Opened at once: a path that cannot be written is told before the trace, not at its end. @throws Failure (usage) */
+function openTarget(target: string): WriteStream {
+  try {
+    return createWriteStream(target, { fd: openSync(target, "w") });
+  } catch (error) {
+    throw fileFailure(`write ${target}`, error, "choose another file for -o");
+  }
 }
 
 /** Writes some packets of the TUI to a file whose format its name tells. @returns what to say about it */

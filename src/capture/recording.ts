@@ -10,7 +10,7 @@
  */
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
-import { Failure } from "../model/failure.js";
+import { Failure, fileFailure } from "../model/failure.js";
 import type { Hop } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { TraceFilter } from "../model/trace.js";
@@ -33,11 +33,18 @@ export class RecordingWriter {
   readonly #captures: number[];
   readonly #log: number;
 
-  /** Makes the folder. An older recording of the name is replaced; anything else of that name is refused. */
+  /**
+   * Makes the folder. An older recording of the name is replaced; anything else of that name is refused.
+   * @throws Failure (usage)
+   */
   constructor(folder: string, header: RecordingHeader, snapshot: Snapshot) {
     this.folder = folder;
     makeRoom(folder);
-    mkdirSync(path.join(folder, "captures"), { recursive: true });
+    try {
+      mkdirSync(path.join(folder, "captures"), { recursive: true });
+    } catch (error) {
+      throw fileFailure(`save the trace in ${folder}`, error, "choose another name for --save");
+    }
     writeFileSync(path.join(folder, "trace.json"), `${JSON.stringify(header, undefined, 2)}\n`);
     writeFileSync(path.join(folder, "snapshot.json"), `${JSON.stringify(snapshot, undefined, 2)}\n`);
     this.#captures = header.hops.map((hop, index) =>

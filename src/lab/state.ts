@@ -66,7 +66,15 @@ export function stateRoot(): string {
       : runtime !== undefined && path.isAbsolute(runtime) && ownedFolder(runtime, uid)
         ? path.join(runtime, "yapc-net")
         : `/tmp/yapc-net-${uid}`;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Failure("machine", `cannot make the state folder of labs: ${reason}`, {
+      hint: "set XDG_RUNTIME_DIR to a folder of your own, or unset it",
+      cause: error,
+    });
+  }
   if (!ownedFolder(folder, uid))
     throw new Failure("machine", `state folder ${folder} is not a folder of yours`, {
       hint: `remove it, or set XDG_RUNTIME_DIR to a folder of your own`,

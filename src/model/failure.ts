@@ -45,3 +45,15 @@ export class Failure extends Error {
     this.code = details.code;
   }
 }
+
+/** What the file system refused, with the reason in words. @param tried such as `write out.html` */
+export function fileFailure(tried: string, error: unknown, hint?: string): Failure {
+  const text = error instanceof Error ? error.message : String(error);
+  // Node: "ENOENT: no such file or directory, open '/x'"
+  const [, code, reason = text] = /^([A-Z]\w+): ([^,]+),/.exec(text) ?? [];
+  return new Failure("usage", `cannot ${tried}: ${reason}`, {
+    cause: error,
+    ...(code === undefined ? {} : { code }),
+    ...(hint === undefined ? {} : { hint }),
+  });
+}

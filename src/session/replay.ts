@@ -2,15 +2,18 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import path from "node:path";
 import { readRecording } from "../capture/recording.js";
-import { Failure } from "../model/failure.js";
+import { Failure, fileFailure } from "../model/failure.js";
 import type { TraceEvent } from "../model/trace.js";
 import type { LogEntry } from "../trace/log.js";
+import { CaptureError } from "../packet/error.js";
 import { createReplay, type ReplayTap } from "../trace/replay.js";
 
 export interface ReplayOptions {
   /** Folder of a saved trace. */
   readonly path: string;
   readonly onEvent: (event: TraceEvent) => void;
+  /** What of it cannot be read. */
+  readonly onWarning: (text: string) => void;
 }
 
 const chunkSize = 1 << 18;
@@ -18,7 +21,10 @@ const chunkSize = 1 << 18;
 /** Settles when every event was given out. Yields to the event loop now and then, so that a TUI stays alive. */
 export async function replay(options: ReplayOptions): Promise<void> {
   if (statSync(options.path, { throwIfNoEntry: false }) === undefined)
-    throw new Failure("usage", `no trace ${options.path}`, { code: "ENOENT" });
+    throw new Failure("usage", `no trace ${options.path}`, {
+      hint: "give the folder of a saved trace (yapc-net trace --save NAME makes NAME.trace), or a capture",
+      code: "ENOENT",
+    });
   const recording = readRecording(options.path);
   const { header, snapshot } = recording;
   const run = createReplay(
@@ -31,12 +37,16 @@ export async function replay(options: ReplayOptions): Promise<void> {
     },
     recording.log as LogEntry[], // as `trace` wrote it
   );
-  const files = recording.captures.map((file) => openSync(file, "r"));
+  const files: number[] = [];
   try {
+    for (const capture of recording.captures) files.push(openCapture(capture));
     const buffer = new Uint8Array(chunkSize);
     header.hops.forEach((_, hop) => run.tap({ hop }));
     for (let hungry = run.hungry(); hungry.length > 0; hungry = run.hungry()) {
-      for (const tap of hungry) feed(tap, files[tap.number], buffer);
+      for (const tap of hungry)
+        feed(tap, files[tap.number], buffer, (error) =>
+          options.onWarning(`${recording.captures[tap.number] ?? options.path}: ${error.message}`),
+        );
       await new Promise((resolve) => setImmediate(resolve));
     }
   } finally {
@@ -44,10 +54,32 @@ export async function replay(options: ReplayOptions): Promise<void> {
   }
 }
 
-function feed(tap: ReplayTap, file: number | undefined, buffer: Uint8Array): void {
+function openCapture(file: string): number {
+  try {
+    return openSync(file, "r");
+  } catch (error) {
+    throw fileFailure(`read capture ${file}`, error, "the saved trace is not whole");
+  }
+}
+
+/** A capture that ends too soon is a trace cut short (its writer was killed, the disk was full): the rest of it counts. */
+function feed(
+  tap: ReplayTap,
+  file: number | undefined,
+  buffer: Uint8Array,
+  onCut: (error: CaptureError) => void,
+): void {
   const size = file === undefined ? 0 : readSync(file, buffer);
-  if (size === 0) tap.end();
-  else tap.push(buffer.subarray(0, size));
+  if (size > 0) {
+    tap.push(buffer.subarray(0, size));
+    return;
+  }
+  try {
+    tap.end();
+  } catch (error) {
+    if (!(error instanceof CaptureError)) throw error;
+    onCut(error);
+  }
 }
 
 /** Title of a recording for the TUI: its name without the folder and the ending. */

@@ -34,7 +34,7 @@ export interface ContainerStats {
   /** Bytes resident, shared pages counted in each process. */
   readonly memory: number;
   readonly processes: number;
-  /** As the topology gives them; whether the machine enforces them, `up` says. */
+  /** As the topology gives them; none where no cgroup could be made for the container. */
   readonly limits: { readonly cpu?: number; readonly memory?: number; readonly pids?: number };
 }
 
@@ -123,7 +123,8 @@ function compare(lab: OpenLab, before: Reading, after: Reading): LabStats {
     span,
     containers: [...after.containers].map(([node, usage]) => {
       const then = before.containers.get(node);
-      const limits = record.topology.nodes.find((each) => each.name === node)?.container?.limits ?? {};
+      const asked = record.topology.nodes.find((each) => each.name === node)?.container?.limits ?? {};
+      const limits = isInCgroup(lab, node, usage.pid) ? asked : {};
       return {
         node,
         cpu: rate(usage.cpu, then?.pid === usage.pid ? then.cpu : 0),
@@ -171,10 +172,12 @@ function readProcesses(): Map<number, ProcessUsage> {
 
 /** Processes of the lab in the container's cgroup: what `exec` started there is no child of its command. */
 function inCgroup(lab: OpenLab, node: string, processes: ReadonlyMap<number, ProcessUsage>): number[] {
-  const { name, pid } = lab.found.record;
-  return withDescendants([pid], processes).filter((each) =>
-    readOrNothing(`/proc/${each}/cgroup`)?.includes(`/yapc-net-${name}/${node}\n`),
-  );
+  const { pid } = lab.found.record;
+  return withDescendants([pid], processes).filter((each) => isInCgroup(lab, node, each));
+}
+
+function isInCgroup(lab: OpenLab, node: string, pid: number): boolean {
+  return readOrNothing(`/proc/${pid}/cgroup`)?.includes(`/yapc-net-${lab.found.record.name}/${node}\n`) ?? false;
 }
 
 function withDescendants(pids: readonly number[], processes: ReadonlyMap<number, ProcessUsage>): number[] {

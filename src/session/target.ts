@@ -45,6 +45,11 @@ export function findLab(name: string | undefined): FoundLab {
   if (name !== undefined) {
     const found = labs.find((lab) => lab.record.name === name);
     if (found !== undefined) return found;
+    if (labNames().includes(name))
+      throw new Failure("usage", `lab '${name}' has ended: its yapc-init is gone`, {
+        hint: `yapc-net up starts it anew, yapc-net down ${name} removes what is left`,
+        code: "INIT_GONE",
+      });
     throw new Failure("usage", `no lab '${name}' runs`, { hint: listHint(labs, name), code: "NO_LAB" });
   }
   const [first] = labs;

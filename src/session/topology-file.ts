@@ -2,7 +2,7 @@
 import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { labNamePattern } from "../lab/state.js";
-import { Failure } from "../model/failure.js";
+import { Failure, fileFailure } from "../model/failure.js";
 import { formatProblems } from "../topology/problem.js";
 import { readTopology, type ReadResult } from "../topology/read.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
@@ -27,9 +27,7 @@ export function readTopologyFile(options: TopologyFileOptions): { readonly file:
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    throw new Failure("usage", `cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
+    throw fileFailure(`read topology file ${file}`, error);
   }
   if (options.name !== undefined && !labNamePattern.test(options.name))
     throw new Failure("usage", `'${options.name}' is no name for a lab`, {

@@ -56,7 +56,8 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
     while (!over) {
       const entry = entries[position];
       if (entry !== undefined && entry.at <= core.received) {
-        if (!apply(entry)) return;
+        // A record that is named but not there is read later, or missing: the capture was cut short.
+        if (!apply(entry) && merge.starving().length > 0) return;
         position++;
         continue;
       }
@@ -64,7 +65,8 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
       if (row < 0) break;
       core.record(row);
     }
-    if (!over && merge.waiting === 0 && merge.starving().length === 0 && position >= entries.length) finish();
+    // Entries may be left where captures were cut short: they wait for records that are not there.
+    if (!over && merge.waiting === 0 && merge.starving().length === 0) finish();
   };
   return {
     core,

@@ -45,13 +45,16 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["trace", "--lab", lab, "--filter", "tcp", "--port", "80"], 2, /filter/],
   [["trace", "--from", `${lab}/host`, "--filter", "tpc port 80", "--", "true"], 2, /syntax error/],
   [["trace", "--lab", lab, "-o", "xml"], 2, /no format 'xml'/],
+  [["trace", "--lab", lab, "-o", "html=/no/such/folder/x.html"], 2, /cannot write .*x\.html: no such file/],
+  [["trace", "--lab", lab, "--save", "/proc/no-such", "--duration", "1s"], 2, /cannot save the trace in \/proc/],
+  [["up", "/"], 2, /cannot read topology file \//],
   [["trace", "--lab", lab, "-o", "text", "-o", "jsonl"], 2, /only one format/],
   [["trace", "--from", `${lab}/host`, "--", "no-such-program"], 125, /no-such-program/],
   [["trace", "--lab", lab, "stray"], 2, /stray/],
   [["view", "no-such.trace"], 2, /no-such\.trace/],
   [["view", notATrace], 2, /not-a-trace/],
   [["gc", "--bogus"], 2, /--bogus/],
-  [["ls", "surplus"], 2, /no command 'ls surplus'/],
+  [["ls", "surplus"], 2, /ls takes no argument 'surplus'/],
   [["tarce"], 2, /no command 'tarce'/],
 ];
 

@@ -116,7 +116,8 @@ function pathHeight(state: TuiState, columns: number, rest: number): number {
   const boxes = 3 * Math.max(1, Math.ceil(cells / columns));
   // Its edge, the boxes, a rewrite, a verdict that may take two lines.
   const wanted = 1 + boxes + 3;
-  return wanted <= rest * 0.4 ? wanted : rest >= 18 ? 6 : 5;
+  // The list above it keeps two packets on the smallest screen, also beside a command's output.
+  return wanted <= rest * 0.4 ? wanted : rest >= 18 ? 6 : rest >= 12 ? 5 : 4;
 }
 
 function pathPane(state: TuiState, columns: number, rows: number, ink: Ink): string[] {
@@ -153,7 +154,7 @@ function detailLines(state: TuiState, columns: number, rows: number, ink: Ink): 
 function outputPane(state: TuiState, columns: number, rows: number, ink: Ink): string[] {
   const { lines: written } = state.output;
   if (written.length === 0) return [];
-  const height = rows >= 30 ? 7 : rows >= 20 ? 5 : 3;
+  const height = rows >= 30 ? 7 : rows >= 20 ? 5 : rows >= 16 ? 3 : 2;
   const lines = written.slice(-(height - 1)).map((line) => ` ${line}`);
   return [ink("dim", ruleText("command", "", columns, "─")), ...fill(lines, columns, height - 1)];
 }

@@ -27,6 +27,9 @@ export function openTerminal(title: string, listener: TerminalListener): Termina
     // blessed reads the terminfo of few terminals. All that matter understand xterm's sequences.
     terminal: "xterm-256color",
     fullUnicode: true,
+    // blessed writes `?` for every arrow where no locale is set, as in a container or after `su -`. Terminals of today
+    // read UTF-8 all the same, and the table and the ladder rely on it too.
+    forceUnicode: true,
     smartCSR: false,
     autoPadding: false,
     title,

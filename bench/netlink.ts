@@ -219,12 +219,16 @@ with IPRoute() as ip:
     ip.push(costOf(ns, [binary, "command", "ip", "-j", "route", "show", "table", "main"]));
   }
   row(`dump of ${count} routes`, ours, "ip -j route", ip);
-  if (spawnSync("python3", ["-c", "import pyroute2"]).status === 0) {
+  // Debian's package belongs to Debian's Python, which need not be the first in PATH.
+  const python = ["python3", "/usr/bin/python3"].find(
+    (each) => spawnSync(each, ["-c", "import pyroute2"]).status === 0,
+  );
+  if (python !== undefined) {
     row(
       `dump of ${count} routes`,
       ours,
       "pyroute2",
-      Array.from({ length: 5 }, () => costOf(ns, ["python3", script])),
+      Array.from({ length: 5 }, () => costOf(ns, [python, script])),
     );
   } else console.log(`dump of ${count} routes: pyroute2 is not installed here`);
 }

@@ -29,7 +29,7 @@ Podman and containerd go by their names. That needs root, and changes nothing of
     lab: labFlag,
     machine: machineFlag,
     all: allFlag,
-    port: Flags.integer({ summary: "packets of the service on this port", multiple: true, min: 0, max: 65535 }),
+    port: Flags.integer({ summary: "packets of the service on this port", multiple: true, min: 1, max: 65535 }),
     host: Flags.string({
       summary: "packets from or to this address or node",
       multiple: true,

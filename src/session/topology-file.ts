@@ -34,7 +34,7 @@ export function readTopologyFile(options: TopologyFileOptions): { readonly file:
       hint: "letters, digits, '.', '_' and '-', 48 at the most, the first a letter or digit",
     });
   const read = readTopology(text, {
-    path: path.relative(process.cwd(), file),
+    path: shownPath(file),
     variables: Object.fromEntries(options.assignments.map(parseAssignment)),
     ...(options.name === undefined ? {} : { name: options.name }),
     strict: options.strict,
@@ -98,4 +98,10 @@ function findTopology(name: string): string {
     hint: `give the path of one, or the name of one that ships, such as docker-bridge`,
     code: "ENOENT",
   });
+}
+
+/** As a person would write it: below the current folder without that, elsewhere in full. */
+export function shownPath(file: string): string {
+  const relative = path.relative(process.cwd(), file);
+  return relative.startsWith("..") ? file : relative;
 }

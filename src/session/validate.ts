@@ -1,7 +1,7 @@
 /** `validate`: what is wrong in topology files. Reads them and nothing else: no root, no kernel. */
 import path from "node:path";
 import type { Problem } from "../topology/problem.js";
-import { readTopologyFile } from "./topology-file.js";
+import { readTopologyFile, shownPath } from "./topology-file.js";
 
 export { formatProblems } from "../topology/problem.js";
 
@@ -41,7 +41,7 @@ export function validate({ files, ...options }: ValidateOptions): ValidateResult
   const checked = topologies.map((name): ValidatedFile => {
     const { file, read } = readTopologyFile({ file: name, ...options });
     const { problems } = read;
-    const relative = path.relative(process.cwd(), file);
+    const relative = shownPath(file);
     if (!read.ok) return { file: relative, valid: false, problems };
     const { name: lab, nodes, links, expectations } = read.topology;
     return {

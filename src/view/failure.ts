@@ -11,7 +11,12 @@ export function printFailure(error: unknown, options: { readonly ink?: Ink; read
   const ink = options.ink ?? noInk;
   const code = error instanceof Failure ? error.code : undefined;
   const named = code === undefined || messageOf(error).includes(code) ? "" : ` (${visible(code)})`;
-  const lines = [`${ink("bad", "error:")} ${multiline(messageOf(error))}${named}`];
+  // The problems of a topology file say "error:" themselves, each at its place.
+  const lines = [
+    code === "TOPOLOGY"
+      ? multiline(messageOf(error))
+      : `${ink("bad", "error:")} ${multiline(messageOf(error))}${named}`,
+  ];
   if (error instanceof Failure) {
     if (error.hint !== undefined) lines.push(`${ink("accent", "hint:")}  ${multiline(error.hint)}`);
   } else {

@@ -11,12 +11,10 @@ export function printFailure(error: unknown, options: { readonly ink?: Ink; read
   const ink = options.ink ?? noInk;
   const code = error instanceof Failure ? error.code : undefined;
   const named = code === undefined || messageOf(error).includes(code) ? "" : ` (${visible(code)})`;
-  // The problems of a topology file say "error:" themselves, each at its place.
-  const lines = [
-    code === "TOPOLOGY"
-      ? multiline(messageOf(error))
-      : `${ink("bad", "error:")} ${multiline(messageOf(error))}${named}`,
-  ];
+  const said = multiline(messageOf(error));
+  // The problems of a topology file each have a place and an "error:" of their own.
+  const text = code === "TOPOLOGY" ? `the topology file cannot be used\n${said}` : `${said}${named}`;
+  const lines = [`${ink("bad", "error:")} ${text}`];
   if (error instanceof Failure) {
     if (error.hint !== undefined) lines.push(`${ink("accent", "hint:")}  ${multiline(error.hint)}`);
   } else {

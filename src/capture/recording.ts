@@ -41,7 +41,8 @@ export class RecordingWriter {
     this.folder = folder;
     makeRoom(folder);
     try {
-      mkdirSync(path.join(folder, "captures"), { recursive: true });
+      // Not recursive: below /proc that goes round for ever, as the parent is there and the folder never will be.
+      for (const each of [folder, path.join(folder, "captures")]) mkdirSync(each);
     } catch (error) {
       throw fileFailure(`save the trace in ${folder}`, error, "choose another name for --save");
     }

@@ -56,7 +56,7 @@ test.serial("init is killed: the kernel frees everything, gc takes the rest", as
   t.is((await place.json<{ name: string; state: string }[]>("ls")).find(({ name }) => name === lab)?.state, "broken");
   const inspect = await place.run("inspect", lab);
   t.is(inspect.code, 2);
-  t.regex(inspect.stderr, /^error: lab '.*' has ended: its yapc-init is gone\n.*yapc-net down/);
+  t.regex(inspect.stderr, /^error: lab '.*' has ended: its yapc-init is gone.*\n.*yapc-net down/);
 
   const would = await place.ok("gc", "--dry-run");
   t.true(would.includes(`would remove of lab '${lab}'`));

@@ -69,7 +69,7 @@ export function removeStaleLocks(): number {
 async function acquire(file: string, lab: string, onWait: LockOptions["onWait"], patience: number): Promise<number> {
   const deadline = Date.now() + patience;
   let told = false;
-  for (;;) {
+  for (let attempt = 0; ; attempt += 1) {
     const descriptor = openSync(file, "a", 0o600);
     if (tryLockFile(descriptor)) {
       if (statSync(file, { throwIfNoEntry: false })?.ino === fstatSync(descriptor).ino) return descriptor;
@@ -77,11 +77,14 @@ async function acquire(file: string, lab: string, onWait: LockOptions["onWait"],
       continue;
     }
     closeSync(descriptor);
+    // Between taking the lock and writing who it is, a holder has no name: it gets a moment.
     const holder = holderOf(file);
-    if (!told) onWait?.(holder);
-    told = true;
+    if (!told && (holder !== undefined || attempt > 0)) {
+      onWait?.(holder ?? unnamed);
+      told = true;
+    }
     if (Date.now() > deadline)
-      throw new Failure("kernel", `lab '${lab}' has been in use by ${holder} for ${patience / 1000} s`, {
+      throw new Failure("kernel", `lab '${lab}' has been in use by ${holder ?? unnamed} for ${patience / 1000} s`, {
         hint: "wait for it, or end it",
         code: "LOCKED",
       });
@@ -89,10 +92,12 @@ async function acquire(file: string, lab: string, onWait: LockOptions["onWait"],
   }
 }
 
-function holderOf(file: string): string {
+const unnamed = "another command";
+
+function holderOf(file: string): string | undefined {
   try {
-    return readFileSync(file, "utf8") || "another command";
+    return readFileSync(file, "utf8") || undefined;
   } catch {
-    return "another command";
+    return undefined;
   }
 }

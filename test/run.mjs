@@ -29,8 +29,14 @@ const belts = {
 };
 
 const steps = [
-  { name: "lint", run: () => check("node_modules/.bin/eslint", "--max-warnings=0", ".") },
-  { name: "format", run: () => check("node_modules/.bin/prettier", "--check", "--log-level=warn", ".") },
+  {
+    name: "lint, format",
+    run: () =>
+      Promise.all([
+        check("node_modules/.bin/eslint", "--max-warnings=0", "."),
+        check("node_modules/.bin/prettier", "--check", "--log-level=warn", "."),
+      ]),
+  },
   { name: "pure", run: () => belt("pure") },
   { name: "netns (ordinary user)", run: () => belt("netns", "ordinary") },
   { name: "netns (root)", run: () => belt("netns", "root") },

@@ -51,7 +51,10 @@ export function planEnd(
   compare("mtu", existing.mtu, end.mtu);
   compare("mac", existing.mac, end.mac);
   compare("master", kept ?? null, end.master ?? null);
-  if (end.port) compare("port", kept === undefined ? undefined : portOf(existing), end.port);
+  const port = kept === undefined ? undefined : portOf(existing);
+  if (end.port) compare("port", port, end.port);
+  // A port that leaves its bridge comes back with the settings that it had there.
+  else if ("master" in change) previous.port = port;
   // What the file no longer says goes back to what veth has by itself: everything on.
   const on = { tso: true, gso: true, gro: true, tx: true };
   const remembered = { ...on, ...node.ends.get(end.interface)?.offload };

@@ -3,7 +3,7 @@ import type { InterfaceSnapshot } from "../model/snapshot.js";
 import type { ResolvedEnd } from "../topology/resolved.js";
 import type { CurrentNode } from "./current.js";
 import { type Doomed, placeOf } from "./doomed.js";
-import { bridgeOf, longNameOf, stateOf } from "./existing.js";
+import { bridgeOf, longNameOf, portOf, stateOf } from "./existing.js";
 import { interfaceOf } from "./node.js";
 import type { OperationBody } from "./operation.js";
 import type { Draft } from "./phase.js";
@@ -25,7 +25,7 @@ export function planLinkRemovals(draft: Draft, nodes: ReadonlyMap<string, Curren
             node: name,
             interface: member.name,
             change: { master: null },
-            previous: { master },
+            previous: { master, port: portOf(member) },
           });
         }
         continue;

@@ -54,6 +54,9 @@ export async function apply(operations: readonly Operation[], context: ApplyCont
       context.onProgress?.(done.length, operations.length);
     }
     await announceNetwork();
+    // Only now: until here all could be undone.
+    for (const operation of operations)
+      if (operation.kind === "node.remove") await context.containers.forget(operation.node);
   } catch (error) {
     if (!context.undo) throw error;
     const left = await rollBack(done, context, links);

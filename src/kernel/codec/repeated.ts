@@ -28,10 +28,7 @@ function sequence<T>(typeOf: (index: number) => number, element: Codec<T>): Code
   return {
     isNested: () => true,
     write(out, value, siblings) {
-      value.forEach((item, index) => {
-        const nested = element.isNested?.(item) ?? false;
-        writeAttribute(out, typeOf(index), nested, () => element.write(out, item, siblings));
-      });
+      value.forEach((item, index) => writeAttribute(out, typeOf(index), element, item, siblings));
     },
     read(input, start, end, siblings) {
       const items: T[] = [];

@@ -167,19 +167,16 @@ export class NetlinkClient implements Disposable {
   #exchangeAll<T>(requests: readonly Request<T>[]): Running<T>[] {
     this.#outbox.reset();
     const all = requests.map((request) => this.#begin(request));
-    let overrun = false;
     try {
       this.transport.send(this.#outbox.written);
-      overrun = this.#receiveAnswers();
+      const overrun = this.#receiveAnswers();
+      for (const running of all) running.overrun = overrun;
       if (all.some(({ pending }) => disturbed(pending))) this.#drain();
     } finally {
       // What still comes for requests that are given up is taken in later, as strays.
       this.#exchange.abandon();
     }
-    for (const running of all) {
-      running.overrun = overrun;
-      this.#print?.settled(running.request, running.pending);
-    }
+    for (const { request, pending } of all) this.#print?.settled(request, pending);
     return all;
   }
 

@@ -2,7 +2,7 @@
  * The client of one netlink socket. Synchronous: the kernel works on a request inside sendto(2) and has answered when
  * that returns, so nothing waits, and nothing else of the process runs in between.
  */
-import { type Codec, Writer, pathAt } from "./codec/index.js";
+import { Writer, pathAt, pathOfMissing } from "./codec/index.js";
 import { debugPrinter } from "./debug.js";
 import { errnoName } from "./errno.js";
 import {
@@ -246,12 +246,17 @@ const unsupported = new Set(["EOPNOTSUPP", "EPROTONOSUPPORT", "EAFNOSUPPORT"]);
 
 function refusalOf(request: Request<unknown>, report: Report, subject: Subject): NetlinkError {
   const { errno, message, offset, policy, missingType, missingNest } = report;
-  const path = (at: number) => pathAt(request.schema, request.body, at - NLMSG_HEADER);
+  const { schema, body } = request;
+  // The kernel counts from the header of the message.
+  const inBody = (at: number) => at - NLMSG_HEADER;
   const refusal = {
     errno,
     kernelMessage: message,
-    attribute: offset === undefined ? undefined : path(offset),
-    missing: missingType === undefined ? undefined : missingName(request.schema, missingType, missingNest, path),
+    attribute: offset === undefined ? undefined : pathAt(schema, body, inBody(offset)),
+    missing:
+      missingType === undefined
+        ? undefined
+        : pathOfMissing(schema, body, missingType, missingNest === undefined ? undefined : inBody(missingNest)),
     policy,
   };
   const code = errnoName(errno);
@@ -260,14 +265,4 @@ function refusalOf(request: Request<unknown>, report: Report, subject: Subject):
   return absent && request.needs !== undefined
     ? new UnsupportedError(subject, refusal, request.needs)
     : new NetlinkError(subject, refusal);
-}
-
-function missingName(
-  schema: Codec<unknown>,
-  type: number,
-  nest: number | undefined,
-  path: (offset: number) => string | undefined,
-): string {
-  if (nest === undefined) return schema.nameOf?.(type) ?? `attribute ${type}`;
-  return `attribute ${type} of ${path(nest) ?? "a nest"}`;
 }

@@ -185,6 +185,23 @@ test("the kernel's bounds are part of the error", (t) => {
   t.throws(() => missing.execute(links.set(7, { mtu: 1 })), {
     message: "link.set 7: invalid argument (EINVAL, name is missing)",
   });
+  // In a nest: its offset counts from the header of the request. info is at 32, its data at 32 + 4 + 12.
+  const nested = [
+    [48, 1, "info.data.bridge.forwardDelay"],
+    [32, 2, "info.data"],
+    [32, 99, "info.attribute 99"],
+    [48, 99, "info.data.bridge.attribute 99"],
+  ] as const;
+  for (const [nest, type, path] of nested) {
+    const tlvs = Buffer.concat([attribute(5, int32(type)), attribute(6, int32(nest))]);
+    const lacking = client((requests) => [ack(only(requests), 22, tlvs)]);
+    const change = links.setKind(7, { kind: "bridge", name: "br0", bridge: { ageingTime: 30 } });
+    t.like(
+      t.throws(() => lacking.execute(change)),
+      { missing: path },
+      path,
+    );
+  }
 });
 
 test("a warning goes to its channel, and the request has succeeded", (t) => {

@@ -5,7 +5,7 @@
  * order on the wire, so that the same value always gives the same bytes. Reading goes by the schema and not by
  * NLA_F_NESTED, which the kernel leaves out of many nests. Attributes that the schema does not know are kept.
  */
-import type { Codec, Infer, Siblings } from "./codec.js";
+import { type Codec, type Infer, type Siblings, type Sought, unnamed } from "./codec.js";
 import { bytes as plain } from "./scalar.js";
 import { type Input, MalformedError, type Writer, align4, littleEndian } from "./wire.js";
 
@@ -137,7 +137,7 @@ function attributesOf<
         false,
       );
     },
-    nameOf: (type) => fieldOf(type)?.name,
+    nameOf: (type) => [fieldOf(type)?.name ?? unnamed(type)],
     isNested: () => true,
     write(out, value) {
       for (const { name, type, codec } of entries) {
@@ -153,22 +153,41 @@ function attributesOf<
       }
     },
     read,
-    pathAt(input, start, end, offset) {
+    pathAt(input, start, end, sought) {
       const siblings: Record<string, unknown> = {};
       let path: string[] = [];
       eachAttribute(input, start, end, (type, from, to) => {
         const entry = fieldOf(type);
-        if (offset >= from - ATTRIBUTE_HEADER && offset < from + Math.max(align4(to - from), 1)) {
-          const name = entry?.name ?? `attribute ${type}`;
+        if (lies(sought, from, to)) {
           const codec = entry?.codec.each ?? entry?.codec;
-          path = [name, ...(offset >= from ? (codec?.pathAt?.(input, from, to, offset, siblings) ?? []) : [])];
-        } else if (entry?.codec.pathAt === undefined && entry !== undefined && offset >= to) {
+          path = [entry?.name ?? unnamed(type), ...pathInside(codec, input, from, to, sought, siblings)];
+        } else if (entry?.codec.pathAt === undefined && entry !== undefined && sought.offset >= to) {
           siblings[entry.name] = entry.codec.read(input, from, to, siblings);
         }
       });
       return path;
     },
   };
+}
+
+/** Whether what is sought lies in an attribute whose value stands between start and end: in that, its header or its padding. */
+export function lies({ offset }: Sought, start: number, end: number): boolean {
+  return offset >= start - ATTRIBUTE_HEADER && offset < start + Math.max(align4(end - start), 1);
+}
+
+/** Names of what is sought inside an attribute in which it lies. */
+export function pathInside(
+  codec: Codec<unknown> | undefined,
+  input: Input,
+  start: number,
+  end: number,
+  sought: Sought,
+  siblings: Siblings,
+): string[] {
+  const { offset, missing } = sought;
+  if (offset >= start) return codec?.pathAt?.(input, start, end, sought, siblings) ?? [];
+  // The attribute itself is meant, or one that is missing in it.
+  return missing === undefined ? [] : (codec?.nameOf?.(missing, siblings) ?? [unnamed(missing)]);
 }
 
 /** The bytes of an unknown attribute that came with the flag. */

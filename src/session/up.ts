@@ -122,6 +122,7 @@ async function change(
   await applyTo(lab, topology, operations, true, options, machine);
   const { machine: _, ...rest } = record;
   folder.write({ ...rest, ...machineRecord(topology, isReal(record)), file, topology });
+  machine.settle(topology);
   const after = await whenReady(lab, topology, options);
   await nameNodes(lab, options);
   return result(file, topology, options, operations, false, after, record.topology);

@@ -15,8 +15,10 @@ import { writeHosts } from "./hosts.js";
 import { LinkTable } from "./link-table.js";
 import { offloadsOf } from "./offloads.js";
 import type { NodeRequest } from "./node-request.js";
+import { OriginalSysctls } from "./originals.js";
 import { requestsFor } from "./requests.js";
 import { applyShaping } from "./shaping.js";
+import { withValuesBefore } from "./sysctls.js";
 import type { MachineSite } from "./machine/site.js";
 import type { LabFolder } from "./state.js";
 
@@ -125,6 +127,7 @@ async function carryOut(
       each.kind === "node.create" ? [{ name: each.node, container: each.container }] : [],
     );
     await context.line.createNodes(nodes);
+    new OriginalSysctls(context.folder).forget(nodes.map(({ name }) => name));
     for (const { name } of nodes) links.fresh(name);
     done.push(...batch);
     return;
@@ -137,7 +140,8 @@ async function carryOut(
     writeBatchOffloads(batch, context.line);
     return;
   }
-  if (independent.has(first.kind)) await applyTogether(batch, context, links, done);
+  if (first.kind === "sysctl.write") await applyTogether(await withValuesBefore(batch, context), context, links, done);
+  else if (independent.has(first.kind)) await applyTogether(batch, context, links, done);
   else
     for (const operation of batch) {
       await applyOne(operation, context, links);
@@ -237,7 +241,10 @@ async function applyOne(operation: OperationBody, context: ApplyContext, links: 
         await line.removeNode(operation.node);
         return;
       case "sysctl.write":
-        await writeSysctls(line, operation.node, operation.entries);
+        await line.writeSysctls(
+          operation.node,
+          operation.entries.map(({ name, value }) => [name, value]),
+        );
         return;
       case "nftables.replace":
         replaceTables(
@@ -268,21 +275,6 @@ async function applyOne(operation: OperationBody, context: ApplyContext, links: 
   } catch (error) {
     throw operationFailure(operation, error);
   }
-}
-
-type SysctlEntries = Extract<OperationBody, { kind: "sysctl.write" }>["entries"];
-
-async function writeSysctls(line: InitLine, node: string, entries: SysctlEntries): Promise<void> {
-  const optional = entries.filter((entry) => entry.optional === true);
-  const there = await line.readSysctls(
-    node,
-    optional.map((entry) => entry.name),
-  );
-  const absent = new Set(optional.filter((_, index) => there[index] === undefined));
-  await line.writeSysctls(
-    node,
-    entries.filter((entry) => !absent.has(entry)).map(({ name, value }) => [name, value]),
-  );
 }
 
 function replaceTables(

@@ -20,6 +20,8 @@ import type { Snapshot } from "../../src/model/snapshot.js";
 import { down } from "../../src/session/down.js";
 import { exec } from "../../src/session/exec.js";
 import { inspect } from "../../src/session/inspect.js";
+import { OpenLab } from "../../src/session/open-lab.js";
+import { findLab } from "../../src/session/target.js";
 import { up, type UpResult } from "../../src/session/up.js";
 import { until } from "../e2e/cli.js";
 import { seededRandom } from "../e2e/random.js";
@@ -185,6 +187,42 @@ const failing: readonly [story: string, act: (name: string) => Promise<unknown>,
     /ip_default_ttl|sysctl/,
   ],
 ];
+
+test.serial("a sysctl that a file no longer asks for reads what it read before", async (t) => {
+  const name = lab(t);
+  const asked = (ttl: number, more: object = {}) =>
+    write(pair({}, { sysctls: { "net.ipv4.ip_default_ttl": ttl, "net.ipv4.conf.eth0.log_martians": 1 }, ...more }));
+  const values = async () => {
+    using open = await OpenLab.connect(findLab(name));
+    return await open.line.readSysctls("a", ["net.ipv4.ip_default_ttl", "net.ipv4.conf.eth0.log_martians"]);
+  };
+  await start(name, write(pair()));
+  const before = await values();
+  await start(name, asked(33));
+  t.deepEqual(await values(), ["33", "1"]);
+  t.deepEqual((await start(name, asked(33))).operations, []);
+  // A step that fails takes the new value back, and has not become the old one.
+  await t.throwsAsync(start(name, asked(44, { container: { command: ["/no/such/program"] } })), {
+    instanceOf: Failure,
+  });
+  t.deepEqual(await values(), ["33", "1"]);
+  await start(name, asked(55));
+  await start(name, write(pair()));
+  t.deepEqual(await values(), before);
+  t.deepEqual((await start(name, write(pair()))).operations, []);
+
+  // Also where the lab began with it; and a node that was made anew has those of a new namespace.
+  const second = lab(t);
+  await start(second, asked(33));
+  t.true((await start(second, write(pair()))).operations.some(({ text }) => text.includes("ip_default_ttl=64")));
+  await start(second, asked(33, { container: { command: ["sleep", "100"] } }));
+  t.deepEqual(
+    (await start(second, write(pair({}, { container: { command: ["sleep", "100"] } })))).operations.map(
+      ({ text }) => text,
+    ),
+    ["a: write 1 sysctl: net.ipv4.ip_default_ttl=64", "a: write 1 sysctl: net.ipv4.conf.eth0.log_martians=0"],
+  );
+});
 
 for (const [story, act, topology, says] of failing) {
   test.serial(`a step that fails undoes the ones before it: ${story}`, async (t) => {

@@ -23,6 +23,8 @@ export interface LiveTraceOptions {
   readonly snapshotLength: number;
   readonly onEvent: (event: TraceEvent) => void;
   readonly onProvisional?: (packet: PacketEvent) => void;
+  /** Ends the trace after so many packets. */
+  readonly count?: number | undefined;
   /** Aborted: the end does not wait for a quiet network. */
   readonly signal: AbortSignal;
 }
@@ -39,13 +41,15 @@ const dropInterval = 1000;
 /** Taps, conntrack listeners, the clock, the recording and the trace core of one run; owns them all. */
 export class LiveTrace implements Disposable {
   packets = 0;
+  /** Settles when everything has been told: after `count` packets, or at the end. */
+  readonly over: Promise<void>;
   readonly #trace: Trace;
   readonly #recording: RecordingWriter | undefined;
   readonly #taps: Tap[] = [];
   readonly #followers: Disposable[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #lastRecord = 0;
-  #onPacket: (() => void) | undefined;
+  #onEnd: () => void = () => undefined;
 
   constructor(
     private readonly line: InitLine,
@@ -54,14 +58,17 @@ export class LiveTrace implements Disposable {
     private readonly epoch: bigint,
     private readonly options: LiveTraceOptions,
   ) {
+    this.over = new Promise((resolve) => (this.#onEnd = resolve));
     const { filter, save } = options;
-    const header = { version: 1, ...labOf(snapshot), epoch: String(epoch), hops, filter } as const;
+    const count = options.count === undefined ? {} : { count: options.count };
+    const header = { version: 1, ...labOf(snapshot), epoch: String(epoch), hops, filter, ...count } as const;
     this.#recording = save === undefined ? undefined : new RecordingWriter(save, header, snapshot);
     this.#trace = createTrace({
       snapshot,
       hops,
       filter,
       epoch,
+      ...count,
       emit: (event) => this.#emit(event),
       ...(options.onProvisional === undefined ? {} : { provisional: options.onProvisional }),
       log: (entry) => this.#recording?.log(entry),
@@ -85,20 +92,11 @@ export class LiveTrace implements Disposable {
     });
   }
 
-  /** Settles when so many packets have closed. */
-  reached(count: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onPacket = () => {
-        if (this.packets >= count) resolve();
-      };
-    });
-  }
-
-  /** Waits for the network to be quiet, stops the taps, closes the trace. */
+  /** Waits for the network to be quiet unless the trace is over, stops the taps, closes the trace. */
   async finish(): Promise<void> {
     const deadline = Date.now() + patience;
     const began = Date.now();
-    while (!this.options.signal.aborted && Date.now() < deadline) {
+    while (!this.options.signal.aborted && !this.#trace.core.over && Date.now() < deadline) {
       const idle = Date.now() - Math.max(this.#lastRecord, began);
       if (idle >= quiet) break;
       await delay(quiet - idle);
@@ -137,9 +135,8 @@ export class LiveTrace implements Disposable {
 
   #emit(event: TraceEvent): void {
     this.options.onEvent(event);
-    if (event.type !== "packet") return;
-    this.packets += 1;
-    this.#onPacket?.();
+    if (event.type === "packet") this.packets += 1;
+    else if (event.type === "end") this.#onEnd();
   }
 
   #tick(): void {

@@ -26,6 +26,7 @@ export interface EndingOptions {
   readonly filter: TraceFilter;
   readonly explain?: Explain;
   readonly countOnly?: boolean;
+  readonly count?: number;
 }
 
 /** Predictions kept: losses tend to repeat. */
@@ -45,6 +46,7 @@ export class Endings {
   readonly #refusals = new Map<number, { readonly by: string; readonly reason: string }>();
   readonly #predictions = new Map<string, Verdict>();
   readonly #hopNumbers: ReadonlyMap<string, number>;
+  readonly #limit: number;
   #shown = 0;
   #evicted = 0;
   readonly #matches: Record<MatchClass, number> = { exact: 0, strong: 0, ordered: 0, ambiguous: 0, single: 0 };
@@ -66,6 +68,7 @@ export class Endings {
     this.#flows = flows;
     this.#dropped = dropped;
     this.#options = options;
+    this.#limit = options.count ?? Infinity;
     this.#events = new EventMaker(scene, columns, book, packets);
     this.#hopNumbers = new Map(scene.names.map((name, number) => [name, number]));
   }
@@ -92,6 +95,11 @@ export class Endings {
         ? { kind: "delivered" }
         : { kind: "unknown", reason: "still on its way" };
     return this.#events.make(packet, flow, this.#matchOf(packet), verdict, true);
+  }
+
+  /** As many packets have been told as were asked for. */
+  get full(): boolean {
+    return this.#shown >= this.#limit;
   }
 
   /** @returns the event of a packet that the filter lets through */

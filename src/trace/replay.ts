@@ -53,7 +53,7 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
     return true;
   };
   const pump = (): void => {
-    while (!over) {
+    while (!over && !core.over) {
       const entry = entries[position];
       if (entry !== undefined && entry.at <= core.received) {
         // A record that is named but not there is read later, or missing: the capture was cut short.
@@ -66,6 +66,7 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
       core.record(row);
     }
     // Entries may be left where captures were cut short: they wait for records that are not there.
+    if (core.over) over = true;
     if (!over && merge.waiting === 0 && merge.starving().length === 0) finish();
   };
   return {

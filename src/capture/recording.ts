@@ -98,9 +98,10 @@ export function readRecording(folder: string): Recording {
     header,
     snapshot: readJson(folder, "snapshot.json") as Snapshot, // as above
     captures: capturePaths(folder, header),
+    // A trace that was killed may have left a last line that is not whole.
     log: readText(folder, "log.jsonl")
       .split("\n")
-      .filter((line) => line !== "")
+      .slice(0, -1)
       .map((line, index) => parse(line, `${folder}/log.jsonl, line ${index + 1}`)),
   };
 }

@@ -6,12 +6,14 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { followConntrack } from "../capture/conntrack.js";
+import { followNewLinks } from "../capture/links.js";
 import { RecordingWriter } from "../capture/recording.js";
 import { Tap } from "../capture/tap.js";
 import type { InitLine } from "../init/api.js";
 import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
+import { CaptureError } from "../packet/error.js";
 import { tapFilter } from "../path/tap-filter.js";
 import { createTrace, type Trace, type TraceTap } from "../trace/trace.js";
 
@@ -25,6 +27,8 @@ export interface LiveTraceOptions {
   readonly onProvisional?: (packet: PacketEvent) => void;
   /** Ends the trace after so many packets. */
   readonly count?: number | undefined;
+  /** What the reader must know of the trace itself: a tap that ended, an interface without one. */
+  readonly onWarning?: (text: string) => void;
   /** Aborted: the end does not wait for a quiet network. */
   readonly signal: AbortSignal;
 }
@@ -49,6 +53,7 @@ export class LiveTrace implements Disposable {
   readonly #followers: Disposable[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #lastRecord = 0;
+  #finishing = false;
   #onEnd: () => void = () => undefined;
 
   constructor(
@@ -80,6 +85,7 @@ export class LiveTrace implements Disposable {
     for (const node of this.snapshot.nodes)
       if (node.nftables.length > 0 || node.conntrack.length > 0)
         this.#followers.push(followConntrack(this.line, node.name, (event) => this.#trace.conntrack(event)));
+    this.#followLinks();
     const feeds = this.hops.map((_, hop) => this.#trace.tap({ hop }));
     const started = await Promise.allSettled(
       this.hops.map(async (hop, index) => this.#taps.push(await this.#startTap(hop, index, feeds[index]))),
@@ -94,6 +100,7 @@ export class LiveTrace implements Disposable {
 
   /** Waits for the network to be quiet unless the trace is over, stops the taps, closes the trace. */
   async finish(): Promise<void> {
+    this.#finishing = true;
     const deadline = Date.now() + patience;
     const began = Date.now();
     while (!this.options.signal.aborted && !this.#trace.core.over && Date.now() < deadline) {
@@ -128,9 +135,28 @@ export class LiveTrace implements Disposable {
         feed.lost(total - dropped);
         dropped = total;
       },
+      onDeath: (reason) => {
+        feed.died();
+        this.#warn(`the tap at ${hopName(hop)} ended (${reason}): what passes there is no longer seen`);
+      },
     });
-    void tap.ended.then(() => feed.end());
+    void tap.ended.then(() => endFeed(feed));
     return tap;
+  }
+
+  /** Tells of interfaces that come up in the nodes that have taps. */
+  #followLinks(): void {
+    for (const name of new Set(this.hops.map(({ node }) => node))) {
+      const known = this.snapshot.nodes.find((node) => node.name === name)?.interfaces ?? [];
+      const indexes = known.map(({ index }) => index);
+      const onLink = (link: string): void =>
+        this.#warn(`${name}:${link} came up after the trace had begun: it has no tap; a new trace will have one`);
+      this.#followers.push(followNewLinks(this.line, name, indexes, onLink));
+    }
+  }
+
+  #warn(text: string): void {
+    if (!this.#finishing) this.options.onWarning?.(text);
   }
 
   #emit(event: TraceEvent): void {
@@ -151,6 +177,15 @@ export class LiveTrace implements Disposable {
   #stopClocks(): void {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     for (const follower of this.#followers.splice(0)) follower[Symbol.dispose]();
+  }
+}
+
+/** A tap that was killed may end inside a record: what came before it counts, and that it ended is told. */
+function endFeed(feed: TraceTap): void {
+  try {
+    feed.end();
+  } catch (error) {
+    if (!(error instanceof CaptureError)) throw error;
   }
 }
 

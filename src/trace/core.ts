@@ -25,6 +25,7 @@ import { NONE, Packets, State } from "./packets.js";
 import { isRefusal } from "./refusal.js";
 import { Scene } from "./scene.js";
 import { commonBytes, divisible } from "./segment.js";
+import { TapLosses } from "./tap-losses.js";
 import { Ways } from "./way.js";
 
 export interface CoreOptions {
@@ -72,10 +73,9 @@ export class TraceCore {
   readonly #matches: SightingFilter;
   readonly #window: number;
   readonly #seen: number[];
-  readonly #dropped: number[];
+  readonly #losses: TapLosses;
   #received = 0;
   #lastId = 0;
-  #lossy = false;
   #ended = false;
 
   constructor(options: CoreOptions) {
@@ -92,14 +92,14 @@ export class TraceCore {
     this.#matches = sightingFilter(options.filter, this.columns, this.book, snapshot);
     this.#window = options.window ?? 262_144;
     this.#seen = hops.map(() => 0);
-    this.#dropped = hops.map(() => 0);
+    this.#losses = new TapLosses(hops.length);
     this.#endings = new Endings(
       this.#scene,
       this.columns,
       this.book,
       this.#packets,
       this.#flows.table,
-      this.#dropped,
+      this.#losses,
       options,
     );
     this.#lifetimes = new Lifetimes(
@@ -186,8 +186,13 @@ export class TraceCore {
   /** The tap of a hop lost records. */
   drops(hop: number, records: number): void {
     if (this.#ended) return;
-    this.#dropped[hop] = (this.#dropped[hop] ?? 0) + records;
-    this.#lossy = true;
+    this.#losses.lose(hop, records);
+  }
+
+  /** The tap of a hop ended before the trace. */
+  died(hop: number): void {
+    if (this.#ended) return;
+    this.#losses.die(hop);
   }
 
   /** Closes everything; after `count` packets, tells only what those have shown. */
@@ -197,7 +202,13 @@ export class TraceCore {
     this.#ended = true;
     this.#exchanges.end(this.#endings.full);
     for (const [hop, name] of this.#scene.names.entries()) {
-      this.#options.emit({ type: "hop", hop: name, seen: this.#seen[hop] ?? 0, dropped: this.#dropped[hop] ?? 0 });
+      this.#options.emit({
+        type: "hop",
+        hop: name,
+        seen: this.#seen[hop] ?? 0,
+        dropped: this.#losses.lost(hop),
+        ...(this.#losses.died(hop) ? { died: true } : {}),
+      });
     }
     this.#options.emit({
       type: "end",
@@ -328,7 +339,7 @@ export class TraceCore {
     const from = c.hop[parent] ?? 0;
     const to = c.hop[row] ?? 0;
     const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
-    if (this.#lossy && c.identification[row] === 0 && c.kind[row] !== Kind.echo && c.kind[row] !== Kind.arp) {
+    if (this.#losses.any && c.identification[row] === 0 && c.kind[row] !== Kind.echo && c.kind[row] !== Kind.arp) {
       const usual = this.#latency.usual(from, to);
       if (usual && gap > 8 * usual.gap + 1e6) this.#packets.mark(packet, State.ordered);
     }

@@ -43,6 +43,7 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
     if ("tick" in entry) core.tick(entry.tick);
     else if ("conntrack" in entry) core.conntrack(entry.conntrack);
     else if ("drops" in entry) core.drops(entry.drops.hop, entry.drops.records);
+    else if ("died" in entry) core.died(entry.died.hop);
     else if ("end" in entry) finish();
     else {
       const row = merge.takeFrom(entry.late.tap);

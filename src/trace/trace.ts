@@ -18,6 +18,8 @@ export interface TraceTap {
   push(chunk: Uint8Array): void;
   /** The tap lost records since the last call. */
   lost(records: number): void;
+  /** The tap ended before the trace: that a packet is not seen here proves nothing from now on. */
+  died(): void;
   /** Nothing more comes. @throws CaptureError where the capture ends inside a record; the tap is over all the same */
   end(): void;
 }
@@ -78,6 +80,12 @@ export function createTrace(options: TraceOptions): Trace {
           for (const hop of feed.hops) {
             log({ at: core.received, drops: { hop, records } });
             core.drops(hop, records);
+          }
+        },
+        died() {
+          for (const hop of feed.hops) {
+            log({ at: core.received, died: { hop } });
+            core.died(hop);
           }
         },
         end() {

@@ -326,6 +326,19 @@ test("a tap that lost records makes the loss unknown", (t) => {
   t.deepEqual(bench.packets[0]!.verdict, { kind: "unknown", reason: "the tap of host:yapc0 lost 3 records" });
 });
 
+test("a tap that died makes the loss unknown, and says so at its hop; others join over it", (t) => {
+  const bench = new Bench();
+  bench.taps[2]!.died();
+  request(bench, 1e6, { id: 100, sequence: 1000, flags: flag.syn }, 2);
+  const dark = names.indexOf("host:yapc0");
+  bench.taps[dark]!.end();
+  bench.end();
+  t.deepEqual(bench.packets[0]!.verdict, { kind: "unknown", reason: "the tap of host:yapc0 ended before the trace" });
+  const hop = bench.events.find((event) => event.type === "hop" && event.hop === "host:yapc0");
+  t.deepEqual(hop, { type: "hop", hop: "host:yapc0", seen: 0, dropped: 0, died: true });
+  t.deepEqual(replay(bench), bench.events);
+});
+
 test("a saved trace replays to the same events", (t) => {
   const bench = new Bench();
   connection(bench);

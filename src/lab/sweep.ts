@@ -3,6 +3,7 @@
  * by `down`, by `gc`, and by the next `up` of that name. Nothing that is not the lab's own is touched.
  */
 import { findHierarchies, removeLabCgroups } from "../init/cgroup.js";
+import { removeTree } from "../init/remove-tree.js";
 import { isAlive, labNames, LabFolder, type LabRecord } from "./state.js";
 import { clearOnMachine, labsOnMachine, onMachine } from "./machine/lab-on-machine.js";
 import { listNames, removeNames } from "./names.js";
@@ -48,6 +49,6 @@ export async function sweep(folder: LabFolder): Promise<Leftovers> {
   const { failures, notes } = clearOnMachine(folder);
   if (record !== undefined) removeNames(record.pid);
   removeLabCgroups(findHierarchies(), folder.name);
-  if (failures.length === 0) await folder.remove();
+  if (failures.length === 0) await removeTree(folder.path);
   return { ...found, notes: [...failures, ...notes] };
 }

@@ -99,23 +99,33 @@ test.serial("generated labs become each other", async (t) => {
     .sample(anyTopology, { numRuns: 2 * count, seed })
     .map((text) => text.replaceAll('"stp":true', '"stp":true,"forwardDelay":2'));
   const missing = new Set<string>();
-  let compared = 0;
   for (let index = 0; index < count; index++) {
-    const [from, to] = [write(texts[2 * index]), write(texts[2 * index + 1])];
-    try {
-      await becomes(t, from, to, `pair ${index}:\n${texts[2 * index]}\n->\n${texts[2 * index + 1]}`);
-      compared += 1;
-    } catch (error) {
-      // A kernel without vxlan, netem, …: the pair proves nothing here.
-      if (!(error instanceof Failure) || !/kernel (has|lacks|without)|not support|CONFIG_/.test(error.message))
-        throw error;
-      missing.add(error.message);
+    const pair = [texts[2 * index] ?? "", texts[2 * index + 1] ?? ""] as const;
+    for (;;) {
+      const [from, to] = pair.map((text) => without(missing, text)) as [string, string];
+      try {
+        await becomes(t, write(from), write(to), `pair ${index}:\n${from}\n->\n${to}`);
+        break;
+      } catch (error) {
+        const symbol = error instanceof Failure ? /CONFIG_\w+/.exec(error.message)?.[0] : undefined;
+        if (symbol === undefined || substitutes[symbol] === undefined || missing.has(symbol)) throw error;
+        missing.add(symbol);
+      }
     }
   }
-  t.log(`seed ${seed}: ${compared} of ${count} pairs compared`);
-  for (const each of missing) t.log(each);
-  t.true(compared > 0);
+  t.log(`seed ${seed}: ${count} pairs compared`);
+  for (const each of missing) t.log(`${each}: not in this kernel, left out`);
 });
+
+/** What stands in generated labs for what a kernel lacks. */
+const substitutes: Readonly<Record<string, readonly [RegExp, string]>> = {
+  CONFIG_NET_SCH_NETEM: [/,?"delay":"\dms"/g, ""],
+  CONFIG_VLAN_8021Q: [/"vlan":\{"parent":("[^"]+"),"id":\d\}/g, '"macvlan":{"parent":$1,"mode":"private"}'],
+};
+
+function without(missing: ReadonlySet<string>, text: string): string {
+  return [...missing].reduce((left, symbol) => left.replaceAll(...(substitutes[symbol] ?? [/$^/g, ""])), text);
+}
 
 test.serial("what a container wrote stays while its node does, a layer for each root", async (t) => {
   const name = lab(t);

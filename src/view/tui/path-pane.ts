@@ -1,11 +1,10 @@
 /** The path of the selected packet: boxes with arrows and microseconds, rewrites, and the gap where it died. */
 import type { PacketEvent } from "../../model/trace.js";
-import type { Ink } from "../ink.js";
+import { type Ink, inverse } from "../ink.js";
 import { gapLabel, marksOf, pathOf, rewritesOf, type PacketPath, type Station, stationName } from "../path.js";
 import { duration, elapsedWithUnit } from "../quantity.js";
 import { doubt, endMark, verdictSentence, verdictTone } from "../verdict.js";
 import { centre, displayWidth, sliceCells, wrap } from "../width.js";
-import { inverse } from "./tui-ink.js";
 
 export interface PathPaneOptions {
   readonly width: number;

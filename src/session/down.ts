@@ -5,7 +5,7 @@ import { isAlive, labNames, LabFolder } from "../lab/state.js";
 import { checkOwnMachine, labsOnMachine } from "../lab/machine/lab-on-machine.js";
 import { sweep } from "../lab/sweep.js";
 import { countOwned } from "../lab/owned.js";
-import { closest } from "../model/spelling.js";
+import { didYouMean } from "../model/spelling.js";
 import { Failure } from "../model/failure.js";
 import { findLab } from "./target.js";
 
@@ -27,9 +27,8 @@ export interface DownResult {
 export async function down(options: DownOptions): Promise<DownResult> {
   const name = options.lab ?? findLab(undefined).record.name;
   if (!labNames().includes(name) && !labsOnMachine().includes(name)) {
-    const near = closest(name, labNames());
     throw new Failure("usage", `no lab '${name}'`, {
-      hint: near === undefined ? "yapc-net ls shows what runs" : `did you mean '${near}'?`,
+      hint: didYouMean(name, labNames()) ?? "yapc-net ls shows what runs",
       code: "NO_LAB",
     });
   }

@@ -8,20 +8,14 @@ import type { NodeSockets } from "../observe/sockets.js";
 
 const loopback = 1;
 
-interface Known {
-  readonly indexes: Map<string, number>;
-  /** Of all that it ever had. */
-  highest: number;
-}
-
 export class LinkTable {
-  readonly #nodes = new Map<string, Known>();
+  readonly #nodes = new Map<string, Map<string, number>>();
 
   constructor(private readonly sockets: NodeSockets) {}
 
   /** A node that was just made has `lo` and nothing else. */
   fresh(node: string): void {
-    this.#nodes.set(node, { indexes: new Map([["lo", loopback]]), highest: loopback });
+    this.#nodes.set(node, new Map([["lo", loopback]]));
   }
 
   forget(node: string): void {
@@ -30,7 +24,7 @@ export class LinkTable {
 
   /** @throws Failure (kernel) where the node has no such link */
   index(node: string, name: string): number {
-    const index = this.#node(node).indexes.get(name);
+    const index = this.#node(node).get(name);
     if (index === undefined)
       throw new Failure("kernel", `node '${node}' has no interface '${name}'`, { code: "ENODEV" });
     return index;
@@ -39,23 +33,20 @@ export class LinkTable {
   /** An index for a link that is about to be made. */
   reserve(node: string, name: string): number {
     const known = this.#node(node);
-    known.highest += 1;
-    known.indexes.set(name, known.highest);
-    return known.highest;
+    const index = Math.max(...known.values()) + 1;
+    known.set(name, index);
+    return index;
   }
 
   release(node: string, name: string): void {
-    this.#node(node).indexes.delete(name);
+    this.#node(node).delete(name);
   }
 
-  #node(node: string): Known {
+  #node(node: string): Map<string, number> {
     let known = this.#nodes.get(node);
     if (known === undefined) {
       const list = this.sockets.route(node).execute(links.list({ statistics: false }));
-      const indexes = new Map(
-        list.flatMap(({ name, altnames, index }) => [name, ...altnames].map((each) => [each, index])),
-      );
-      known = { indexes, highest: Math.max(...indexes.values()) };
+      known = new Map(list.flatMap(({ name, altnames, index }) => [name, ...altnames].map((each) => [each, index])));
       this.#nodes.set(node, known);
     }
     return known;

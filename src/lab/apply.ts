@@ -123,6 +123,10 @@ async function carryOut(
     await context.line.createNodes(nodes);
     for (const { name } of nodes) links.fresh(name);
     done.push(...batch);
+    await context.sockets.open(
+      nodes.map(({ name }) => name),
+      ["namespace", "route"],
+    );
     return;
   }
   const requests = batch.map((operation) =>
@@ -233,7 +237,10 @@ async function applyOne(operation: OperationBody, context: ApplyContext, links: 
         await line.removeNode(operation.node);
         return;
       case "sysctl.write":
-        await writeSysctls(line, operation.node, operation.entries);
+        await line.writeSysctls(
+          operation.node,
+          operation.entries.map(({ name, value, optional }) => [name, value, optional === true]),
+        );
         return;
       case "nftables.replace":
         replaceTables(
@@ -264,21 +271,6 @@ async function applyOne(operation: OperationBody, context: ApplyContext, links: 
   } catch (error) {
     throw operationFailure(operation, error);
   }
-}
-
-type SysctlEntries = Extract<OperationBody, { kind: "sysctl.write" }>["entries"];
-
-async function writeSysctls(line: InitLine, node: string, entries: SysctlEntries): Promise<void> {
-  const optional = entries.filter((entry) => entry.optional === true);
-  const there = await line.readSysctls(
-    node,
-    optional.map((entry) => entry.name),
-  );
-  const absent = new Set(optional.filter((_, index) => there[index] === undefined));
-  await line.writeSysctls(
-    node,
-    entries.filter((entry) => !absent.has(entry)).map(({ name, value }) => [name, value]),
-  );
 }
 
 function replaceTables(

@@ -43,7 +43,11 @@ const good = [
   encodeMessage(request.openNamespaces, 6, text().strings(["a", "a"]).bytes()),
   encodeMessage(request.openSockets, 7, text().strings(["a", "a"]).u32(16).u32(3).u32(0).bytes()),
   encodeMessage(request.readSysctls, 8, text().string("a").strings(["net.ipv4.ip_forward"]).bytes()),
-  encodeMessage(request.writeSysctls, 9, text().string("a").u32(1).string("net.ipv4.ip_forward").string("1").u8(1).bytes()),
+  encodeMessage(
+    request.writeSysctls,
+    9,
+    text().string("a").u32(1).string("net.ipv4.ip_forward").string("1").u8(1).bytes(),
+  ),
   encodeMessage(request.openProcNet, 10, text().string("a").string("dev").bytes()),
   encodeMessage(request.spawn, 11, text().string("a").u8(3).string("/").strings(["true"]).strings(["A=1"]).bytes()),
   encodeMessage(request.startContainer, 12, text().string("a").u8(0).string("/nowhere/log").bytes()),

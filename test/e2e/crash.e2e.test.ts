@@ -3,7 +3,16 @@
  * where the lab lives) leaves nothing, and nothing else was touched: neither the machine nor a lab beside it.
  */
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, readlinkSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
@@ -180,6 +189,43 @@ test.serial("a half-written state folder is no reason to stop", async (t) => {
   t.regex(await place.ok("down", lab), /: 0$/m);
   t.deepEqual(remains(place.stateRoot, lab), []);
 });
+
+test.serial(
+  "the state folder is lost: under a lab that runs, after it was killed, and before the next of its name",
+  async (t) => {
+    const place = cli(t);
+    const lab = place.lab("lost");
+    const folder = path.join(place.stateRoot, lab);
+    const lose = async () => {
+      await place.ok("up", "docker-bridge", "--name", lab);
+      const init = initOf(place, lab);
+      rmSync(folder, { recursive: true });
+      return init;
+    };
+    let init = await lose();
+    t.true(remains(place.stateRoot, lab).some((each) => each.startsWith(`process ${init} `)));
+    t.true((await place.ok("gc", "--dry-run")).includes(`would remove of lab '${lab}': process ${init} (its init)`));
+    t.true((await place.ok("gc")).includes(`removed of lab '${lab}': process ${init} (its init)`));
+    t.deepEqual(remains(place.stateRoot, lab), []);
+
+    init = await lose();
+    t.regex(await place.ok("down", lab), /lab '.*' has ended; .*: 0/);
+    t.deepEqual(remains(place.stateRoot, lab), []);
+
+    kill(await lose());
+    t.true(await ended(place, lab), remains(place.stateRoot, lab).join("\n"));
+    await place.ok("gc");
+    t.deepEqual(remains(place.stateRoot, lab), []);
+
+    init = await lose();
+    await place.ok("up", "docker-bridge", "--name", lab);
+    const collected = await place.json<{ lab: string; inits: number[]; folder?: string }[]>("gc");
+    t.deepEqual(collected.find((each) => each.lab === lab)?.inits, [init]);
+    t.is((await place.run("exec", `${lab}/client`, "--", "ping", "-c", "1", "-W", "2", "203.0.113.1")).code, 0);
+    await place.ok("down", lab);
+    t.deepEqual(remains(place.stateRoot, lab), []);
+  },
+);
 
 test.serial("gc leaves alone what is not a lab's", async (t) => {
   if (!isRoot) {

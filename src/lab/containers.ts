@@ -6,6 +6,7 @@ import { findUser } from "../container/user.js";
 import type { ContainerOutput, InitLine, InitProcess } from "../init/api.js";
 import { findHierarchies, makeCgroup, type NodeCgroup, removeCgroup } from "../init/cgroup.js";
 import { prepareSite, readInside } from "../init/container-site.js";
+import { removeTree } from "../init/remove-tree.js";
 import { rmSync } from "node:fs";
 import path from "node:path";
 import { Failure } from "../model/failure.js";
@@ -62,6 +63,7 @@ export class ContainerRunner {
         root: container.root,
         files: containerFiles(container, this.#hosts(node), readResolv(this.folder, node)),
         rootless: this.line.rootless,
+        ids: this.line.ids,
         cgroup,
       });
       const user = findUser(container.user, readInside(site, "/etc/passwd"), readInside(site, "/etc/group"));
@@ -79,8 +81,8 @@ export class ContainerRunner {
   }
 
   /** Forgets what the container wrote: for a node that is gone. */
-  forget(node: string): void {
-    rmSync(path.join(this.folder.containers, node), { recursive: true, force: true });
+  async forget(node: string): Promise<void> {
+    await removeTree(path.join(this.folder.containers, node), this.line);
     rmSync(this.folder.log(node), { force: true });
   }
 

@@ -73,13 +73,13 @@ function leftovers(folder: LabFolder, record: LabRecord | undefined): Leftovers 
 }
 
 /** Removes what a dead lab left. @returns what there was */
-export function sweep(folder: LabFolder): Leftovers {
+export async function sweep(folder: LabFolder): Promise<Leftovers> {
   const record = folder.read();
   const found = leftovers(folder, record);
   // The journal goes last, with the folder: until then what it tells of may be there.
   const { failures, notes } = clearOnMachine(folder);
   if (record !== undefined) removeNames(record.pid);
   removeLabCgroups(findHierarchies(), folder.name);
-  if (failures.length === 0) folder.remove();
+  if (failures.length === 0) await folder.remove();
   return { ...found, notes: [...failures, ...notes] };
 }

@@ -1,55 +1,30 @@
 /** Writes of sysctls, made ready so that they can be taken back: at once by undoing, or when the file no longer asks. */
 import type { InitLine } from "../init/api.js";
 import type { OperationBody } from "../plan/operation.js";
-import type { MachineSite } from "./machine/site.js";
-import { OriginalSysctls } from "./originals.js";
-import type { LabFolder } from "./state.js";
+import type { OriginalSysctls } from "./originals.js";
 
-type SysctlWrite = Extract<OperationBody, { kind: "sysctl.write" }>;
-
-export interface SysctlSite {
-  readonly line: InitLine;
-  readonly folder: LabFolder;
-  /** What is written on the machine itself stands in its journal. */
-  readonly site?: MachineSite;
-}
-
-/** How many nodes are read at once. */
-const together = 16;
+export type SysctlWrite = Extract<OperationBody, { readonly kind: "sysctl.write" }>;
 
 /**
- * The same writes, with the values that those have now that a file asks for, which are remembered in the lab's folder;
- * and without those that the kernel does not have.
+ * The same write, with the values that those have now that a file asks for.
+ * @param originals where they are remembered; absent for the machine itself, whose journal does
  */
 export async function withValuesBefore(
-  batch: readonly OperationBody[],
-  { line, folder, site }: SysctlSite,
-): Promise<readonly OperationBody[]> {
-  const originals = new OriginalSysctls(folder);
-  const prepare = async (operation: SysctlWrite): Promise<SysctlWrite> => {
-    const { node, entries } = operation;
-    const unread = entries.filter(({ optional, asked, previous }) => optional ?? (asked && previous === undefined));
-    if (unread.length === 0 && !entries.some(({ asked }) => asked)) return operation;
-    const names = unread.map(({ name }) => name);
-    const values = await line.readSysctls(node, names);
-    const now = new Map(names.map((name, index) => [name, values[index]]));
-    const written = entries
-      .filter(({ name, optional }) => optional === undefined || now.get(name) !== undefined)
-      .map((entry) => {
-        const previous = entry.previous ?? (entry.asked ? now.get(entry.name) : undefined);
-        return previous === undefined ? entry : { ...entry, previous };
-      });
-    const asked: Record<string, string> = {};
-    for (const entry of written) if (entry.asked && entry.previous !== undefined) asked[entry.name] = entry.previous;
-    if (node !== site?.node) originals.remember(node, asked);
-    return { ...operation, entries: written };
-  };
-  const prepared = [...batch];
-  const waiting = batch.entries();
-  const worker = async (): Promise<void> => {
-    for (const [index, operation] of waiting)
-      if (operation.kind === "sysctl.write") prepared[index] = await prepare(operation);
-  };
-  await Promise.all(Array.from({ length: together }, worker));
-  return prepared;
+  operation: SysctlWrite,
+  line: InitLine,
+  originals: OriginalSysctls | undefined,
+): Promise<SysctlWrite> {
+  const { node } = operation;
+  const unread = operation.entries.filter(({ asked, previous }) => asked && previous === undefined);
+  const names = unread.map(({ name }) => name);
+  const values = names.length === 0 ? [] : await line.readSysctls(node, names);
+  const now = new Map(names.map((name, index) => [name, values[index]]));
+  const entries = operation.entries.map((entry) => {
+    const previous = entry.previous ?? now.get(entry.name);
+    return previous === undefined ? entry : { ...entry, previous };
+  });
+  const asked: Record<string, string> = {};
+  for (const entry of entries) if (entry.asked && entry.previous !== undefined) asked[entry.name] = entry.previous;
+  originals?.remember(node, asked);
+  return { ...operation, entries };
 }

@@ -57,7 +57,7 @@ async function end(name: string, onWarning: (text: string) => void): Promise<Dow
     removeNames(init.pid);
   }
   if (record === undefined) removeDangling(danglingNames().filter((each) => each.startsWith(`${name}-`)));
-  for (const note of sweep(folder).notes) onWarning(note);
+  for (const note of (await sweep(folder)).notes) onWarning(note);
   return {
     lab: name,
     wasRunning: wasRunning || lost.length > 0,

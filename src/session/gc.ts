@@ -41,13 +41,14 @@ async function collect(lab: string, onWarning: (text: string) => void): Promise<
   const record = folder.read();
   if (record !== undefined && isAlive(record))
     return inits.length === 0 ? [] : [{ lab, inits, names, cgroups: [], machine: [], notes: [] }];
-  return sweepHere(folder, onWarning).map((swept) => ({ ...swept, inits, names: [...swept.names, ...names] }));
+  const swept = await sweepHere(folder, onWarning);
+  return swept.map((each) => ({ ...each, inits, names: [...each.names, ...names] }));
 }
 
 /** Passes over a lab that was built in another network namespace: it is for whoever runs `gc` there. */
-function sweepHere(folder: LabFolder, onWarning: (text: string) => void): Leftovers[] {
+async function sweepHere(folder: LabFolder, onWarning: (text: string) => void): Promise<Leftovers[]> {
   try {
-    return [sweep(folder)];
+    return [await sweep(folder)];
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== "OTHER_NAMESPACE") throw error;
     onWarning(error.message);

@@ -1,9 +1,20 @@
 /** Plans carried out on the real kernel: any lab becomes any other as if built from nothing; a failed step undoes the rest. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import test, { type ExecutionContext } from "ava";
 import fc from "fast-check";
+import { LabFolder } from "../../src/lab/state.js";
 import { Failure } from "../../src/model/failure.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { down } from "../../src/session/down.js";
@@ -12,6 +23,7 @@ import { inspect } from "../../src/session/inspect.js";
 import { OpenLab } from "../../src/session/open-lab.js";
 import { findLab } from "../../src/session/target.js";
 import { up, type UpResult } from "../../src/session/up.js";
+import { until } from "../e2e/cli.js";
 import { seededRandom } from "../e2e/random.js";
 import { anyTopology } from "../plan/any-topology.js";
 import { reading } from "./reading.js";
@@ -126,6 +138,35 @@ function without(text: string, missing: ReadonlySet<KernelPart>): string {
     return Object.fromEntries(Object.entries(value).filter(([key, inner]) => !keys.has(key) && !has(inner)));
   });
 }
+
+test.serial("what a container wrote stays while its node does, a layer for each root", async (t) => {
+  const name = lab(t);
+  const other = path.join(folder, "root");
+  mkdirSync(path.join(other, "bin"), { recursive: true });
+  copyFileSync("/bin/busybox", path.join(other, "bin/busybox"));
+  const wrote = path.join(new LabFolder(name).containers, "a");
+  const nodes = (a: object): string => write({ nodes: { b: {}, ...a } });
+  const over = (root: string, mark: string): object => ({
+    a: { container: { root, command: ["busybox", "sh", "-c", `echo ${mark} >>/mark; exec busybox sleep 1000`] } },
+  });
+  const marks = (): string[] =>
+    readdirSync(wrote).flatMap((layer) =>
+      readFileSync(path.join(wrote, layer, "upper/mark"), "utf8")
+        .trim()
+        .split("\n"),
+    );
+  const marked = (...expected: string[]) => until(() => isDeepStrictEqual(marks().sort(), expected));
+  await start(name, nodes(over("/", "one")));
+  t.true(await marked("one"));
+  await start(name, nodes(over("/", "two")));
+  t.true(await marked("one", "two"));
+  await start(name, nodes(over(other, "three")));
+  t.true(await marked("one", "three", "two"), marks().join(" "));
+  await start(name, nodes({}));
+  t.false(existsSync(wrote));
+  await start(name, nodes(over("/", "four")));
+  t.true(await marked("four"), "a node of that name begins anew");
+});
 
 /** node a ─ node b, with whatever else. */
 const pair = (more: object = {}, a: object = {}) => ({

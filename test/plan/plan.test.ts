@@ -317,12 +317,12 @@ test("on the machine itself nothing is made, and only forwarding is switched on"
 
 test("without root a container's ping range is the one group that is mapped", (t) => {
   const topology = read(`{ "nodes": { "a": { "container": { "command": ["sh"] } } } }`);
-  const range = (options: { soleGroup?: number }) =>
+  const range = (options: { groupSpan?: readonly [number, number] }) =>
     plan(topology, undefined, options)
       .operations.flatMap((operation) => (operation.kind === "sysctl.write" ? operation.entries : []))
       .find(({ name }) => name === "net.ipv4.ping_group_range")?.value;
   t.is(range({}), "0 2147483647");
-  t.is(range({ soleGroup: 1001 }), "1001 1001");
+  t.is(range({ groupSpan: [1001, 1001] }), "1001 1001");
 });
 
 test("nodes with the same names to know share one list of them", (t) => {

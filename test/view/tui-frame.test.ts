@@ -63,6 +63,21 @@ function saved(): TuiState {
   return state;
 }
 
+test("what is still on its way when the trace ends is no packet of it, held still or not", (t) => {
+  for (const paused of [false, true]) {
+    const state = new TuiState({ title: "trace", live: true, canExport: false });
+    const [started, ...others] = events;
+    state.push(started!);
+    state.push(arp);
+    if (paused) state.list.togglePause();
+    for (const packet of exchangeOne) state.push({ ...packet, provisional: true });
+    t.is(state.list.all.length, 1 + exchangeOne.length);
+    state.push(others.find(({ type }) => type === "end")!);
+    t.deepEqual([state.list.all, state.list.shown], [[arp], [arp]]);
+    t.is(state.list.packet, arp);
+  }
+});
+
 test("frames: the list, a death, the ladder, the smallest screen", (t) => {
   const state = saved();
   const frames = [];

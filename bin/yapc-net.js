@@ -22,9 +22,13 @@ if ((first === "--version" || first === "-v") && rest.length === 0) {
     else {
       // Of a command without arguments oclif reads `ls web` as the command `ls:web`.
       const [command, ...words] = unknown.split(":");
-      const known = (await Config.load(loadOptions)).findCommand(command) !== undefined;
+      const config = await Config.load(loadOptions);
+      const known = config.findCommand(command) !== undefined;
+      const { didYouMean } = await import("../dist/src/model/spelling.js");
       const problem = known ? `${command} takes no argument '${words.join(" ")}'` : `no command '${command}'`;
-      const hint = known ? `see yapc-net ${command} --help` : "yapc-net --help lists them";
+      const hint = known
+        ? `see yapc-net ${command} --help`
+        : (didYouMean(command, config.commandIDs) ?? "yapc-net --help lists them");
       process.stderr.write(`error: ${problem}\nhint:  ${hint}\n`);
       process.exitCode = 2;
     }

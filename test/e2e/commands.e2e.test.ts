@@ -57,7 +57,11 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["view", notATrace], 2, /not-a-trace/],
   [["gc", "--bogus"], 2, /--bogus/],
   [["ls", "surplus"], 2, /ls takes no argument 'surplus'/],
-  [["tarce"], 2, /no command 'tarce'/],
+  [["tarce"], 2, /no command 'tarce'\n.*did you mean 'trace'/],
+  [["ls", "--jsn"], 2, /no flag --jsn\n.*did you mean '--json'/],
+  [["up", "docker-brige"], 2, /no topology file docker-brige.*\n.*did you mean 'docker-bridge'/],
+  [["trace", "--lab", lab, "--proto", "tpc"], 2, /'tpc' is no protocol.*\n.*did you mean 'tcp'/],
+  [["trace", "--lab", lab, "--", "/no/such/program"], 125, /cannot run \/no\/such\/program: no such file or directory/],
 ];
 
 for (const [args, code, says] of mistakes) {

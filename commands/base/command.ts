@@ -92,8 +92,8 @@ export abstract class BaseCommand extends Command {
   }
 
   private flagNames(): string[] {
-    const { flags = {} } = this.ctor; // a command may have none
-    return [...Object.keys(flags), "help", ...(this.ctor.enableJsonFlag ? ["json"] : [])].map((name) => `--${name}`);
+    const own = Object.keys({ ...this.ctor.flags }); // undefined for a command without any
+    return [...own, "help", ...(this.ctor.enableJsonFlag ? ["json"] : [])].map((name) => `--${name}`);
   }
 
   private exitCode(failure: Error): number {

@@ -13,9 +13,11 @@ if ((first === "--version" || first === "-v") && rest.length === 0) {
   const { Config, flush, handle, run } = await import("@oclif/core");
   // No user plugins: nothing outside the package is looked for, nor run.
   const loadOptions = { root: fileURLToPath(import.meta.url), userPlugins: false, devPlugins: false };
+  // A reader that has seen enough (`| head`) closes the pipe: what is left to write is nobody's.
+  const unread = new Promise((resolve) => process.stdout.once("error", resolve));
   try {
     await run(process.argv.slice(2), loadOptions);
-    await flush();
+    await Promise.race([flush(), unread]);
   } catch (error) {
     const [, unknown] = /^command (\S+) not found$/.exec(error.message) ?? [];
     if (unknown === undefined) await handle(error);

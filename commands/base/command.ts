@@ -62,10 +62,11 @@ export abstract class BaseCommand extends Command {
     if (!this.jsonEnabled() && text !== "") process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
-  /** A signal that Ctrl-C (or SIGTERM, SIGHUP) aborts; a second one ends the program at once. */
+  /** A signal that Ctrl-C (or SIGTERM, SIGHUP, a reader who closes the pipe) aborts; a second one ends the program at once. */
   protected interruptible(): AbortSignal {
     const controller = new AbortController();
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => controller.abort(name));
+    process.stdout.once("error", () => controller.abort("EPIPE"));
     return controller.signal;
   }
 

@@ -2,7 +2,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "ava";
-import { cli, Cli, packetsOf, parseEvents, program, project, until } from "./cli.js";
+import { cli, Cli, executable, packetsOf, parseEvents, program, project, until } from "./cli.js";
 import { remains } from "./machine.js";
 
 const place = new Cli();
@@ -77,6 +77,18 @@ for (const [args, code, says] of mistakes) {
     },
   );
 }
+
+test.serial("a reader who has seen enough ends what would go on, and is no failure", async (t) => {
+  const read = async (...args: string[]) => {
+    const line = [process.execPath, executable, ...args].map((word) => `'${word}'`).join(" ");
+    const { stdout, stderr } = await program("bash", "-c", `${line} | head -n 1; echo "\${PIPESTATUS[0]}"`);
+    t.is(stderr, "");
+    return stdout.split("\n");
+  };
+  t.deepEqual((await read("--help")).slice(1), ["0", ""]);
+  t.deepEqual((await read("view", "request", "-o", "html")).slice(0, 2), ["<!doctype html>", "0"]);
+  t.is((await read("stats", "--lab", lab, "--watch", "--interval", "20ms"))[1], "0");
+});
 
 test.serial("errors as JSON", async (t) => {
   const { code, stdout, stderr } = await place.run("inspect", "no-such-lab", "--json");

@@ -92,8 +92,10 @@ export class ContainerRunner {
   }
 
   #reportLimits(node: string, unenforced: readonly { readonly limit: string; readonly reason: string }[]): void {
-    for (const { limit, reason } of unenforced) {
-      const text = `the ${limit} limit of '${node}' has no effect here: ${reason}`;
+    for (const reason of new Set(unenforced.map((each) => each.reason))) {
+      const limits = unenforced.filter((each) => each.reason === reason).map(({ limit }) => limit);
+      const what = limits.length === 1 ? `the ${limits[0]} limit` : `the limits ${limits.join(", ")}`;
+      const text = `${what} of '${node}' ${limits.length === 1 ? "has" : "have"} no effect here: ${reason}`;
       if (this.options.strict)
         throw new Failure("machine", text, { hint: "run as root, or have systemd delegate the controller to you" });
       this.options.onWarning(text);

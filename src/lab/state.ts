@@ -6,7 +6,6 @@
  */
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { removeTree } from "../init/remove-tree.js";
 import { Failure } from "../model/failure.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
 
@@ -149,10 +148,6 @@ export class LabFolder {
     const file = path.join(this.path, "lab.json");
     writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
     renameSync(`${file}.new`, file);
-  }
-
-  remove(): Promise<void> {
-    return removeTree(this.path);
   }
 }
 

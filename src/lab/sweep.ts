@@ -6,6 +6,7 @@
  * they are called, cgroups by their name, links, tables and rules by theirs, names in /run/netns by where they lead.
  */
 import { findHierarchies, removeLabCgroups } from "../init/cgroup.js";
+import { removeTree } from "../init/remove-tree.js";
 import { labInits, lostInits } from "./inits.js";
 import { isAlive, labNames, LabFolder, type LabRecord } from "./state.js";
 import { clearOnMachine, labsOnMachine, onMachine } from "./machine/lab-on-machine.js";
@@ -80,6 +81,6 @@ export async function sweep(folder: LabFolder): Promise<Leftovers> {
   const { failures, notes } = clearOnMachine(folder);
   if (record !== undefined) removeNames(record.pid);
   removeLabCgroups(findHierarchies(), folder.name);
-  if (failures.length === 0) await folder.remove();
+  if (failures.length === 0) await removeTree(folder.path);
   return { ...found, notes: [...failures, ...notes] };
 }

@@ -7,7 +7,7 @@ import { endInit, lostInits } from "../lab/inits.js";
 import { danglingNames, removeDangling, removeNames } from "../lab/names.js";
 import { lostLabs, sweep } from "../lab/sweep.js";
 import { countOwned } from "../lab/owned.js";
-import { closest } from "../model/spelling.js";
+import { didYouMean } from "../model/spelling.js";
 import { Failure } from "../model/failure.js";
 import { findLab } from "./target.js";
 
@@ -29,9 +29,8 @@ export interface DownResult {
 export async function down(options: DownOptions): Promise<DownResult> {
   const name = options.lab ?? findLab(undefined).record.name;
   if (!labNames().includes(name) && !lostLabs().includes(name)) {
-    const near = closest(name, labNames());
     throw new Failure("usage", `no lab '${name}'`, {
-      hint: near === undefined ? "yapc-net ls shows what runs" : `did you mean '${near}'?`,
+      hint: didYouMean(name, labNames()) ?? "yapc-net ls shows what runs",
       code: "NO_LAB",
     });
   }

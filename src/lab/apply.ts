@@ -67,6 +67,7 @@ export async function apply(operations: readonly Operation[], context: ApplyCont
     throw new Failure(failure.kind, `${failure.message}; and undoing failed: ${left.join("; ")}`, {
       cause: error,
       hint: "end the lab: yapc-net down",
+      code: "NOT_UNDONE",
     });
   }
 }

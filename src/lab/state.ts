@@ -32,7 +32,10 @@ export interface LabRecord {
   readonly machine?: MachineRecord;
   /** False until the first `up` is complete. */
   readonly committed: boolean;
+  /** What was carried out last. */
   readonly topology: ResolvedTopology;
+  /** What is being carried out, or was when a command was killed: the lab is anywhere between the two. */
+  readonly towards?: ResolvedTopology;
 }
 
 export interface MachineRecord {

@@ -210,6 +210,35 @@ const failing: readonly [story: string, act: (name: string) => Promise<unknown>,
   ],
 ];
 
+test.serial("a command that was killed half way: the next finishes it, and another goes back", async (t) => {
+  const name = lab(t);
+  const state = new LabFolder(name);
+  const sleeping = (seconds: number) => ({ container: { command: ["sleep", String(seconds)] } });
+  const first = write(pair({}, sleeping(1000)));
+  const { nodes } = pair({}, sleeping(2000));
+  const second = write(pair({ nodes: { ...nodes, c: sleeping(3000) } }));
+  await start(name, first);
+  const before = state.read()!;
+  await start(name, second);
+  const after = state.read()!;
+  const built = reading(await read(name));
+  // All was done but for the record: so far a command came that was killed at its last step.
+  const kill = () => state.write({ ...before, towards: after.topology });
+  kill();
+  const finished = (await start(name, second)).operations.map(({ text }) => text);
+  t.deepEqual(
+    finished.filter((text) => /start|stop/.test(text)),
+    ["a: stop sleep 2000", "c: stop sleep 3000", "a: start sleep 2000", "c: start sleep 3000"],
+    "what runs is not known",
+  );
+  t.deepEqual(reading(await read(name)), built);
+  t.deepEqual((await start(name, second)).operations, []);
+  kill();
+  const back = (await start(name, first)).operations.map(({ text }) => text);
+  t.true(back.includes("a: start sleep 1000") && back.includes("c: remove node"), back.join("\n"));
+  t.deepEqual((await start(name, first)).operations, []);
+});
+
 test.serial("a sysctl that a file no longer asks for reads what it read before", async (t) => {
   const name = lab(t);
   const asked = (ttl: number, more: object = {}) =>

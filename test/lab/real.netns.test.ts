@@ -4,7 +4,7 @@
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { Journal, readJournal } from "../../src/lab/machine/journal.js";
 import { canRun, Host, yapcCommand } from "./host.js";
 
@@ -211,6 +211,61 @@ test.serial("what is in the way is said before anything is done", async (t) => {
     await host.sh("nft flush ruleset; iptables-legacy -P FORWARD ACCEPT; iptables-legacy -F");
   }
 });
+
+/** The machine gets settings of its own, so that the computer's stay as they are. */
+const ownSettings = (files: readonly string[]) =>
+  files
+    .map(
+      (file) => `mkdir -p /run/own; cp -a ${file} /run/own/${path.basename(file)}-${file.length}
+      mount --bind /run/own/${path.basename(file)}-${file.length} ${file}`,
+    )
+    .join("\n");
+
+test.serial("beside real ufw: the line that the message gives opens it", async (t) => {
+  if (!(await canRun(t, "ip", "nft", "iptables", "ufw", "busybox", "curl"))) return;
+  const host = await Host.create(t);
+  await host.sh(`${ownSettings(["/etc/ufw", "/etc/default/ufw"])}; ufw --force enable`);
+  await opensBy(
+    t,
+    host,
+    /table ip filter, chain FORWARD/,
+    /ufw route allow in on yapc0 && ufw route allow out on yapc0/,
+  );
+});
+
+test.serial("beside real firewalld: the line that the message gives opens it", async (t) => {
+  if (!(await canRun(t, "ip", "nft", "firewalld", "dbus-daemon", "busybox", "curl"))) return;
+  const host = await Host.create(t);
+  // Without services that the bus would start by itself and that would outlive the test.
+  await host.sh(`${ownSettings(["/etc/firewalld"])}
+    mount -t tmpfs tmpfs /usr/share/dbus-1/system-services; mkdir /run/dbus`);
+  host.start("dbus-daemon", "--system", "--nofork", "--nopidfile");
+  await host.sh("for i in $(seq 500); do [ -S /run/dbus/system_bus_socket ] && exit; sleep 0.01; done; exit 1");
+  host.start("firewalld", "--nofork", "--nopid");
+  await host.sh("for i in $(seq 300); do firewall-cmd --state >/dev/null 2>&1 && exit; sleep 0.05; done; exit 1");
+  const line = /firewall-cmd --zone=trusted --add-interface=yapc0/;
+  await opensBy(t, host, /table inet firewalld, chain filter_FORWARD/, line);
+});
+
+/** A firewall drops what is forwarded: `up` says so and does nothing; its line opens it, and `down` leaves that alone. */
+async function opensBy(t: ExecutionContext, host: Host, where: RegExp, opening: RegExp): Promise<void> {
+  const lab = host.lab();
+  const file = host.file("lab.json", published(lab));
+  const closed = await host.state();
+  const { code, stderr } = await host.yapc("up", file, "--real");
+  t.is(code, 3, stderr);
+  t.regex(stderr, where);
+  t.is(await host.state(), closed);
+  const line = /; run: (.*)/.exec(stderr)?.[1] ?? "";
+  t.regex(line, opening);
+  await host.sh(line);
+  const opened = await host.state();
+  await host.ok("up", file, "--real");
+  t.is(await host.get("outer", "http://198.51.100.1:8080/"), lab);
+  t.regex(await host.ok("up", file), /nothing was changed/);
+  await host.ok("down", lab);
+  t.is(await host.state(), opened);
+}
 
 test.serial("--real is for root, and for a topology that says what the machine is", async (t) => {
   if (!(await canRun(t, "ip", "setpriv"))) return;

@@ -149,6 +149,11 @@ test("sysctls are written and read in the node, and no others", async (t) => {
   await t.throwsAsync(init.writeSysctls("a", [["net.ipv4.no_such", "1"]]), {
     message: "cannot open the sysctl net.ipv4.no_such in a: no such file or directory (ENOENT)",
   });
+  const bridged = await t.throwsAsync(init.writeSysctls("a", [["net.bridge.no_such", "1"]]));
+  t.like(bridged, {
+    kind: "machine",
+    hint: "the kernel needs br_netfilter (CONFIG_BRIDGE_NETFILTER): modprobe br_netfilter",
+  });
   t.regex(await init.readProcNet("a", "dev"), /^ +lo:/m);
   await t.throwsAsync(init.readProcNet("a", "../status"));
 });

@@ -129,7 +129,7 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
   }
 }
 
-/** A vlan, macvlan or vxlan: made with its settings, then put on its bridge, then brought up. */
+/** A vlan, macvlan, vxlan or vrf: made with its settings, then put on its bridge, then brought up. */
 function deviceRequests(
   node: string,
   { name, mac, mtu, up, master, port, settings }: ResolvedDevice,
@@ -168,6 +168,8 @@ function specificationOf(
   switch (settings.kind) {
     case "vlan":
       return { ...common, kind: "vlan", parent, id: settings.id };
+    case "vrf":
+      return { ...common, kind: "vrf", table: settings.table };
     case "macvlan":
       return { ...common, kind: "macvlan", parent, mode: settings.mode };
     case "vxlan": {

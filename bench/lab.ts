@@ -99,7 +99,7 @@ async function phases(topology: ResolvedTopology, part: (operation: Operation) =
   try {
     let operations: ReturnType<typeof plan>["operations"] = [];
     const planning = await timed(() => {
-      operations = plan(topology, undefined, rootless ? { soleGroup: process.getgid?.() ?? 0 } : {}).operations;
+      operations = plan(topology, undefined, rootless ? { groupSpan: line!.ids.groupSpan } : {}).operations;
       return Promise.resolve();
     });
     operations = operations.filter(part);
@@ -111,7 +111,7 @@ async function phases(topology: ResolvedTopology, part: (operation: Operation) =
     return { init, planning, kernel, end, memory };
   } finally {
     line[Symbol.dispose]();
-    sweep(folder);
+    await sweep(folder);
   }
 }
 
@@ -292,7 +292,7 @@ async function containers(): Promise<void> {
     );
   else console.log("  bwrap is not here, or may not be used: no comparison");
   await line.shutdown();
-  sweep(folder);
+  await sweep(folder);
 }
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;

@@ -8,8 +8,11 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { frame } from "../src/kernel/framing.js";
-import { type Request, addresses, links, routes } from "../src/kernel/index.js";
+import { Input } from "../src/kernel/codec/index.js";
+import { NLMSG_HEADER, eachMessage, frame } from "../src/kernel/framing.js";
+import { NETLINK_ROUTE, type NetlinkSocket, type Request, addresses, links, routes } from "../src/kernel/index.js";
+import { constants, recv, send } from "../src/kernel/syscalls.js";
+import { RECEIVE_CAPACITY } from "../src/kernel/transport.js";
 import { NamespaceHost, type TestNamespace } from "../test/kernel/namespaces.js";
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), "bench-netlink-"));
@@ -37,7 +40,14 @@ function least(rounds: readonly Cost[]): Cost {
 }
 
 /** @param times how often it was done: the row is about one; its unit is then the microsecond */
-function row(what: string, ours: readonly Cost[], peer: string, theirs: readonly Cost[], times?: number): void {
+function row(
+  what: string,
+  ours: readonly Cost[],
+  peer: string,
+  theirs: readonly Cost[],
+  times?: number,
+  we = "ours",
+): void {
   const scale = times === undefined ? 1 : 1000 / times;
   const unit = times === undefined ? "ms" : "µs";
   const [mine, yours] = [least(ours), least(theirs)];
@@ -45,7 +55,7 @@ function row(what: string, ours: readonly Cost[], peer: string, theirs: readonly
     const numbers = [mine[kind], yours[kind]].map((value) => (value * scale).toFixed(1).padStart(7));
     return `${kind} ${numbers.join(" : ")} ${unit}  ${(yours[kind] / mine[kind]).toFixed(2)} ×`;
   };
-  console.log(`${what.padEnd(40)} ${`ours : ${peer}`.padEnd(19)} ${column("clock")}   ${column("processor")}`);
+  console.log(`${what.padEnd(40)} ${`${we} : ${peer}`.padEnd(19)} ${column("clock")}   ${column("processor")}`);
 }
 
 /**
@@ -106,30 +116,60 @@ function costOf(ns: TestNamespace, argv: readonly string[]): Cost {
   return { clock: clock / 1000, processor: processor / 1000 };
 }
 
+function messagesOf(requests: readonly Request<unknown>[]): Uint8Array[] {
+  return requests.map(({ type, flags, body }) => frame(type, flags, 1, body));
+}
+
 /** What the kernel needs for the same messages, sent by the C program. */
 function kernelCost(ns: TestNamespace, binary: string, requests: readonly Request<unknown>[], times = 1): Cost {
   const file = path.join(scratch, "messages");
-  writeFileSync(file, Buffer.concat(requests.map(({ type, flags, body }) => frame(type, flags, 1, body))));
+  writeFileSync(file, Buffer.concat(messagesOf(requests)));
   return costOf(ns, [binary, "messages", file, String(times)]);
+}
+
+/**
+ * What the same messages need from JavaScript when nothing is made or read: send(2) and recv(2) through koffi. No client
+ * in JavaScript can be faster than that.
+ */
+function callsCost({ fd }: NetlinkSocket, requests: readonly Request<unknown>[], times = 1): Cost {
+  // Parts of one buffer: a small array by itself lies where koffi has to move it away from first.
+  const whole = Buffer.concat(messagesOf(requests));
+  const messages: Uint8Array[] = [];
+  eachMessage(new Input(whole), ({ start, end }) => messages.push(whole.subarray(start - NLMSG_HEADER, end)));
+  const answer = new Uint8Array(RECEIVE_CAPACITY);
+  const { MSG_DONTWAIT, MSG_TRUNC } = constants;
+  return timed(() => {
+    for (let i = 0; i < times; i++) {
+      for (const message of messages) {
+        send(fd, message, MSG_DONTWAIT);
+        recv(fd, answer, MSG_DONTWAIT | MSG_TRUNC);
+      }
+    }
+  });
 }
 
 function perRequest(host: NamespaceHost, binary: string): void {
   const ns = host.create();
   using client = ns.route();
+  using bare = ns.events(NETLINK_ROUTE);
   client.execute(links.add({ kind: "bridge", name: "br0", index: 10, up: true }));
   const rounds = <T>(count: number, act: () => T) => Array.from({ length: count }, act);
+  const calls = "send and recv of it, nothing else";
 
   for (const [what, request] of [
     ["read a link", links.get(1)],
     ["set the queue length of a link", links.set(10, { txQueueLength: 500 })],
   ] as const) {
     const ours: Cost[] = [];
+    const least: Cost[] = [];
     const theirs: Cost[] = [];
-    rounds(10, () => {
+    rounds(20, () => {
       ours.push(timed(() => rounds(3000, () => client.execute<unknown>(request))));
+      least.push(callsCost(bare, [request], 3000));
       theirs.push(kernelCost(ns, binary, [request], 3000));
     });
     row(what, ours, "C", theirs, 3000);
+    row(`  ${calls}`, least, "C", theirs, 3000, "koffi");
   }
 
   const count = 1000;
@@ -141,10 +181,13 @@ function perRequest(host: NamespaceHost, binary: string): void {
   const add = () => some.map((address) => addresses.add(address));
   const clear = () => client.executeAll(some.map((address) => addresses.remove(address)));
   const alone: Cost[] = [];
+  const bareCalls: Cost[] = [];
   const together: Cost[] = [];
   const inC: Cost[] = [];
-  rounds(5, () => {
-    alone.push(timed(() => add().forEach((request) => client.execute(request))));
+  rounds(10, () => {
+    alone.push(timed(() => some.forEach((address) => client.execute(addresses.add(address)))));
+    clear();
+    bareCalls.push(callsCost(bare, add()));
     clear();
     together.push(timed(() => client.executeAll(add())));
     clear();
@@ -152,6 +195,7 @@ function perRequest(host: NamespaceHost, binary: string): void {
     clear();
   });
   row("add an address, one by one", alone, "C", inC, count);
+  row(`  ${calls}`, bareCalls, "C", inC, count, "koffi");
   row("add an address, pipelined", together, "C", inC, count);
 }
 

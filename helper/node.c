@@ -12,14 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ids.h"
 #include "init.h"
 
 #define NS_GET_NSTYPE_ _IO(0xb7, 0x3) /* linux/nsfs.h */
@@ -142,42 +144,45 @@ static int make_nets(struct node *const *some, uint32_t count) {
   return result;
 }
 
+struct nested {
+  int net, user;
+  struct fault fault;
+};
+
+/* Init shares its table of descriptors with this child, which leaves them there. */
+static void open_nested(struct nested *shared, int mapped, const char *name) {
+  uint64_t count;
+  if (read(mapped, &count, sizeof count) != sizeof count) _exit(1);
+  if (soften_orphans() ||
+      ((shared->user = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC)) < 0 &&
+       fail("open the user namespace", name)) ||
+      ((shared->net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) < 0 &&
+       fail("open the network namespace", name)))
+    shared->fault = fault;
+  _exit(0);
+}
+
 /* Without root, a container's network namespace must belong to the user namespace that maps its root, or sysfs, ping,
  * low ports and net sysctls are refused inside. Init could not leave such a user namespace again, so that a short-lived
- * child makes both; it shares init's table of descriptors and leaves them there. */
+ * child makes both. */
 static int make_nested(struct node *n) {
-  struct shared {
-    int net, user;
-    struct fault fault;
-  } *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (shared == MAP_FAILED) return fail("make a network namespace", n->name);
+  struct nested *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  int mapped = shared == MAP_FAILED ? -1 : eventfd(0, EFD_CLOEXEC);
+  if (mapped < 0) return fail("make a user namespace", n->name);
   shared->net = shared->user = -1;
   renew_sysctls();
-  char uid_map[32], gid_map[32];
-  snprintf(uid_map, sizeof uid_map, "0 %u 1", geteuid());
-  snprintf(gid_map, sizeof gid_map, "0 %u 1", getegid());
-  long pid =
-      syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_FILES | CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, 0);
-  if (pid == 0) {
-    if (write_file(lab_proc, "self/setgroups", "deny") || write_file(lab_proc, "self/uid_map", uid_map) ||
-        write_file(lab_proc, "self/gid_map", gid_map) || soften_orphans() ||
-        ((shared->user = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC)) < 0 &&
-         fail("open the user namespace", n->name)) ||
-        ((shared->net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) < 0 &&
-         fail("open the network namespace", n->name)))
-      shared->fault = fault;
-    _exit(0);
-  }
-  if (pid < 0) {
-    fail("make a user namespace", n->name);
-  } else {
-    waitpid((pid_t)pid, NULL, __WALL);
-    if (shared->net < 0) fail_with(shared->fault.error, shared->fault.step, shared->fault.path);
-  }
+  pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_FILES | SIGCHLD, NULL, NULL, NULL, 0);
+  if (pid == 0) open_nested(shared, mapped, n->name);
+  int result = pid < 0 ? fail("make a user namespace", n->name) : map_nested(pid);
+  if (!result && write(mapped, &(uint64_t){1}, sizeof(uint64_t)) < 0) result = fail("tell the child of", n->name);
+  if (result && pid > 0) kill(pid, SIGKILL);
+  if (pid > 0) waitpid(pid, NULL, __WALL);
   n->net = shared->net;
   n->user = shared->user;
+  if (!result && n->net < 0) result = fail_with(shared->fault.error, shared->fault.step, shared->fault.path);
   munmap(shared, sizeof *shared);
-  return n->net < 0 ? -1 : 0;
+  close(mapped);
+  return result;
 }
 
 static int learn_inode(struct node *n) {

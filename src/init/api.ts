@@ -61,6 +61,15 @@ export interface NodeStatus {
   readonly lastExit?: ExitStatus;
 }
 
+/** The ids that the lab's user namespace maps: all, or without root the user's own and what id-ranges.ts found. */
+export interface MappedIds {
+  /** How many users and groups a container of the lab has, from 0 up. */
+  readonly users: number;
+  readonly groups: number;
+  /** Lowest and highest group, as the lab's user namespace numbers them. */
+  readonly groupSpan: readonly [number, number];
+}
+
 /** Dotted name and value. */
 export type SysctlEntry = readonly [name: string, value: string, optional?: boolean];
 
@@ -69,6 +78,7 @@ export interface InitLine extends Disposable {
   readonly pid: number;
   readonly startTime: string;
   readonly rootless: boolean;
+  readonly ids: MappedIds;
   /** Settles when init is gone, however it ended. Every descriptor of the line is then worthless. */
   readonly gone: Promise<void>;
 

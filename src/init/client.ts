@@ -14,12 +14,14 @@ import type {
   ExitStatus,
   InitLine,
   InitProcess,
+  MappedIds,
   NodeStatus,
   SpawnRequest,
   SysctlEntry,
 } from "./api.js";
 import { Connection, type Reply, initGone } from "./connection.js";
 import { helperProgram, sealedCopy } from "./helper-binary.js";
+import { findIdRanges, mappedIds } from "./id-ranges.js";
 import { LabProcess, exitStatus } from "./process.js";
 import { descriptorsMax, FieldWriter, protocolVersion, request, spawnFlag } from "./protocol.js";
 import { readToEnd } from "./read-to-end.js";
@@ -44,7 +46,8 @@ export async function startInit({ stateFolder, userNamespace }: StartOptions): P
   const connection = new Connection(ours);
   try {
     const join = userNamespace === undefined ? [] : [userNamespace];
-    const starter = spawn(`/proc/self/fd/${helperProgram()}`, [stateFolder, ...join.map(() => "join")], {
+    const how = userNamespace === undefined ? rangeWords() : ["join"];
+    const starter = spawn(`/proc/self/fd/${helperProgram()}`, [stateFolder, ...how], {
       argv0: "yapc-init",
       cwd: "/",
       detached: true,
@@ -58,6 +61,13 @@ export async function startInit({ stateFolder, userNamespace }: StartOptions): P
     close(theirs);
   }
   return greet(connection, stateFolder);
+}
+
+/** In the order of helper/ids.h. */
+function rangeWords(): string[] {
+  const ranges = process.getuid?.() === 0 ? undefined : findIdRanges();
+  if (ranges === undefined) return [];
+  return [ranges.users, ranges.groups].flatMap(({ program, first, count }) => [program, String(first), String(count)]);
 }
 
 /** Connects to the init of a running lab. Throws a Failure `NO_LAB` where none runs. */
@@ -101,7 +111,7 @@ async function greet(connection: Connection, stateFolder: string): Promise<InitL
     const rootless = fields.u8() === 1;
     // Init wrote it before it listened.
     const [pid = "", startTime = ""] = readFileSync(join(stateFolder, "init.pid"), "utf8").trim().split(" ");
-    return new LabInit(connection, Number(pid), startTime, rootless);
+    return new LabInit(connection, Number(pid), startTime, rootless, mappedIds(Number(pid)));
   } catch (error) {
     connection[Symbol.dispose]();
     throw error;
@@ -120,6 +130,7 @@ class LabInit implements InitLine {
     readonly pid: number,
     readonly startTime: string,
     readonly rootless: boolean,
+    readonly ids: MappedIds,
   ) {
     // The connection stands, so init lives, and the number is still its own.
     this.#pidfd = pidfdOpen(pid);

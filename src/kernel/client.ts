@@ -2,7 +2,7 @@
  * The client of one netlink socket. Synchronous: the kernel works on a request inside sendto(2) and has answered when
  * that returns, so nothing waits, and nothing else of the process runs in between.
  */
-import { type Codec, pathAt } from "./codec/index.js";
+import { Writer, pathAt, pathOfMissing } from "./codec/index.js";
 import { debugPrinter } from "./debug.js";
 import { errnoName } from "./errno.js";
 import {
@@ -47,25 +47,28 @@ const ACK_COST = 1536;
 const REPLY_COST = 8192;
 const EBUSY = 16;
 
-interface Running<T> {
-  readonly request: Request<T>;
-  readonly pending: Pending;
-  readonly collector: Collector<T>;
+/** A request that was sent, and what has come back for it. */
+class Running<T> {
   /** The receive buffer overran meanwhile: what the kernel did not answer, it may have answered. */
-  readonly overrun: boolean;
+  overrun = false;
+
+  constructor(
+    readonly request: Request<T>,
+    readonly pending: Pending,
+    readonly collector: Collector<T>,
+  ) {}
 }
 
 export class NetlinkClient implements Disposable {
-  readonly #exchange: Exchange;
+  readonly #exchange = new Exchange();
+  readonly #outbox = new Writer();
   readonly #print = debugPrinter();
 
   /** Takes the transport over: it is closed with the client. */
   constructor(
     readonly transport: Transport,
     private readonly options: ClientOptions = {},
-  ) {
-    this.#exchange = new Exchange();
-  }
+  ) {}
 
   /** A client on a new socket in the namespace of this thread. @param protocol NETLINK_* */
   static open(protocol: number, options: OpenOptions = {}): NetlinkClient {
@@ -123,7 +126,7 @@ export class NetlinkClient implements Disposable {
     const failed = all.find(({ pending }) => pending.report !== undefined && pending.report.errno !== 0);
     const decisive = failed ?? all.find(({ pending }) => pending.report === undefined && pending.answer !== "silence");
     if (decisive === undefined) {
-      for (const running of all) this.#warn(running);
+      for (const { request, pending } of all) this.#warn(request, pending.report);
       return;
     }
     const outcome = this.#outcome(decisive, 1);
@@ -162,26 +165,27 @@ export class NetlinkClient implements Disposable {
 
   /** Sends requests as one datagram and takes in answers until all have come, or none is left. */
   #exchangeAll<T>(requests: readonly Request<T>[]): Running<T>[] {
-    const all = requests.map((request) => {
-      const collector = request.collect();
-      const pending = this.#exchange.begin(request, request.answer, (message) => {
-        this.#print?.received(request, message);
-        collector.take(message);
-      });
-      this.#print?.sent(request, pending.sequence);
-      return { request, pending, collector };
-    });
-    let overrun = false;
+    this.#outbox.reset();
+    const all = requests.map((request) => this.#begin(request));
     try {
-      this.transport.send(concatenate(all.map(({ pending }) => pending.bytes)));
-      overrun = this.#receiveAnswers();
+      this.transport.send(this.#outbox.written);
+      const overrun = this.#receiveAnswers();
+      for (const running of all) running.overrun = overrun;
       if (all.some(({ pending }) => disturbed(pending))) this.#drain();
     } finally {
       // What still comes for requests that are given up is taken in later, as strays.
       this.#exchange.abandon();
     }
     for (const { request, pending } of all) this.#print?.settled(request, pending);
-    return all.map((each) => ({ ...each, overrun }));
+    return all;
+  }
+
+  #begin<T>(request: Request<T>): Running<T> {
+    const collector = request.collect();
+    const receiver = this.#print?.receiver(request, collector) ?? collector;
+    const pending = this.#exchange.begin(this.#outbox, request, request.answer, receiver);
+    this.#print?.sent(request, pending.sequence);
+    return new Running(request, pending, collector);
   }
 
   /** @returns whether answers were lost: the kernel says so once, and what is queued can still be read */
@@ -207,22 +211,24 @@ export class NetlinkClient implements Disposable {
 
   #outcome<T>({ request, pending, collector, overrun }: Running<T>, attempts: number): Outcome<T> {
     const { report } = pending;
-    const subject = this.#subject(request);
     if (report === undefined) {
+      const subject = this.#subject(request);
       return failure(overrun ? new OverrunError(subject) : new ProtocolError(subject, "the kernel did not answer"));
     }
-    if (report.errno !== 0) return failure(refusalOf(request, report, subject));
+    if (report.errno !== 0) return failure(refusalOf(request, report, this.#subject(request)));
     if (pending.unreadable !== undefined) {
-      return failure(new ProtocolError(subject, "a reply could not be read", { cause: pending.unreadable }));
+      const options = { cause: pending.unreadable };
+      return failure(new ProtocolError(this.#subject(request), "a reply could not be read", options));
     }
-    if (report.message !== undefined) this.options.onWarning?.({ ...subject, text: report.message });
+    this.#warn(request, report);
     const value = collector.result();
-    return pending.interrupted ? failure(new DumpInterruptedError(subject, attempts, value)) : { ok: true, value };
+    return pending.interrupted
+      ? failure(new DumpInterruptedError(this.#subject(request), attempts, value))
+      : { ok: true, value };
   }
 
-  #warn({ request, pending }: Running<unknown>): void {
-    const text = pending.report?.message;
-    if (text !== undefined) this.options.onWarning?.({ ...this.#subject(request), text });
+  #warn(request: Request<unknown>, report: Report | undefined): void {
+    if (report?.message !== undefined) this.options.onWarning?.({ ...this.#subject(request), text: report.message });
   }
 }
 
@@ -240,12 +246,17 @@ const unsupported = new Set(["EOPNOTSUPP", "EPROTONOSUPPORT", "EAFNOSUPPORT"]);
 
 function refusalOf(request: Request<unknown>, report: Report, subject: Subject): NetlinkError {
   const { errno, message, offset, policy, missingType, missingNest } = report;
-  const path = (at: number) => pathAt(request.schema, request.body, at - NLMSG_HEADER);
+  const { schema, body } = request;
+  // The kernel counts from the header of the message.
+  const inBody = (at: number) => at - NLMSG_HEADER;
   const refusal = {
     errno,
     kernelMessage: message,
-    attribute: offset === undefined ? undefined : path(offset),
-    missing: missingType === undefined ? undefined : missingName(request.schema, missingType, missingNest, path),
+    attribute: offset === undefined ? undefined : pathAt(schema, body, inBody(offset)),
+    missing:
+      missingType === undefined
+        ? undefined
+        : pathOfMissing(schema, body, missingType, missingNest === undefined ? undefined : inBody(missingNest)),
     policy,
   };
   const code = errnoName(errno);
@@ -254,26 +265,4 @@ function refusalOf(request: Request<unknown>, report: Report, subject: Subject):
   return absent && request.needs !== undefined
     ? new UnsupportedError(subject, refusal, request.needs)
     : new NetlinkError(subject, refusal);
-}
-
-function missingName(
-  schema: Codec<unknown>,
-  type: number,
-  nest: number | undefined,
-  path: (offset: number) => string | undefined,
-): string {
-  if (nest === undefined) return schema.nameOf?.(type) ?? `attribute ${type}`;
-  return `attribute ${type} of ${path(nest) ?? "a nest"}`;
-}
-
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const [only] = parts;
-  if (parts.length === 1 && only !== undefined) return only;
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

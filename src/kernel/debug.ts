@@ -1,13 +1,13 @@
 /** NLDEBUG=1: every request and reply on stderr, decoded by its schema. */
 import { decode, print } from "./codec/index.js";
 import { errnoName } from "./errno.js";
-import type { Pending } from "./exchange.js";
-import type { Message } from "./framing.js";
+import type { Pending, Receiver } from "./exchange.js";
 import type { Request } from "./request.js";
 
 export interface DebugPrinter {
   sent(request: Request<unknown>, sequence: number): void;
-  received(request: Request<unknown>, message: Message): void;
+  /** Prints each reply before it is taken. */
+  receiver(request: Request<unknown>, inner: Receiver): Receiver;
   settled(request: Request<unknown>, pending: Pending): void;
 }
 
@@ -24,9 +24,15 @@ export function debugPrinter(
         `netlink > ${operation} type=${type} flags=0x${flags.toString(16)} seq=${sequence} ${print(decode(schema, body))}`,
       );
     },
-    received({ operation, schema }, { type, flags, sequence, input, start, end }) {
-      const value = decode(schema, input.bytes.subarray(start, end));
-      write(`netlink < ${operation} type=${type} flags=0x${flags.toString(16)} seq=${sequence} ${print(value)}`);
+    receiver({ operation, schema }, inner) {
+      return {
+        take(message) {
+          const { type, flags, sequence, input, start, end } = message;
+          const value = decode(schema, input.bytes.subarray(start, end));
+          write(`netlink < ${operation} type=${type} flags=0x${flags.toString(16)} seq=${sequence} ${print(value)}`);
+          inner.take(message);
+        },
+      };
     },
     settled({ operation }, { sequence, report }) {
       if (report === undefined) return;

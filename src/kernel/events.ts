@@ -51,10 +51,10 @@ export function listen<E>(
     listener.onError(error);
   };
 
-  const messagesOf = ({ bytes }: TaggedDatagram) => {
+  const messagesOf = ({ input }: TaggedDatagram) => {
     const messages: Message[] = [];
     try {
-      eachMessage(bytes, (message) => messages.push(message));
+      eachMessage(input, (message) => messages.push(message));
     } catch (error) {
       fail("a datagram is malformed", error);
     }

@@ -1,6 +1,6 @@
 /**
  * The exchange of requests and replies, without any I/O: requests go in and become bytes, datagrams go in and settle
- * requests. Bounded: it remembers only what was begun and is not settled.
+ * requests. Bounded: it remembers what was begun since it was last at rest.
  */
 import {
   type Message,
@@ -14,9 +14,10 @@ import {
   NLM_F_MULTI,
   type Report,
   eachMessage,
-  frame,
   readReport,
+  writeMessage,
 } from "./framing.js";
+import type { Input, Writer } from "./codec/index.js";
 
 export interface Outgoing {
   readonly type: number;
@@ -35,6 +36,11 @@ export type Answer =
   /** Nothing, unless it fails (the brackets of an nf_tables batch). */
   | "silence";
 
+/** Takes the replies to a request, one by one. */
+export interface Receiver {
+  take(message: Message): void;
+}
+
 /** One request under way. */
 export class Pending {
   /** What ended it; undefined while it runs. */
@@ -46,10 +52,8 @@ export class Pending {
 
   constructor(
     readonly sequence: number,
-    /** The message, header included. */
-    readonly bytes: Uint8Array,
     readonly answer: Answer,
-    readonly onReply: ((message: Message) => void) | undefined,
+    readonly receiver: Receiver | undefined,
   ) {}
 }
 
@@ -59,31 +63,36 @@ export function answerOf(flags: number, reads: boolean): Answer {
   return (flags & NLM_F_ACK) === 0 ? "reply" : "ack";
 }
 
+const LAST_SEQUENCE = 0xffffffff;
+
 export class Exchange {
-  readonly #pending = new Map<number, Pending>();
+  /** In the order of their numbers, the first of which is `#first`. */
+  #pending: Pending[] = [];
+  #first: number;
   #sequence: number;
+  #waiting = 0;
   /** Messages that belong to no request under way: left over from one that was given up, or events. */
   strays = 0;
 
   /** @param firstSequence of the first request; golden bytes are made with 1 */
   constructor(firstSequence = 1) {
-    this.#sequence = firstSequence;
+    this.#first = this.#sequence = firstSequence;
   }
 
   /** Requests that the kernel still owes an answer. */
   get waiting(): number {
-    let count = 0;
-    for (const { answer } of this.#pending.values()) if (answer !== "silence") count++;
-    return count;
+    return this.#waiting;
   }
 
-  /** Numbers a request. The bytes are to be sent in the order of the calls. */
-  begin(request: Outgoing, answer: Answer, onReply?: (message: Message) => void): Pending {
+  /** Numbers a request and writes its message, which is to be sent in the order of the calls. */
+  begin(out: Writer, { type, flags, body }: Outgoing, answer: Answer, receiver?: Receiver): Pending {
     const sequence = this.#sequence;
     // 0 is what events carry.
-    this.#sequence = sequence === 0xffffffff ? 1 : sequence + 1;
-    const pending = new Pending(sequence, frame(request.type, request.flags, sequence, request.body), answer, onReply);
-    this.#pending.set(sequence, pending);
+    this.#sequence = sequence === LAST_SEQUENCE ? 1 : sequence + 1;
+    writeMessage(out, type, flags, sequence, body);
+    const pending = new Pending(sequence, answer, receiver);
+    this.#pending.push(pending);
+    if (answer !== "silence") this.#waiting++;
     return pending;
   }
 
@@ -91,20 +100,27 @@ export class Exchange {
    * Takes in a datagram, wholly, before it returns: its buffer may be reused then.
    * Throws `MalformedError` for bytes that are no messages.
    */
-  receive(datagram: Uint8Array): void {
+  receive(datagram: Input): void {
     eachMessage(datagram, (message) => this.#take(message));
   }
 
-  /** Ends every request under way without a report; returns them. */
-  abandon(): Pending[] {
-    const left = [...this.#pending.values()];
-    this.#pending.clear();
-    return left;
+  /** Comes to rest: what is still under way ends without a report, and what comes for it later is a stray. */
+  abandon(): void {
+    this.#pending = [];
+    this.#first = this.#sequence;
+    this.#waiting = 0;
+  }
+
+  /** The request under way of this number. */
+  #find(sequence: number): Pending | undefined {
+    const first = this.#first;
+    const pending = this.#pending[sequence >= first ? sequence - first : LAST_SEQUENCE - first + sequence];
+    return pending?.report === undefined ? pending : undefined;
   }
 
   #take(message: Message): void {
     if (message.type === NLMSG_NOOP || message.type === NLMSG_OVERRUN) return;
-    const pending = this.#pending.get(message.sequence);
+    const pending = this.#find(message.sequence);
     if (pending === undefined) {
       this.strays++;
       return;
@@ -115,7 +131,7 @@ export class Exchange {
       return;
     }
     try {
-      pending.onReply?.(message);
+      pending.receiver?.take(message);
     } catch (error) {
       pending.unreadable ??= error;
     }
@@ -124,6 +140,6 @@ export class Exchange {
 
   #settle(pending: Pending, report: Report): void {
     pending.report = report;
-    this.#pending.delete(pending.sequence);
+    if (pending.answer !== "silence") this.#waiting--;
   }
 }

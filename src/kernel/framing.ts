@@ -1,8 +1,9 @@
 /** Netlink messages (struct nlmsghdr, linux/netlink.h) and what the kernel says about a request. */
 import {
   type Infer,
-  Input,
+  type Input,
   MalformedError,
+  Writer,
   align4,
   attributes,
   cstr,
@@ -57,15 +58,14 @@ export interface Message {
  * Calls back for each message of a datagram. The last one may end at a length that is no multiple of four (conntrack
  * and nflog send such). Throws `MalformedError` for a length that does not fit, after the messages before it.
  */
-export function eachMessage(datagram: Uint8Array, visit: (message: Message) => void): void {
-  const input = new Input(datagram);
-  const { view } = input;
+export function eachMessage(input: Input, visit: (message: Message) => void): void {
+  const { view, length: end } = input;
   let at = 0;
-  while (at < datagram.length) {
-    need(at, datagram.length, NLMSG_HEADER, "message header");
+  while (at < end) {
+    need(at, end, NLMSG_HEADER, "message header");
     const length = view.getUint32(at, littleEndian);
-    if (length < NLMSG_HEADER || length > datagram.length - at) {
-      throw new MalformedError(`message of length ${length}, ${datagram.length - at} bytes are left`, at);
+    if (length < NLMSG_HEADER || length > end - at) {
+      throw new MalformedError(`message of length ${length}, ${end - at} bytes are left`, at);
     }
     visit({
       type: view.getUint16(at + 4, littleEndian),
@@ -80,16 +80,23 @@ export function eachMessage(datagram: Uint8Array, visit: (message: Message) => v
   }
 }
 
-/** A message with its header. The port stays 0: the kernel knows the sender. */
+/** Writes a message with its header. The port stays 0: the kernel knows the sender. */
+export function writeMessage(out: Writer, type: number, flags: number, sequence: number, body: Uint8Array): void {
+  const at = out.reserve(NLMSG_HEADER);
+  const { view } = out;
+  view.setUint32(at, NLMSG_HEADER + body.length, littleEndian);
+  view.setUint16(at + 4, type, littleEndian);
+  view.setUint16(at + 6, flags, littleEndian);
+  view.setUint32(at + 8, sequence, littleEndian);
+  out.bytes(body);
+  out.pad4();
+}
+
+/** A message by itself. */
 export function frame(type: number, flags: number, sequence: number, body: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(align4(NLMSG_HEADER + body.length));
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, NLMSG_HEADER + body.length, littleEndian);
-  view.setUint16(4, type, littleEndian);
-  view.setUint16(6, flags, littleEndian);
-  view.setUint32(8, sequence, littleEndian);
-  bytes.set(body, NLMSG_HEADER);
-  return bytes;
+  const out = new Writer();
+  writeMessage(out, type, flags, sequence, body);
+  return out.finish();
 }
 
 /** NL_POLICY_TYPE_ATTR_*: what the kernel would have accepted. */

@@ -52,17 +52,20 @@ export interface RequestSpecification<V, R, I, T> {
   readonly result: (items: I[]) => T;
 }
 
+/** Requests are made one at a time: all are written in the same place, and copied out. */
+const draft = new Writer();
+
 /** Writes the message at once: a value that does not fit its schema throws RangeError here. */
 export function request<V, R, I, T>(specification: RequestSpecification<V, R, I, T>): Request<T> {
   const { protocol, type, schema, value, operation, object, needs, reply, item, result } = specification;
   const flags = specification.flags | NLM_F_REQUEST;
-  const out = new Writer();
-  encodeInto(out, schema, value);
+  draft.reset();
+  encodeInto(draft, schema, value);
   return {
     protocol,
     type,
     flags,
-    body: out.finish(),
+    body: draft.finish(),
     schema,
     answer: answerOf(flags, specification.reads ?? false),
     operation,

@@ -1,4 +1,5 @@
 /** What stands for a socket in tests: a kernel made of a function, a recorder, a replay of what was recorded. */
+import { Input } from "./codec/wire.js";
 import type { Transport } from "./transport.js";
 
 const ORDINARY_BUFFER = 212_992;
@@ -18,8 +19,9 @@ export class FakeTransport implements Transport {
     this.#queue.push(...this.answer(datagram));
   }
 
-  receive(): Uint8Array | undefined {
-    return this.#queue.shift();
+  receive(): Input | undefined {
+    const datagram = this.#queue.shift();
+    return datagram && new Input(datagram);
   }
 
   [Symbol.dispose](): void {
@@ -48,9 +50,9 @@ export class RecordingTransport implements Transport {
     this.inner.send(datagram);
   }
 
-  receive(): Uint8Array | undefined {
+  receive(): Input | undefined {
     const datagram = this.inner.receive();
-    if (datagram !== undefined) this.exchanges.at(-1)?.received.push(datagram.slice());
+    if (datagram !== undefined) this.exchanges.at(-1)?.received.push(datagram.copy());
     return datagram;
   }
 
@@ -79,8 +81,9 @@ export class ReplayTransport implements Transport {
     this.#queue.push(...expected.received);
   }
 
-  receive(): Uint8Array | undefined {
-    return this.#queue.shift();
+  receive(): Input | undefined {
+    const datagram = this.#queue.shift();
+    return datagram && new Input(datagram);
   }
 
   [Symbol.dispose](): void {

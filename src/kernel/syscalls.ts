@@ -109,10 +109,15 @@ function ready(syscall: string, call: () => number): number | undefined {
   for (;;) {
     const result = call();
     if (result !== -1) return result;
-    const errno = koffi.errno();
-    if (errno === EAGAIN) return undefined;
-    if (errno !== EINTR) throw new SystemCallError(errno, syscall);
+    if (nothingNow(syscall)) return undefined;
   }
+}
+
+/** After a call that gave -1. @returns true on EAGAIN, false where a signal interrupted it; throws for all else */
+function nothingNow(syscall: string): boolean {
+  const errno = koffi.errno();
+  if (errno !== EAGAIN && errno !== EINTR) throw new SystemCallError(errno, syscall);
+  return errno === EAGAIN;
 }
 
 function int32(...values: number[]): Uint8Array {
@@ -198,12 +203,21 @@ export function getsockoptInt(fd: Fd, level: number, option: number): number {
 
 /** @returns bytes taken; undefined where a non-blocking socket takes none now */
 export function send(fd: Fd, bytes: Uint8Array, flags = 0): number | undefined {
-  return ready("send", () => c.send(fd, bytes, bytes.length, flags));
+  // Not by `ready`: what is done for every request of netlink goes without a function of its own.
+  for (;;) {
+    const length = c.send(fd, bytes, bytes.length, flags);
+    if (length !== -1) return length;
+    if (nothingNow("send")) return undefined;
+  }
 }
 
 /** @returns bytes received (with MSG_TRUNC the true length, which may exceed the buffer); undefined where there are none now */
 export function recv(fd: Fd, into: Uint8Array, flags = 0): number | undefined {
-  return ready("recv", () => c.recv(fd, into, into.length, flags));
+  for (;;) {
+    const length = c.recv(fd, into, into.length, flags);
+    if (length !== -1) return length;
+    if (nothingNow("recv")) return undefined;
+  }
 }
 
 /** sendmsg(2) of a header in memory that koffi allocated: see `MessageBlock`. */

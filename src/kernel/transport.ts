@@ -1,4 +1,5 @@
 /** The way of datagrams: a netlink socket, or what stands for one in a test (`stand-ins.ts`). */
+import { Input } from "./codec/wire.js";
 import { OverrunError, TruncatedError } from "./errors.js";
 import { NETLINK_ROUTE } from "./framing.js";
 import { MessageBlock } from "./message-block.js";
@@ -23,7 +24,7 @@ export const RECEIVE_CAPACITY = 32 * 1024;
 /** A datagram with where it came from. */
 export interface TaggedDatagram {
   /** Valid until the next one is received. */
-  readonly bytes: Uint8Array;
+  readonly input: Input;
   /** The namespace that an event comes from; undefined for the socket's own. */
   readonly nsid: number | undefined;
 }
@@ -37,7 +38,7 @@ export interface Transport extends Disposable {
    *   inside send, so what it answers is queued when that returns.
    *   Throws `OverrunError` where the kernel dropped some, `TruncatedError` for one that is too long.
    */
-  receive(): Uint8Array | undefined;
+  receive(): Input | undefined;
 }
 
 export interface SocketOptions {
@@ -55,7 +56,7 @@ function kernelAddress(): Uint8Array {
 /** A netlink socket, driven without waiting. It acts in the network namespace in which the descriptor was opened. */
 export class NetlinkSocket implements Transport {
   readonly receiveBuffer: number;
-  readonly #buffer = new Uint8Array(RECEIVE_CAPACITY);
+  readonly #inbox = new Input(new Uint8Array(RECEIVE_CAPACITY));
   /** Where events tell their namespace: recvmsg gives that, and costs more than recv. */
   #block: MessageBlock | undefined;
   #fd: number | undefined;
@@ -121,25 +122,27 @@ export class NetlinkSocket implements Transport {
     }
   }
 
-  receive(): Uint8Array | undefined {
-    const length = overrunning(() => sys.recv(this.fd, this.#buffer, constants.MSG_DONTWAIT | constants.MSG_TRUNC));
+  receive(): Input | undefined {
+    const inbox = this.#inbox;
+    const length = overrunning(() => sys.recv(this.fd, inbox.bytes, constants.MSG_DONTWAIT | constants.MSG_TRUNC));
     if (length === undefined) return undefined;
-    if (length > this.#buffer.length) throw new TruncatedError(length, this.#buffer.length);
-    return this.#buffer.subarray(0, length);
+    if (length > inbox.bytes.length) throw new TruncatedError(length, inbox.bytes.length);
+    inbox.length = length;
+    return inbox;
   }
 
   /** As `receive`, with the namespace id after `listenEverywhere`. */
   receiveTagged(): TaggedDatagram | undefined {
     const block = this.#block;
     if (block === undefined) {
-      const bytes = this.receive();
-      return bytes === undefined ? undefined : { bytes, nsid: undefined };
+      const input = this.receive();
+      return input === undefined ? undefined : { input, nsid: undefined };
     }
     const message = overrunning(() => block.receive(this.fd, constants.MSG_DONTWAIT));
     if (message === undefined) return undefined;
     if ((message.flags & constants.MSG_TRUNC) !== 0) throw new TruncatedError(block.capacity + 1, block.capacity);
     const tag = message.control.find(({ level, type }) => level === SOL_NETLINK && type === NETLINK_LISTEN_ALL_NSID);
-    return { bytes: message.bytes, nsid: tag === undefined ? undefined : readNsid(tag.bytes) };
+    return { input: new Input(message.bytes), nsid: tag === undefined ? undefined : readNsid(tag.bytes) };
   }
 
   /** Joins a multicast group (RTNLGRP_*, NFNLGRP_*): by number, not by bit. */

@@ -1,5 +1,5 @@
 /** Operations of a plan as netlink requests: which node's socket each goes to, in which order. */
-import { addresses, links, neighbours, routes, rules, type PolicyRule, type Request } from "../kernel/index.js";
+import { addresses, links, neighbours, routes, rules, type PolicyRule } from "../kernel/index.js";
 import { broadcastOf, formatAddress, networkOf, parseAddress } from "../model/address.js";
 import type { OperationBody } from "../plan/operation.js";
 import type {
@@ -12,14 +12,7 @@ import type {
 import type { NodeSockets } from "../observe/sockets.js";
 import type { LinkTable } from "./link-table.js";
 import type { MachineSite } from "./machine/site.js";
-
-/** A request and the node in whose namespace it is to be made. */
-export interface NodeRequest {
-  readonly node: string;
-  readonly request: Request<unknown>;
-  /** Needs what the first requests of the same kind made, perhaps from another node's socket. */
-  readonly later?: true;
-}
+import type { NodeRequest } from "./node-request.js";
 
 export interface RequestContext {
   readonly links: LinkTable;
@@ -30,8 +23,33 @@ export interface RequestContext {
 
 const interfaceNameMax = 15;
 
-/** @returns undefined for an operation that is not done by route netlink */
-export function requestsFor(operation: OperationBody, context: RequestContext): NodeRequest[] | undefined {
+/** Kinds of operations that are done by route netlink. */
+const routed = [
+  "bridge.create",
+  "bridge.change",
+  "veth.create",
+  "device.create",
+  "link.change",
+  "link.delete",
+  "address.add",
+  "address.remove",
+  "route.add",
+  "route.remove",
+  "rule.add",
+  "rule.remove",
+  "neighbour.add",
+  "neighbour.remove",
+] as const;
+
+export type Routed = Extract<OperationBody, { readonly kind: (typeof routed)[number] }>;
+
+const kinds: ReadonlySet<string> = new Set(routed);
+
+export function isRouted(operation: OperationBody): operation is Routed {
+  return kinds.has(operation.kind);
+}
+
+export function requestsFor(operation: Routed, context: RequestContext): NodeRequest[] {
   switch (operation.kind) {
     case "bridge.create": {
       const { node, bridge } = operation;
@@ -131,8 +149,6 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
         },
       ];
     }
-    default:
-      return undefined;
   }
 }
 

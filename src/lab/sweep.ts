@@ -3,6 +3,7 @@
  * by `down`, by `gc`, and by the next `up` of that name. Nothing that is not the lab's own is touched.
  */
 import { findHierarchies, removeLabCgroups } from "../init/cgroup.js";
+import { removeTree } from "../init/remove-tree.js";
 import { isAlive, labNames, LabFolder, type LabRecord } from "./state.js";
 import { clearOnMachine, labsOnMachine, onMachine } from "./machine/lab-on-machine.js";
 import { listNames, removeNames } from "./names.js";
@@ -41,13 +42,13 @@ function leftovers(folder: LabFolder, record: LabRecord | undefined): Leftovers 
 }
 
 /** Removes what a dead lab left. @returns what there was */
-export function sweep(folder: LabFolder): Leftovers {
+export async function sweep(folder: LabFolder): Promise<Leftovers> {
   const record = folder.read();
   const found = leftovers(folder, record);
   // The journal goes last, with the folder: until then what it tells of may be there.
   const { failures, notes } = clearOnMachine(folder);
   if (record !== undefined) removeNames(record.pid);
   removeLabCgroups(findHierarchies(), folder.name);
-  if (failures.length === 0) folder.remove();
+  if (failures.length === 0) await removeTree(folder.path);
   return { ...found, notes: [...failures, ...notes] };
 }

@@ -30,10 +30,11 @@ export function parseAddress(text: string): Address | undefined {
     return value === undefined ? undefined : { family: 6, value };
   }
   const value = parseIPv4(text);
-  return value === undefined ? undefined : { family: 4, value };
+  return value === undefined ? undefined : { family: 4, value: BigInt(value) };
 }
 
-function parseIPv4(text: string): bigint | undefined {
+/** The number of `10.0.0.1`: 0 to 2^32 - 1. */
+export function parseIPv4(text: string): number | undefined {
   const parts = text.split(".");
   if (parts.length !== 4) return undefined;
   let value = 0;
@@ -43,7 +44,7 @@ function parseIPv4(text: string): bigint | undefined {
     if (octet > 255) return undefined;
     value = value * 256 + octet;
   }
-  return BigInt(value);
+  return value;
 }
 
 function parseIPv6(text: string): bigint | undefined {
@@ -68,7 +69,7 @@ function groupsOf(text: string, last: boolean): number[] | undefined {
     if (last && index === parts.length - 1 && part.includes(".")) {
       const quad = parseIPv4(part);
       if (quad === undefined) return undefined;
-      groups.push(Number(quad >> 16n), Number(quad & 0xffffn));
+      groups.push(quad >>> 16, quad & 0xffff);
     } else if (/^[0-9a-fA-F]{1,4}$/.test(part)) {
       groups.push(Number.parseInt(part, 16));
     } else return undefined;

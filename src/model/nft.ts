@@ -58,7 +58,8 @@ export type NftField =
 
 /**
  * A value of a match. Addresses `10.0.0.1` or `10.0.0.0/24`; ports and protocols as numbers; interface names with an
- * optional trailing `*`; ct states and fib types by their nft words; ICMP types as numbers. An array is an anonymous set.
+ * optional trailing `*`; ct states and fib types by their nft words; ICMP types as numbers. An array is an anonymous set:
+ * elements of it that overlap are merged when it is written, as nft(8) does.
  */
 export type NftValue = string | number | readonly (string | number | NftRange)[] | NftRange;
 

@@ -48,6 +48,6 @@ async function end(name: string, onWarning: (text: string) => void): Promise<Dow
     using line = await connectInit({ stateFolder: folder.path });
     await line.shutdown();
   }
-  for (const note of sweep(folder).notes) onWarning(note);
+  for (const note of (await sweep(folder)).notes) onWarning(note);
   return { lab: name, wasRunning, nodes: record?.topology.nodes.length ?? 0, left: countOwned(name, record) };
 }

@@ -15,12 +15,11 @@ export async function gc(options: {
     await withLabLock(
       lab,
       "gc",
-      () => {
+      async () => {
         // It may have been started anew while we waited for the lock.
         const folder = new LabFolder(lab);
         const record = folder.read();
-        if (record === undefined || !isAlive(record)) removed.push(...sweepHere(folder, options.onWarning));
-        return Promise.resolve();
+        if (record === undefined || !isAlive(record)) removed.push(...(await sweepHere(folder, options.onWarning)));
       },
       { onWait: (holder) => options.onWarning(`lab '${lab}' is in use by ${holder}; waiting`) },
     );
@@ -29,9 +28,9 @@ export async function gc(options: {
 }
 
 /** Passes over a lab that was built in another network namespace: it is for whoever runs `gc` there. */
-function sweepHere(folder: LabFolder, onWarning: (text: string) => void): Leftovers[] {
+async function sweepHere(folder: LabFolder, onWarning: (text: string) => void): Promise<Leftovers[]> {
   try {
-    return [sweep(folder)];
+    return [await sweep(folder)];
   } catch (error) {
     if (!(error instanceof Failure) || error.code !== "OTHER_NAMESPACE") throw error;
     onWarning(error.message);

@@ -33,6 +33,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
       hops: header.hops,
       filter: header.filter,
       epoch: BigInt(header.epoch),
+      ...(header.count === undefined ? {} : { count: header.count }),
       emit: options.onEvent,
     },
     recording.log as LogEntry[], // as `trace` wrote it

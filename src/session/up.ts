@@ -2,6 +2,7 @@
 import { connectInit } from "../init/client.js";
 import { withLabLock } from "../lab/lock.js";
 import { publishNames } from "../lab/names.js";
+import { OriginalSysctls } from "../lab/originals.js";
 import { isAlive, LabFolder, type LabRecord } from "../lab/state.js";
 import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
@@ -112,7 +113,8 @@ async function change(
   checkUplinkWishes(topology, record.machine?.node);
   const before = { snapshot, topology: record.topology };
   using machine = await MachineWork.prepare(lab, topology, options.onWarning, before);
-  const current = { snapshot: machine.snapshot ?? snapshot, topology: record.topology, running };
+  const originals = new OriginalSysctls(folder).known;
+  const current = { snapshot: machine.snapshot ?? snapshot, topology: record.topology, running, originals };
   const { operations } = plan(topology, current, planOptions(record));
   if (options.dryRun) return result(file, topology, options, operations, false, snapshot, record.topology);
   if (operations.length === 0 && !machine.hasWork)
@@ -120,6 +122,7 @@ async function change(
   await applyTo(lab, topology, operations, true, options, machine);
   const { machine: _, ...rest } = record;
   folder.write({ ...rest, ...machineRecord(topology, isReal(record)), file, topology });
+  machine.settle(topology);
   const after = await whenReady(lab, topology, options);
   await nameNodes(lab, options);
   return result(file, topology, options, operations, false, after, record.topology);

@@ -175,7 +175,7 @@ export class Lifetimes {
 
   /** Apart from `advance`, which is then small enough to be inlined: its time needs no box. */
   #expire(): void {
-    for (;;) {
+    while (!this.#parts.endings.full) {
       const arrival = this.#arrivals.first;
       const held = this.#held.first;
       const open = this.#open.first;
@@ -186,9 +186,19 @@ export class Lifetimes {
     }
   }
 
+  /** Whether something would close at this time. */
+  due(time: number): boolean {
+    const [arrival, held, open] = [this.#arrivals.first, this.#held.first, this.#open.first];
+    return (
+      (arrival !== NONE && this.#touched(arrival) + SLACK < time) ||
+      (held !== NONE && this.#touched(held) + REFUSAL_WAIT < time) ||
+      (open !== NONE && this.#touched(open) + this.#timeout < time)
+    );
+  }
+
   /** Closes the oldest packets, those that arrived first, until no more than `window` sightings are open. */
   evict(window: number): void {
-    while (this.sightings > window) {
+    while (this.sightings > window && !this.#parts.endings.full) {
       const arrived = this.#older(this.#arrivals.first, this.#held.first);
       const oldest = this.#open.first;
       if (arrived !== NONE) this.#close(arrived);
@@ -202,7 +212,7 @@ export class Lifetimes {
 
   /** Closes everything. */
   end(): void {
-    for (;;) {
+    while (!this.#parts.endings.full) {
       const next = this.#older(this.#older(this.#held.first, this.#arrivals.first), this.#open.first);
       if (next === NONE) return;
       this.#give(next);
@@ -239,6 +249,7 @@ export class Lifetimes {
       if (state & State.refusable) flow.refusable[direction]--;
       const event = endings.close(packet, flow);
       if (event) emit(event);
+      if (state & State.shown) flow.shown = true;
       exchanges.closed(flow, direction, endings.last, this.#touched(packet));
     }
     this.sightings -= packets.count[packet] ?? 0;

@@ -66,7 +66,11 @@ function translation(exchange: ExchangeEvent): string {
 export function hopLines(hops: readonly HopEvent[], ink: Ink): string[] {
   return columns(
     [{ title: "hop" }, { title: "seen", align: "right" }, { title: "lost by tap", align: "right" }],
-    hops.map(({ hop, seen, dropped }) => [hop, String(seen), dropped > 0 ? ink("bad", String(dropped)) : "0"]),
+    hops.map(({ hop, seen, dropped, died }) => [
+      hop,
+      String(seen),
+      died === true ? ink("bad", "it ended") : dropped > 0 ? ink("bad", String(dropped)) : "0",
+    ]),
     { heading: (line) => ink("dim", line) },
   );
 }
@@ -167,6 +171,9 @@ function trustLines(ended: TraceEnded, hops: readonly HopEvent[]): string[] {
     const places = lossy.map(({ hop, dropped }) => `${hop} (${dropped})`).join(", ");
     lines.push(`taps lost records at ${places}: a packet not seen there may have passed`);
   }
+  const dead = hops.filter(({ died }) => died === true);
+  if (dead.length > 0)
+    lines.push(`the tap at ${dead.map(({ hop }) => hop).join(", ")} ended before the trace: later it saw nothing`);
   if (ended.evicted > 0) lines.push(`${count(ended.evicted, "sighting")} left the window before the packet closed`);
   return lines;
 }

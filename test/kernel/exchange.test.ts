@@ -1,6 +1,6 @@
 /** The exchange and the client, against a kernel made of a function. */
 import test from "ava";
-import { Writer, encodeInto } from "../../src/kernel/codec/index.js";
+import { Input, Writer, encodeInto } from "../../src/kernel/codec/index.js";
 import { debugPrinter } from "../../src/kernel/debug.js";
 import { Exchange } from "../../src/kernel/exchange.js";
 import {
@@ -67,7 +67,7 @@ interface Asked {
 
 function asked(datagram: Uint8Array): Asked[] {
   const all: Asked[] = [];
-  eachMessage(datagram, ({ type, sequence, flags, start, end }) =>
+  eachMessage(new Input(datagram), ({ type, sequence, flags, start, end }) =>
     all.push({ type, sequence, flags, bytes: datagram.subarray(start - 16, end) }),
   );
   return all;
@@ -185,6 +185,23 @@ test("the kernel's bounds are part of the error", (t) => {
   t.throws(() => missing.execute(links.set(7, { mtu: 1 })), {
     message: "link.set 7: invalid argument (EINVAL, name is missing)",
   });
+  // In a nest: its offset counts from the header of the request. info is at 32, its data at 32 + 4 + 12.
+  const nested = [
+    [48, 1, "info.data.bridge.forwardDelay"],
+    [32, 2, "info.data"],
+    [32, 99, "info.attribute 99"],
+    [48, 99, "info.data.bridge.attribute 99"],
+  ] as const;
+  for (const [nest, type, path] of nested) {
+    const tlvs = Buffer.concat([attribute(5, int32(type)), attribute(6, int32(nest))]);
+    const lacking = client((requests) => [ack(only(requests), 22, tlvs)]);
+    const change = links.setKind(7, { kind: "bridge", name: "br0", bridge: { ageingTime: 30 } });
+    t.like(
+      t.throws(() => lacking.execute(change)),
+      { missing: path },
+      path,
+    );
+  }
 });
 
 test("a warning goes to its channel, and the request has succeeded", (t) => {
@@ -290,11 +307,12 @@ test("lost answers are an overrun, and the next request is answered again", (t) 
 test("sequence numbers go round without ever being 0, which events have", (t) => {
   const exchange = new Exchange(0xffffffff);
   const request = { type: 18, flags: 1, body: Buffer.alloc(16) };
-  t.deepEqual([exchange.begin(request, "ack").sequence, exchange.begin(request, "ack").sequence], [0xffffffff, 1]);
+  const begin = () => exchange.begin(new Writer(), request, "ack").sequence;
+  t.deepEqual([begin(), begin()], [0xffffffff, 1]);
   t.is(exchange.waiting, 2);
-  exchange.receive(message(NLMSG_ERROR, NLM_F_CAPPED, 1, Buffer.alloc(20)));
+  exchange.receive(new Input(message(NLMSG_ERROR, NLM_F_CAPPED, 1, Buffer.alloc(20))));
   t.is(exchange.waiting, 1);
-  exchange.receive(message(NLMSG_ERROR, NLM_F_CAPPED, 4711, Buffer.alloc(20)));
+  exchange.receive(new Input(message(NLMSG_ERROR, NLM_F_CAPPED, 4711, Buffer.alloc(20))));
   t.is(exchange.strays, 1);
 });
 
@@ -316,15 +334,17 @@ test("NLDEBUG prints what goes out and what comes in, by its schema", (t) => {
   const printer = debugPrinter({ NLDEBUG: "1" }, (line) => lines.push(line))!;
   const request = links.get("eth0");
   printer.sent(request, 1);
-  eachMessage(link({ type: 18, sequence: 1, flags: 0, bytes: Buffer.alloc(0) }, "eth0", 0), (reply) =>
-    printer.received(request, reply),
+  const receiver = printer.receiver(request, { take: () => lines.push("taken") });
+  eachMessage(new Input(link({ type: 18, sequence: 1, flags: 0, bytes: Buffer.alloc(0) }, "eth0", 0)), (reply) =>
+    receiver.take(reply),
   );
-  const pending = new Exchange().begin(request, "ack");
+  const pending = new Exchange().begin(new Writer(), request, "ack");
   pending.report = { errno: 17, message: "no" };
   printer.settled(request, pending);
   t.deepEqual(lines, [
     'netlink > link.get type=18 flags=0x1 seq=1 header{family=0 type=0 index=0 flags=0 change=0} attributes{altname="eth0"}',
     'netlink < link.get type=16 flags=0x0 seq=1 header{family=0 type=0 index=7 flags=0 change=0} attributes{name="eth0"}',
+    "taken",
     'netlink < link.get seq=1 EEXIST message="no"',
   ]);
   t.is(debugPrinter({}), undefined);

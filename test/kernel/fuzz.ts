@@ -1,5 +1,5 @@
 /** Random and mutated bytes through every decoder and the exchange. */
-import { MalformedError } from "../../src/kernel/codec/index.js";
+import { Input, MalformedError, Writer } from "../../src/kernel/codec/index.js";
 import { toFlow } from "../../src/kernel/conntrack/flows.js";
 import { conntrackMessage } from "../../src/kernel/conntrack/messages.js";
 import { Exchange } from "../../src/kernel/exchange.js";
@@ -10,7 +10,7 @@ import { toTraceEvent } from "../../src/kernel/nftables/trace.js";
 import { readComment } from "../../src/kernel/nftables/userdata.js";
 import { fromElements } from "../../src/kernel/nftables/intervals.js";
 import { toAddress } from "../../src/kernel/rtnetlink/addresses.js";
-import { toLink } from "../../src/kernel/rtnetlink/link.js";
+import { linkReply, toLink } from "../../src/kernel/rtnetlink/link.js";
 import { linkMessage } from "../../src/kernel/rtnetlink/link-messages.js";
 import * as route from "../../src/kernel/rtnetlink/messages.js";
 import { toFdbEntry, toNeighbour } from "../../src/kernel/rtnetlink/neighbours.js";
@@ -25,7 +25,10 @@ type Reader = (message: Message) => unknown;
 
 /** Everything that reads what a kernel sends, down to the objects of the API. */
 export const readers: Readonly<Record<string, Reader>> = {
-  link: ({ input, start, end }) => toLink(linkMessage.read(input, start, end, {})),
+  link: ({ input, start, end }) => {
+    linkMessage.read(input, start, end, {});
+    return toLink(linkReply.read(input, start, end, {}));
+  },
   address: ({ input, start, end }) => toAddress(route.addressMessage.read(input, start, end, {})),
   route: ({ input, start, end }) => toRoute(route.routeMessage.read(input, start, end, {})),
   neighbour: ({ input, start, end }) => {
@@ -104,10 +107,13 @@ export function mutate(corpus: readonly Uint8Array[], next: (below: number) => n
 export function feed(bytes: Uint8Array): void {
   const surrounded = new Uint8Array(bytes.length + 64).fill(0xa5);
   surrounded.set(bytes, 32);
-  const input = surrounded.subarray(32, 32 + bytes.length);
+  const input = new Input(surrounded.subarray(32, 32 + bytes.length));
   const exchange = new Exchange(1);
-  const pending = exchange.begin({ type: 18, flags: 0x301, body: new Uint8Array(16) }, "dump", (message) => {
-    for (const read of allReaders) tolerating(() => read(message));
+  const request = { type: 18, flags: 0x301, body: new Uint8Array(16) };
+  const pending = exchange.begin(new Writer(), request, "dump", {
+    take(message) {
+      for (const read of allReaders) tolerating(() => read(message));
+    },
   });
   tolerating(() => exchange.receive(input));
   if (pending.unreadable instanceof Error) throw pending.unreadable;

@@ -196,6 +196,22 @@ test("rules: written by us or by nft, listed by nft or by us", (t) => {
   });
 });
 
+test("elements of a set that overlap are merged, as nft merges them", (t) => {
+  const [mine, yours] = [host.create(), host.create()];
+  using client = mine.netfilter();
+  const overlapping: Line[] = [
+    ["tcp dport { 1-5, 20, 3-8 } accept", tcp, match("th dport", [{ from: 1, to: 5 }, 20, { from: 3, to: 8 }])],
+    ["ip saddr { 10.1.0.0/16, 10.0.0.0/8 } accept", match("ip saddr", ["10.1.0.0/16", "10.0.0.0/8"])],
+    ["tcp dport { 7, 9, 7 } accept", tcp, match("th dport", [7, 9, 7])],
+    ["ip6 daddr { fd00::/64, fd00::1 } accept", match("ip6 daddr", ["fd00::/64", "fd00::1"])],
+  ];
+  const rules = overlapping.map(([, ...matches]) => ({ statements: [...matches, { kind: "accept" } as const] }));
+  nftables.replaceTables(client, [{ family: "inet", name: "lab", chains: [{ name: "c", rules }] }]);
+  yours.run("nft -f -", `table inet lab {\nchain c {\n${lines(overlapping)}\n}\n}\n`);
+  t.is(chainText(mine, "c"), chainText(yours, "c"));
+  t.log(chainText(mine, "c").trim());
+});
+
 test("what we cannot read is shown, and not lost", (t) => {
   const ns = host.create();
   using client = ns.netfilter();

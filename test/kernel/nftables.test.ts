@@ -2,10 +2,23 @@
 import test from "ava";
 import * as fc from "fast-check";
 import type { NftFamily, NftStatement } from "../../src/model/nft.js";
+import { type Codec, Input, Writer, encodeInto } from "../../src/kernel/codec/index.js";
+import {
+  type Message,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLM_F_CAPPED,
+  NLM_F_MULTI,
+  eachMessage,
+  frame,
+} from "../../src/kernel/framing.js";
+import { DumpInterruptedError, FakeTransport, NetlinkClient, nftables } from "../../src/kernel/index.js";
 import { compileRule } from "../../src/kernel/nftables/compile.js";
 import { decompileRule } from "../../src/kernel/nftables/decompile.js";
 import { make } from "../../src/kernel/nftables/expressions.js";
 import { fromElements, prefixInterval, toElements } from "../../src/kernel/nftables/intervals.js";
+import * as k from "../../src/kernel/nftables/constants.js";
+import * as messages from "../../src/kernel/nftables/messages.js";
 import { commentUserdata, readComment } from "../../src/kernel/nftables/userdata.js";
 
 function thereAndBack(family: NftFamily, statements: readonly NftStatement[]): NftStatement[] {
@@ -86,6 +99,8 @@ test("what a field cannot have is refused when the rule is compiled", (t) => {
     match("th dport", []),
     match("th dport", [80], "<"),
     match("th dport", { from: 1, to: 2 }, "<"),
+    match("th dport", { from: 2, to: 1 }),
+    match("th dport", [80, { from: 2, to: 1 }]),
     { kind: "dnat", family: 6, address: "10.0.0.1" },
     { kind: "unknown", name: "x", text: "x" },
   ] as NftStatement[];
@@ -99,15 +114,20 @@ test("ranges become the marks of an interval set, and come back", (t) => {
     .map(([from, length]) => ({ from, to: Math.min(65_535, from + length) }));
   fc.assert(
     fc.property(fc.array(range, { minLength: 1, maxLength: 8 }), (given) => {
-      const sorted = [...given].sort((a, b) => a.from - b.from);
-      const apart = sorted.filter((each, i) => sorted.slice(0, i).every((before) => before.to < each.from));
+      const inside = (value: number, ranges: typeof given) =>
+        ranges.some(({ from, to }) => value >= from && value <= to);
       const bytes = (value: number) => Uint8Array.of(value >> 8, value & 255);
-      const back = fromElements(toElements(apart.map(({ from, to }) => ({ from: bytes(from), to: bytes(to) }))));
       const number = (value: Uint8Array) => value[0]! * 256 + value[1]!;
-      t.deepEqual(
-        back.map(({ from, to }) => ({ from: number(from), to: number(to) })),
-        apart,
-      );
+      const through = (ranges: typeof given) =>
+        fromElements(toElements(ranges.map(({ from, to }) => ({ from: bytes(from), to: bytes(to) })))).map(
+          ({ from, to }) => ({ from: number(from), to: number(to) }),
+        );
+      const back = through(given);
+      t.true(back.every(({ from, to }, i) => from <= to && (i === 0 || back[i - 1]!.to < from)));
+      const edges = given.flatMap(({ from, to }) => [from - 1, from, to, to + 1]);
+      for (const value of edges) t.is(inside(value, back), inside(value, given), String(value));
+      // What does not overlap comes back as it was.
+      t.deepEqual(through(back), back);
     }),
   );
   t.deepEqual(prefixInterval(Uint8Array.of(10, 20, 30, 40), 12), {
@@ -122,4 +142,59 @@ test("a comment is kept as nft keeps it", (t) => {
   t.is(readComment(Uint8Array.of(9, 1, 7, 0, 2, 65, 0)), "A", "behind something else of nft's");
   for (const cut of [[], [0], [0, 200, 65], [9, 5, 1]]) t.is(readComment(Uint8Array.from(cut)), undefined);
   t.throws(() => commentUserdata("x".repeat(254)), { instanceOf: RangeError });
+});
+
+/** A kernel with one rule, which looks in a set, and a ruleset that changes at every look until it has been looked at so often. */
+function restlessRuleset(changes: number): NetlinkClient {
+  let generation = 0;
+  const encoded = <T>(schema: Codec<T>, value: T) => {
+    const out = new Writer();
+    encodeInto(out, schema, value);
+    return out.finish();
+  };
+  const header = { ...messages.nfgenmsg.zero, family: 1 };
+  const expressions = [make("lookup", { set: "s", sreg: 1 }), make("counter", {})];
+  const listed = new Map<number, Uint8Array[]>([
+    [k.NFT_MSG_GETTABLE, [encoded(messages.tableMessage, { header, attributes: { name: "t" } })]],
+    [k.NFT_MSG_GETCHAIN, [encoded(messages.chainMessage, { header, attributes: { table: "t", name: "c" } })]],
+    [
+      k.NFT_MSG_GETRULE,
+      [encoded(messages.ruleMessage, { header, attributes: { table: "t", chain: "c", expressions } })],
+    ],
+    [k.NFT_MSG_GETSET, [encoded(messages.setMessage, { header, attributes: { table: "t", name: "s" } })]],
+  ]);
+  const answer = ({ type, sequence, input, start }: Message): Uint8Array[] => {
+    if (type === k.NFT_MSG_GETGEN) {
+      generation = Math.min(generation + 1, changes);
+      const body = encoded(messages.generationMessage, { header, attributes: { id: generation } });
+      return [frame(k.NFT_MSG_NEWGEN, 0, sequence, body)];
+    }
+    const items = listed.get(type);
+    if (items !== undefined) {
+      return [
+        ...items.map((item) => frame(type - 1, NLM_F_MULTI, sequence, item)),
+        frame(NLMSG_DONE, NLM_F_MULTI, sequence, new Uint8Array(4)),
+      ];
+    }
+    // The set has gone since it was listed.
+    const refusal = new Uint8Array(20);
+    new DataView(refusal.buffer).setInt32(0, -2, true);
+    refusal.set(input.bytes.subarray(start - 16, start), 4);
+    return [frame(NLMSG_ERROR, NLM_F_CAPPED, sequence, refusal)];
+  };
+  return new NetlinkClient(
+    new FakeTransport((datagram) => {
+      const answers: Uint8Array[] = [];
+      eachMessage(new Input(datagram), (message) => answers.push(...answer(message)));
+      return answers;
+    }),
+  );
+}
+
+test("a ruleset that changes while it is read is read again; one that never rests is thrown with what was read", (t) => {
+  const shape = [{ family: "inet", name: "t", chains: [{ name: "c" }] }];
+  t.like(nftables.readTables(restlessRuleset(7)), shape);
+  const error = t.throws(() => nftables.readTables(restlessRuleset(Infinity)), { instanceOf: DumpInterruptedError });
+  t.is(error.attempts, 10);
+  t.like(error.partial, shape);
 });

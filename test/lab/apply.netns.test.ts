@@ -1,15 +1,29 @@
 /** Plans carried out on the real kernel: any lab becomes any other as if built from nothing; a failed step undoes the rest. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import test, { type ExecutionContext } from "ava";
 import fc from "fast-check";
+import { LabFolder } from "../../src/lab/state.js";
 import { Failure } from "../../src/model/failure.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { down } from "../../src/session/down.js";
 import { exec } from "../../src/session/exec.js";
 import { inspect } from "../../src/session/inspect.js";
+import { OpenLab } from "../../src/session/open-lab.js";
+import { findLab } from "../../src/session/target.js";
 import { up, type UpResult } from "../../src/session/up.js";
+import { until } from "../e2e/cli.js";
 import { seededRandom } from "../e2e/random.js";
 import { anyTopology } from "../plan/any-topology.js";
 import { reading } from "./reading.js";
@@ -85,22 +99,61 @@ test.serial("generated labs become each other", async (t) => {
     .sample(anyTopology, { numRuns: 2 * count, seed })
     .map((text) => text.replaceAll('"stp":true', '"stp":true,"forwardDelay":2'));
   const missing = new Set<string>();
-  let compared = 0;
   for (let index = 0; index < count; index++) {
-    const [from, to] = [write(texts[2 * index]), write(texts[2 * index + 1])];
-    try {
-      await becomes(t, from, to, `pair ${index}:\n${texts[2 * index]}\n->\n${texts[2 * index + 1]}`);
-      compared += 1;
-    } catch (error) {
-      // A kernel without vxlan, netem, …: the pair proves nothing here.
-      if (!(error instanceof Failure) || !/kernel (has|lacks|without)|not support|CONFIG_/.test(error.message))
-        throw error;
-      missing.add(error.message);
+    const pair = [texts[2 * index] ?? "", texts[2 * index + 1] ?? ""] as const;
+    for (;;) {
+      const [from, to] = pair.map((text) => without(missing, text)) as [string, string];
+      try {
+        await becomes(t, write(from), write(to), `pair ${index}:\n${from}\n->\n${to}`);
+        break;
+      } catch (error) {
+        const symbol = error instanceof Failure ? /CONFIG_\w+/.exec(error.message)?.[0] : undefined;
+        if (symbol === undefined || substitutes[symbol] === undefined || missing.has(symbol)) throw error;
+        missing.add(symbol);
+      }
     }
   }
-  t.log(`seed ${seed}: ${compared} of ${count} pairs compared`);
-  for (const each of missing) t.log(each);
-  t.true(compared > 0);
+  t.log(`seed ${seed}: ${count} pairs compared`);
+  for (const each of missing) t.log(`${each}: not in this kernel, left out`);
+});
+
+/** What stands in generated labs for what a kernel lacks. */
+const substitutes: Readonly<Record<string, readonly [RegExp, string]>> = {
+  CONFIG_NET_SCH_NETEM: [/,?"delay":"\dms"/g, ""],
+  CONFIG_VLAN_8021Q: [/"vlan":\{"parent":("[^"]+"),"id":\d\}/g, '"macvlan":{"parent":$1,"mode":"private"}'],
+};
+
+function without(missing: ReadonlySet<string>, text: string): string {
+  return [...missing].reduce((left, symbol) => left.replaceAll(...(substitutes[symbol] ?? [/$^/g, ""])), text);
+}
+
+test.serial("what a container wrote stays while its node does, a layer for each root", async (t) => {
+  const name = lab(t);
+  const other = path.join(folder, "root");
+  mkdirSync(path.join(other, "bin"), { recursive: true });
+  copyFileSync("/bin/busybox", path.join(other, "bin/busybox"));
+  const wrote = path.join(new LabFolder(name).containers, "a");
+  const nodes = (a: object): string => write({ nodes: { b: {}, ...a } });
+  const over = (root: string, mark: string): object => ({
+    a: { container: { root, command: ["busybox", "sh", "-c", `echo ${mark} >>/mark; exec busybox sleep 1000`] } },
+  });
+  const marks = (): string[] =>
+    readdirSync(wrote).flatMap((layer) =>
+      readFileSync(path.join(wrote, layer, "upper/mark"), "utf8")
+        .trim()
+        .split("\n"),
+    );
+  const marked = (...expected: string[]) => until(() => isDeepStrictEqual(marks().sort(), expected));
+  await start(name, nodes(over("/", "one")));
+  t.true(await marked("one"));
+  await start(name, nodes(over("/", "two")));
+  t.true(await marked("one", "two"));
+  await start(name, nodes(over(other, "three")));
+  t.true(await marked("one", "three", "two"), marks().join(" "));
+  await start(name, nodes({}));
+  t.false(existsSync(wrote));
+  await start(name, nodes(over("/", "four")));
+  t.true(await marked("four"), "a node of that name begins anew");
 });
 
 /** node a ─ node b, with whatever else. */
@@ -144,6 +197,42 @@ const failing: readonly [story: string, act: (name: string) => Promise<unknown>,
     /ip_default_ttl|sysctl/,
   ],
 ];
+
+test.serial("a sysctl that a file no longer asks for reads what it read before", async (t) => {
+  const name = lab(t);
+  const asked = (ttl: number, more: object = {}) =>
+    write(pair({}, { sysctls: { "net.ipv4.ip_default_ttl": ttl, "net.ipv4.conf.eth0.log_martians": 1 }, ...more }));
+  const values = async () => {
+    using open = await OpenLab.connect(findLab(name));
+    return await open.line.readSysctls("a", ["net.ipv4.ip_default_ttl", "net.ipv4.conf.eth0.log_martians"]);
+  };
+  await start(name, write(pair()));
+  const before = await values();
+  await start(name, asked(33));
+  t.deepEqual(await values(), ["33", "1"]);
+  t.deepEqual((await start(name, asked(33))).operations, []);
+  // A step that fails takes the new value back, and has not become the old one.
+  await t.throwsAsync(start(name, asked(44, { container: { command: ["/no/such/program"] } })), {
+    instanceOf: Failure,
+  });
+  t.deepEqual(await values(), ["33", "1"]);
+  await start(name, asked(55));
+  await start(name, write(pair()));
+  t.deepEqual(await values(), before);
+  t.deepEqual((await start(name, write(pair()))).operations, []);
+
+  // Also where the lab began with it; and a node that was made anew has those of a new namespace.
+  const second = lab(t);
+  await start(second, asked(33));
+  t.true((await start(second, write(pair()))).operations.some(({ text }) => text.includes("ip_default_ttl=64")));
+  await start(second, asked(33, { container: { command: ["sleep", "100"] } }));
+  t.deepEqual(
+    (await start(second, write(pair({}, { container: { command: ["sleep", "100"] } })))).operations.map(
+      ({ text }) => text,
+    ),
+    ["a: write 1 sysctl: net.ipv4.ip_default_ttl=64", "a: write 1 sysctl: net.ipv4.conf.eth0.log_martians=0"],
+  );
+});
 
 for (const [story, act, topology, says] of failing) {
   test.serial(`a step that fails undoes the ones before it: ${story}`, async (t) => {

@@ -122,6 +122,8 @@ test.serial("a change of a running lab touches what is the lab's and nothing els
     ip address add 192.0.2.1/24 dev mine
     ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev mine`);
   const before = await host.state();
+  const forwarding = "sysctl -a 2>/dev/null | grep -E 'forward|accept_redirects' | grep -v -e yapc0 -e vethweb";
+  const forwardingBefore = await host.sh(forwarding);
   const topology = published(lab);
   const file = host.file("lab.json", topology);
   await host.ok("up", file, "--real");
@@ -151,6 +153,14 @@ test.serial("a change of a running lab touches what is the lab's and nothing els
   await host.ok("up", file);
   t.false((await host.sh("ip route")).includes("10.97.0.0/16"));
   t.is((await host.execute("ip", "link", "show", "vethsecond")).code, 1);
+  // Without NAT the lab needs no forwarding any more: what it raised is as it was, and is raised again when it does.
+  t.is(await host.sh("sysctl -n net.ipv4.ip_forward"), "1\n");
+  host.file("lab.json", { ...topology, nodes: { host: {}, ...others } });
+  await host.ok("up", file);
+  t.is(await host.sh(forwarding), forwardingBefore);
+  host.file("lab.json", topology);
+  await host.ok("up", file);
+  t.is(await host.get("outer", "http://198.51.100.1:8080/"), lab);
   await host.ok("down", lab);
   t.is(await host.state(), before);
 });

@@ -4,7 +4,7 @@ import { hops } from "../../src/path/hops.js";
 import { pcapHeader, pcapRecord } from "../../src/packet/pcap.js";
 import { createReplay } from "../../src/trace/replay.js";
 import { createTrace, type Trace, type TraceTap } from "../../src/trace/trace.js";
-import { noFilter } from "../../src/trace/core.js";
+import { type CoreOptions, noFilter } from "../../src/trace/core.js";
 import type { LogEntry } from "../../src/trace/log.js";
 import { dockerBridge, macs } from "../path/docker-bridge.js";
 import { arp, echo, flag, icmpError, ip, tcp, type TcpOptions, udp } from "./frames.js";
@@ -20,13 +20,13 @@ class Bench {
   readonly trace: Trace;
   readonly taps: TraceTap[];
 
-  constructor(filter = noFilter) {
+  readonly options: Omit<CoreOptions, "emit">;
+
+  constructor(filter = noFilter, more: Partial<CoreOptions> = {}) {
     const list = hops(dockerBridge, { from: "client", to: "web" });
+    this.options = { snapshot: dockerBridge, hops: list, filter, epoch, ...more };
     this.trace = createTrace({
-      snapshot: dockerBridge,
-      hops: list,
-      filter,
-      epoch,
+      ...this.options,
       emit: (event) => this.events.push(event),
       log: (entry) => this.log.push(entry),
     });
@@ -54,6 +54,22 @@ class Bench {
   get exchanges(): ExchangeEvent[] {
     return this.events.filter((event): event is ExchangeEvent => event.type === "exchange");
   }
+}
+
+/** The events of its captures and its log, read anew. */
+function replay(bench: Bench): TraceEvent[] {
+  const events: TraceEvent[] = [];
+  const again = createReplay({ ...bench.options, emit: (event) => events.push(event) }, bench.log);
+  const unread = bench.captures.map((chunks) => [...chunks]);
+  for (const hop of unread.keys()) again.tap({ hop });
+  for (let hungry = again.hungry(); hungry.length > 0; hungry = again.hungry()) {
+    for (const tap of hungry) {
+      const chunk = unread[tap.number]!.shift();
+      if (chunk) tap.push(chunk);
+      else tap.end();
+    }
+  }
+  return events;
 }
 
 type Segment = Pick<TcpOptions, "sequence" | "acknowledgement" | "flags" | "payload" | "id">;
@@ -310,6 +326,19 @@ test("a tap that lost records makes the loss unknown", (t) => {
   t.deepEqual(bench.packets[0]!.verdict, { kind: "unknown", reason: "the tap of host:yapc0 lost 3 records" });
 });
 
+test("a tap that died makes the loss unknown, and says so at its hop; others join over it", (t) => {
+  const bench = new Bench();
+  bench.taps[2]!.died();
+  request(bench, 1e6, { id: 100, sequence: 1000, flags: flag.syn }, 2);
+  const dark = names.indexOf("host:yapc0");
+  bench.taps[dark]!.end();
+  bench.end();
+  t.deepEqual(bench.packets[0]!.verdict, { kind: "unknown", reason: "the tap of host:yapc0 ended before the trace" });
+  const hop = bench.events.find((event) => event.type === "hop" && event.hop === "host:yapc0");
+  t.deepEqual(hop, { type: "hop", hop: "host:yapc0", seen: 0, dropped: 0, died: true });
+  t.deepEqual(replay(bench), bench.events);
+});
+
 test("a saved trace replays to the same events", (t) => {
   const bench = new Bench();
   connection(bench);
@@ -324,26 +353,53 @@ test("a saved trace replays to the same events", (t) => {
   request(bench, 4e6, { id: 200, sequence: 5, flags: flag.syn }, 2, 8081, 81);
   bench.trace.tick(3e9);
   bench.end();
-  const replayed: TraceEvent[] = [];
-  const replay = createReplay(
-    {
-      snapshot: dockerBridge,
-      hops: hops(dockerBridge, { from: "client", to: "web" }),
-      filter: noFilter,
-      epoch,
-      emit: (event) => replayed.push(event),
-    },
-    bench.log,
-  );
-  const unread = bench.captures.map((chunks) => [...chunks]);
-  for (const hop of unread.keys()) replay.tap({ hop });
-  for (let hungry = replay.hungry(); hungry.length > 0; hungry = replay.hungry()) {
-    for (const tap of hungry) {
-      const chunk = unread[tap.number]!.shift();
-      if (chunk) tap.push(chunk);
-      else tap.end();
-    }
-  }
+  const replayed = replay(bench);
   t.deepEqual(replayed, bench.events);
   t.true(bench.log.some((entry) => "late" in entry));
+});
+
+test("count: so many packets as they come to their end, then the end, and nothing of what is open", (t) => {
+  const all = new Bench();
+  connection(all);
+  all.end();
+  const closing = all.events.filter((event) => event.type === "packet").map(({ id }) => id);
+  for (const count of [1, 3, 8]) {
+    const bench = new Bench(noFilter, { count });
+    connection(bench);
+    // Another one that is open when the count is reached.
+    request(bench, 1.75e6, { id: 200, sequence: 5, flags: flag.syn }, 2, 8081, 81);
+    bench.trace.tick(1e8);
+    bench.end();
+    const told = bench.events.filter((event) => event.type === "packet").map(({ id }) => id);
+    t.deepEqual(told, closing.slice(0, count));
+    t.deepEqual(
+      bench.events.slice(1 + count).map(({ type }) => type),
+      ["exchange", ...names.map(() => "hop"), "end"],
+    );
+    t.like(bench.events.at(-1), { packets: count, exchanges: 1 });
+    t.is(bench.exchanges[0]!.packets, count);
+    t.is(bench.exchanges[0]!.verdict, count === 1 ? "unknown" : "answered");
+    t.deepEqual(replay(bench), bench.events);
+  }
+});
+
+test("the clock is logged only where something comes to its end", (t) => {
+  const bench = new Bench();
+  const tick = (time: number): number => {
+    const before = bench.log.length;
+    bench.trace.tick(time);
+    return bench.log.length - before;
+  };
+  t.is(tick(1e5), 0);
+  connection(bench);
+  t.is(tick(1.9e6), 1, "the last packet leaves");
+  for (let time = 2e6; time < 2e9; time += 5e7) t.is(tick(time), 0);
+  t.is(tick(3e9), 1, "the connection has been closed for two seconds: its exchange is told");
+  t.is(bench.exchanges.length, 1);
+  for (let time = 3e9; time < 6e9; time += 5e7) t.is(tick(time), 0);
+  request(bench, 7e9, { id: 200, sequence: 5, flags: flag.syn }, 2, 8081, 81);
+  for (let time = 7.1e9; time < 11e9; time += 5e7) t.is(tick(time), 0);
+  t.is(tick(11.1e9), 1, "a packet is given up");
+  bench.end();
+  t.deepEqual(replay(bench), bench.events);
 });

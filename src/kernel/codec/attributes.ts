@@ -5,7 +5,8 @@
  * order on the wire, so that the same value always gives the same bytes. Reading goes by the schema and not by
  * NLA_F_NESTED, which the kernel leaves out of many nests. Attributes that the schema does not know are kept.
  */
-import type { Codec, Infer } from "./codec.js";
+import { type Codec, type Infer, type Siblings, type Sought, unnamed } from "./codec.js";
+import { bytes as plain } from "./scalar.js";
 import { type Input, MalformedError, type Writer, align4, littleEndian } from "./wire.js";
 
 /** Bytes of length and type before each value. */
@@ -31,6 +32,11 @@ type AttributesOf<F extends Fields> = { readonly [K in keyof F]?: Infer<F[K][1]>
 export interface Attributes<T> extends Codec<T> {
   /** Name and type of each field, for tests that compare them with the kernel's headers. */
   readonly types: readonly (readonly [name: string, type: number])[];
+  /**
+   * The same with these fields alone, which passes over what else it meets instead of keeping it. For replies of which
+   * not all is wanted: to copy each of the sixty attributes of a link costs as much as to ask the kernel for them.
+   */
+  only<K extends keyof T & string>(...names: readonly K[]): Attributes<Pick<T, K>>;
 }
 
 /** Calls back for each attribute between start and end. Throws `MalformedError` for lengths that do not fit. */
@@ -59,22 +65,39 @@ function checkedLength(view: DataView, at: number, end: number): number {
   return length;
 }
 
-/** Writes one attribute: the header, what `value` writes, the padding. */
-export function writeAttribute(out: Writer, type: number, nested: boolean, value: () => void): void {
+/** Writes one attribute: the header, the value, the padding. */
+export function writeAttribute<T>(out: Writer, type: number, codec: Codec<T>, value: T, siblings: Siblings): void {
   const at = out.reserve(ATTRIBUTE_HEADER);
-  value();
+  codec.write(out, value, siblings);
   const length = out.length - at;
   if (length > LONGEST) throw new RangeError(`attribute ${type} of ${length} bytes: 65,535 is the most`);
+  const tag = codec.isNested?.(value) === true ? type | NLA_F_NESTED : type;
   out.view.setUint16(at, length, littleEndian);
-  out.view.setUint16(at + 2, nested ? type | NLA_F_NESTED : type, littleEndian);
+  out.view.setUint16(at + 2, tag, littleEndian);
   out.pad4();
 }
 
 export function attributes<F extends Fields>(fields: F): Attributes<AttributesOf<F>> {
-  type T = AttributesOf<F>;
-  const entries = Object.entries(fields).map(([name, [type, codec]]) => ({ name, type, codec }));
-  const byType: ((typeof entries)[number] | undefined)[] = [];
+  return attributesOf(
+    Object.entries(fields).map(([name, [type, codec]]) => ({ name, type, codec })),
+    true,
+  );
+}
+
+interface Field {
+  readonly name: string;
+  readonly type: number;
+  readonly codec: Codec<unknown>;
+}
+
+/** @param keepsUnknown whether what `entries` do not name is kept, or passed over */
+function attributesOf<
+  T extends Record<string, unknown> & { readonly unknown?: readonly UnknownAttribute[] | undefined },
+>(entries: readonly Field[], keepsUnknown: boolean): Attributes<T> {
+  // Without holes, and never read past its end: either makes each look-up several times slower.
+  const byType = new Array<Field | undefined>(Math.max(0, ...entries.map(({ type }) => type + 1))).fill(undefined);
   for (const entry of entries) byType[entry.type] = entry;
+  const fieldOf = (type: number): Field | undefined => (type < byType.length ? byType[type] : undefined);
 
   const read = (input: Input, start: number, end: number): T => {
     const value: Record<string, unknown> = {};
@@ -88,8 +111,9 @@ export function attributes<F extends Fields>(fields: F): Attributes<AttributesOf
       const from = at + ATTRIBUTE_HEADER;
       const to = at + length;
       at += align4(length);
-      const entry = byType[type];
+      const entry = fieldOf(type);
       if (entry === undefined) {
+        if (!keepsUnknown) continue;
         (unknown ??= []).push({ type, nested: (tag & NLA_F_NESTED) !== 0, bytes: input.bytes.slice(from, to) });
       } else if (entry.codec.each === undefined) {
         value[entry.name] = entry.codec.read(input, from, to, value);
@@ -101,39 +125,43 @@ export function attributes<F extends Fields>(fields: F): Attributes<AttributesOf
       }
     }
     if (unknown !== undefined) value.unknown = unknown;
-    return value as T; // `entries` are the fields of F, each read by its own codec
+    return value as T; // `entries` are the fields of T, each read by its own codec
   };
 
   return {
     types: entries.map(({ name, type }) => [name, type] as const),
-    nameOf: (type) => byType[type]?.name,
+    only<K extends keyof T & string>(...names: readonly K[]) {
+      const wanted = new Set<string>(names);
+      return attributesOf<Pick<T, K>>(
+        entries.filter(({ name }) => wanted.has(name)),
+        false,
+      );
+    },
+    nameOf: (type) => [fieldOf(type)?.name ?? unnamed(type)],
     isNested: () => true,
     write(out, value) {
       for (const { name, type, codec } of entries) {
         const field: unknown = value[name];
         if (field === undefined || codec.isAbsent?.(field) === true) continue;
-        const each = codec.each;
-        const occurrences: readonly unknown[] = each !== undefined && Array.isArray(field) ? field : [field];
-        const one = each ?? codec;
-        for (const occurrence of occurrences) {
-          writeAttribute(out, type, one.isNested?.(occurrence) ?? false, () => one.write(out, occurrence, value));
-        }
+        const { each } = codec;
+        if (each === undefined) writeAttribute(out, type, codec, field, value);
+        // Where a codec has `each`, its value is the list of all (`multi`).
+        else for (const one of field as readonly unknown[]) writeAttribute(out, type, each, one, value);
       }
       for (const { type, nested, bytes } of value.unknown ?? []) {
-        writeAttribute(out, type, nested, () => out.bytes(bytes));
+        writeAttribute(out, type, nested ? nest : plain, bytes, value);
       }
     },
     read,
-    pathAt(input, start, end, offset) {
+    pathAt(input, start, end, sought) {
       const siblings: Record<string, unknown> = {};
       let path: string[] = [];
       eachAttribute(input, start, end, (type, from, to) => {
-        const entry = byType[type];
-        if (offset >= from - ATTRIBUTE_HEADER && offset < from + Math.max(align4(to - from), 1)) {
-          const name = entry?.name ?? `attribute ${type}`;
+        const entry = fieldOf(type);
+        if (lies(sought, from, to)) {
           const codec = entry?.codec.each ?? entry?.codec;
-          path = [name, ...(offset >= from ? (codec?.pathAt?.(input, from, to, offset, siblings) ?? []) : [])];
-        } else if (entry?.codec.pathAt === undefined && entry !== undefined && offset >= to) {
+          path = [entry?.name ?? unnamed(type), ...pathInside(codec, input, from, to, sought, siblings)];
+        } else if (entry?.codec.pathAt === undefined && entry !== undefined && sought.offset >= to) {
           siblings[entry.name] = entry.codec.read(input, from, to, siblings);
         }
       });
@@ -141,6 +169,29 @@ export function attributes<F extends Fields>(fields: F): Attributes<AttributesOf
     },
   };
 }
+
+/** Whether what is sought lies in an attribute whose value stands between start and end: in that, its header or its padding. */
+export function lies({ offset }: Sought, start: number, end: number): boolean {
+  return offset >= start - ATTRIBUTE_HEADER && offset < start + Math.max(align4(end - start), 1);
+}
+
+/** Names of what is sought inside an attribute in which it lies. */
+export function pathInside(
+  codec: Codec<unknown> | undefined,
+  input: Input,
+  start: number,
+  end: number,
+  sought: Sought,
+  siblings: Siblings,
+): string[] {
+  const { offset, missing } = sought;
+  if (offset >= start) return codec?.pathAt?.(input, start, end, sought, siblings) ?? [];
+  // The attribute itself is meant, or one that is missing in it.
+  return missing === undefined ? [] : (codec?.nameOf?.(missing, siblings) ?? [unnamed(missing)]);
+}
+
+/** The bytes of an unknown attribute that came with the flag. */
+const nest: Codec<Uint8Array> = { ...plain, isNested: () => true };
 
 /** The same, sent without NLA_F_NESTED: where iproute2 leaves it out, so do we. */
 export function unflagged<T>(codec: Codec<T>): Codec<T> {

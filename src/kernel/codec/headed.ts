@@ -1,5 +1,5 @@
 /** A struct and attributes after it: every rtnetlink message, a veth's peer, netem's options. */
-import type { Codec, Infer } from "./codec.js";
+import { type Codec, type Infer, unnamed } from "./codec.js";
 import { align4 } from "./wire.js";
 
 export interface Headed<H, A> {
@@ -18,7 +18,7 @@ export function headed<H, C extends Codec<unknown>>(
   const bodyAt = align4(header.size);
   return {
     body,
-    nameOf: (type) => body.nameOf?.(type),
+    nameOf: (type, siblings) => body.nameOf?.(type, siblings) ?? [unnamed(type)],
     write(out, value, siblings) {
       header.write(out, value.header, siblings);
       out.pad4();
@@ -30,10 +30,10 @@ export function headed<H, C extends Codec<unknown>>(
         attributes: body.read(input, Math.min(start + bodyAt, end), end, siblings) as Infer<C>, // what C reads
       };
     },
-    pathAt(input, start, end, offset, siblings) {
-      return offset < start + bodyAt
-        ? (header.pathAt?.(input, start, end, offset, siblings) ?? [])
-        : (body.pathAt?.(input, start + bodyAt, end, offset, siblings) ?? []);
+    pathAt(input, start, end, sought, siblings) {
+      return sought.offset < start + bodyAt
+        ? (header.pathAt?.(input, start, end, sought, siblings) ?? [])
+        : (body.pathAt?.(input, start + bodyAt, end, sought, siblings) ?? []);
     },
   };
 }

@@ -1,7 +1,6 @@
 /** Attributes that stand several times, and nests that are lists. */
-import { ATTRIBUTE_HEADER, eachAttribute, writeAttribute } from "./attributes.js";
+import { eachAttribute, lies, pathInside, writeAttribute } from "./attributes.js";
 import type { Codec } from "./codec.js";
-import { align4 } from "./wire.js";
 
 /** An attribute that may stand several times: its value is the list of all. */
 export function multi<T>(each: Codec<T>): Codec<readonly T[]> {
@@ -28,10 +27,7 @@ function sequence<T>(typeOf: (index: number) => number, element: Codec<T>): Code
   return {
     isNested: () => true,
     write(out, value, siblings) {
-      value.forEach((item, index) => {
-        const nested = element.isNested?.(item) ?? false;
-        writeAttribute(out, typeOf(index), nested, () => element.write(out, item, siblings));
-      });
+      value.forEach((item, index) => writeAttribute(out, typeOf(index), element, item, siblings));
     },
     read(input, start, end, siblings) {
       const items: T[] = [];
@@ -40,12 +36,12 @@ function sequence<T>(typeOf: (index: number) => number, element: Codec<T>): Code
       });
       return items;
     },
-    pathAt(input, start, end, offset, siblings) {
+    pathAt(input, start, end, sought, siblings) {
       let path: string[] = [];
       let index = 0;
       eachAttribute(input, start, end, (_type, from, to) => {
-        if (offset >= from - ATTRIBUTE_HEADER && offset < from + align4(to - from)) {
-          path = [String(index), ...(element.pathAt?.(input, from, to, offset, siblings) ?? [])];
+        if (lies(sought, from, to)) {
+          path = [String(index), ...pathInside(element, input, from, to, sought, siblings)];
         }
         index++;
       });

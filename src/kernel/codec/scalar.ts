@@ -150,7 +150,6 @@ export const flag: Codec<boolean> = {
 };
 
 const utf8 = new TextDecoder();
-const toUtf8 = new TextEncoder();
 
 /** Interface names and kinds are ASCII: a plain loop is several times faster than TextDecoder on such short texts. */
 function readText(input: Input, start: number, end: number): string {
@@ -170,7 +169,7 @@ function readText(input: Input, start: number, end: number): string {
 /** A string that is sent with its NUL (NLA_NUL_STRING); read with or without one. */
 export const cstr: Codec<string> = {
   write(out, value) {
-    out.bytes(toUtf8.encode(value));
+    out.text(value);
     out.reserve(1);
   },
   read: readText,
@@ -178,7 +177,7 @@ export const cstr: Codec<string> = {
 
 /** A string that is sent without a NUL (NLA_STRING, as iproute2 sends link kinds); read with or without one. */
 export const str: Codec<string> = {
-  write: (out, value) => out.bytes(toUtf8.encode(value)),
+  write: (out, value) => out.text(value),
   read: readText,
 };
 

@@ -41,7 +41,7 @@ export function struct<F extends StructFields>(size: number, fields: F, minimum 
       out.reserve(start + size - out.length);
     },
     read,
-    pathAt(_input, start, _end, offset) {
+    pathAt(_input, start, _end, { offset }) {
       const found = entries.find((entry) => {
         const at = start + entry.offset;
         return offset >= at && offset < at + entry.codec.size;

@@ -1,5 +1,5 @@
 /** Values whose form depends on another attribute. */
-import type { Codec, Infer, Siblings } from "./codec.js";
+import { type Codec, type Infer, type Siblings, unnamed } from "./codec.js";
 
 type Variants = Readonly<Record<string, Codec<unknown>>>;
 
@@ -45,10 +45,16 @@ export function variant<V extends Variants>(selector: string, variants: V): Code
           : { [choice[0]]: choice[1].read(input, start, end, siblings) };
       return value as T; // the key is one of V, its value what that codec read
     },
-    pathAt(input, start, end, offset, siblings) {
+    nameOf(type, siblings) {
+      const choice = selected(siblings);
+      return choice === undefined
+        ? [unnamed(type)]
+        : [choice[0], ...(choice[1].nameOf?.(type, siblings) ?? [unnamed(type)])];
+    },
+    pathAt(input, start, end, sought, siblings) {
       const choice = selected(siblings);
       if (choice === undefined) return [];
-      return [choice[0], ...(choice[1].pathAt?.(input, start, end, offset, siblings) ?? [])];
+      return [choice[0], ...(choice[1].pathAt?.(input, start, end, sought, siblings) ?? [])];
     },
   };
 }

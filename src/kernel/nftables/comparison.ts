@@ -3,7 +3,7 @@ import type { NftRange, NftStatement } from "../../model/nft.js";
 import * as k from "./constants.js";
 import { type Expression, make } from "./expressions.js";
 import type { DataType } from "./fields.js";
-import { type Interval, prefixInterval, prefixMask } from "./intervals.js";
+import { type Interval, compareBytes, prefixInterval, prefixMask } from "./intervals.js";
 
 export type Operator = Extract<NftStatement, { kind: "match" }>["op"];
 export const REG_1 = k.NFT_REG_1;
@@ -66,7 +66,11 @@ export function rangeTest(type: DataType, op: Operator, range: NftRange): Expres
 }
 
 export function intervalOf(type: DataType, value: string | number | NftRange): Interval {
-  if (typeof value === "object") return { from: encodeScalar(type, value.from), to: encodeScalar(type, value.to) };
+  if (typeof value === "object") {
+    const [from, to] = [encodeScalar(type, value.from), encodeScalar(type, value.to)];
+    if (compareBytes(from, to) > 0) throw new RangeError(`the range ${value.from}-${value.to} runs backwards`);
+    return { from, to };
+  }
   const [address = "", length] = String(value).split("/");
   if (length !== undefined && type.prefixes === true) {
     return prefixInterval(type.encode(address), prefixBits(type, length));

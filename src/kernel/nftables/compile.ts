@@ -14,7 +14,7 @@ import {
 import * as k from "./constants.js";
 import { type Expression, make } from "./expressions.js";
 import { type DataType, type Dependency, fields } from "./fields.js";
-import { toElements } from "./intervals.js";
+import { compareBytes, toElements } from "./intervals.js";
 import type { SetElement } from "./messages.js";
 import { DEFAULT_BURST, limitUnits, rejections } from "./vocabulary.js";
 
@@ -193,7 +193,7 @@ class RuleCompiler {
     if (interval && type.byteOrder === "host") throw new RangeError("this field takes no ranges");
     const elements = interval
       ? toElements(values.map((value) => intervalOf(type, value)))
-      : values.map((value) => ({ key: { value: encodeScalar(type, value) } }));
+      : apart(values.map((value) => encodeScalar(type, value))).map((value) => ({ key: { value } }));
     const id = this.firstSetId + this.#sets.length;
     this.#sets.push({ id, type, interval, elements });
     return make("lookup", {
@@ -238,6 +238,11 @@ class RuleCompiler {
     this.#immediate(REG_1, encoded);
     this.#emit(make("meta", { key: key === "mark" ? k.NFT_META_MARK : k.NFT_META_NFTRACE, sreg: REG_1 }));
   }
+}
+
+/** Each value once. */
+function apart(values: readonly Uint8Array[]): Uint8Array[] {
+  return values.filter((value, at) => values.findIndex((other) => compareBytes(value, other) === 0) === at);
 }
 
 function port(number: number): Uint8Array {

@@ -11,8 +11,19 @@ export interface Interval {
   readonly to: Uint8Array;
 }
 
+/** Intervals that overlap become one, as nft(8) has it: the kernel would take marks of one for those of the other. */
+function merged(intervals: readonly Interval[]): Interval[] {
+  const apart: Interval[] = [];
+  for (const next of [...intervals].sort((a, b) => compareBytes(a.from, b.from))) {
+    const last = apart.at(-1);
+    if (last === undefined || compareBytes(next.from, last.to) > 0) apart.push(next);
+    else if (compareBytes(next.to, last.to) > 0) apart.splice(-1, 1, { from: last.from, to: next.to });
+  }
+  return apart;
+}
+
 export function toElements(intervals: readonly Interval[]): SetElement[] {
-  const sorted = [...intervals].sort((a, b) => compareBytes(a.from, b.from));
+  const sorted = merged(intervals);
   const [first] = sorted;
   if (first === undefined) return [];
   const elements: SetElement[] = [];

@@ -2,7 +2,7 @@
 import type { NftChain, NftFamily, NftRule, NftTable } from "../../model/nft.js";
 import type { NetlinkClient } from "../client.js";
 import type { Codec, Headed } from "../codec/index.js";
-import { DumpInterruptedError } from "../errors.js";
+import { DumpInterruptedError, NetlinkError } from "../errors.js";
 import { NETLINK_NETFILTER, NLM_F_DUMP } from "../framing.js";
 import { type Request, request } from "../request.js";
 import { compatComment } from "./compat.js";
@@ -42,7 +42,8 @@ const READ_ATTEMPTS = 10;
 
 /**
  * The whole ruleset: every table, its chains in the order of their making, their rules with handles and counters.
- * Several dumps, done again where the ruleset changed between them; `DumpInterruptedError` where it never stood still.
+ * Several dumps, all done again where the ruleset changed between them, up to ten times. Throws `DumpInterruptedError`
+ * where it never stood still: its `partial` are the tables as the last attempt found them.
  */
 export function readTables(client: NetlinkClient): NftTable[] {
   for (let attempt = 1; ; attempt++) {
@@ -91,9 +92,15 @@ function setsOf({ header, attributes: { table = "", expressions = [] } }: RuleMe
 }
 
 function readElements(client: NetlinkClient, family: number, table: string, set: string) {
-  return client
-    .execute(dump(k.NFT_MSG_GETSETELEM, "set.elements", setElementsMessage, { table, set }, family))
-    .flatMap(({ attributes }) => attributes.elements ?? []);
+  try {
+    return client
+      .execute(dump(k.NFT_MSG_GETSETELEM, "set.elements", setElementsMessage, { table, set }, family))
+      .flatMap(({ attributes }) => attributes.elements ?? []);
+  } catch (error) {
+    // Gone since the sets were listed: the generation has changed, too, and all is read again.
+    if (error instanceof NetlinkError && error.code === "ENOENT") return [];
+    throw error;
+  }
 }
 
 function dump<A>(

@@ -1,7 +1,7 @@
 /** A link as the kernel shows it. */
-import type { Infer } from "../codec/index.js";
+import { type Infer, headed } from "../codec/index.js";
 import * as k from "./constants.js";
-import type { LinkMessage, bridgePortAttributes, linkAttributes, linkStats } from "./link-messages.js";
+import { type bridgePortAttributes, ifinfomsg, linkAttributes, type linkStats } from "./link-messages.js";
 
 export type LinkStatistics = Infer<typeof linkStats>;
 export type BridgePort = Infer<typeof bridgePortAttributes>;
@@ -42,7 +42,30 @@ export interface Link {
   readonly statistics: LinkStatistics | undefined;
 }
 
-export function toLink({ header, attributes: a }: LinkMessage): Link {
+/** Of a link message, what `Link` shows. */
+export const linkReply = headed(
+  ifinfomsg,
+  linkAttributes.only(
+    "name",
+    "mac",
+    "mtu",
+    "operationalState",
+    "alias",
+    "properties",
+    "group",
+    "master",
+    "link",
+    "linkNetnsid",
+    "qdisc",
+    "txQueueLength",
+    "info",
+    "statistics",
+  ),
+);
+
+export type LinkReply = Infer<typeof linkReply>;
+
+export function toLink({ header, attributes: a }: LinkReply): Link {
   const loopback = (header.flags & k.IFF_LOOPBACK) !== 0;
   return {
     index: header.index,

@@ -3,7 +3,7 @@ import type { Feature } from "../errors.js";
 import { NETLINK_ROUTE, NLM_F_ACK, NLM_F_APPEND, NLM_F_DUMP, NLM_F_ECHO } from "../framing.js";
 import { type Request, type RequestSpecification, request } from "../request.js";
 import * as k from "./constants.js";
-import { type BridgePort, type Link, toLink } from "./link.js";
+import { type BridgePort, type Link, type LinkReply, linkReply, toLink } from "./link.js";
 import { type LinkSpecification, infoOf } from "./link-kinds.js";
 import { type LinkMessage, ifinfomsg, linkMessage } from "./link-messages.js";
 
@@ -59,7 +59,7 @@ export function list(options: { readonly statistics?: boolean } = {}): Request<L
       attributes: { extendedMask: options.statistics === false ? k.RTEXT_FILTER_SKIP_STATS : undefined },
     },
     operation: "link.list",
-    reply: linkMessage,
+    reply: linkReply,
     item: toLink,
     result: (all) => all,
   });
@@ -79,7 +79,7 @@ export function get(reference: LinkReference): Request<Link> {
     value: { header: { ...ifinfomsg.zero, ...header }, attributes: { altname: name } },
     operation: "link.get",
     object: String(reference),
-    reply: linkMessage,
+    reply: linkReply,
     item: toLink,
     result: ([link]) => {
       if (link === undefined) throw new Error("link.get: no link in the reply");
@@ -91,7 +91,7 @@ export function get(reference: LinkReference): Request<Link> {
 function create(
   specification: LinkSpecification,
   flags: number,
-): Omit<RequestSpecification<LinkMessage, LinkMessage, Link, void>, "result"> {
+): Omit<RequestSpecification<LinkMessage, LinkReply, Link, void>, "result"> {
   const { name, index = 0, up, mac, mtu, master, group, txQueueLength, netnsFd } = specification;
   return {
     protocol: NETLINK_ROUTE,
@@ -130,7 +130,7 @@ export function add(specification: LinkSpecification): Request<void> {
 export function addEchoed(specification: LinkSpecification): Request<Link | undefined> {
   return request({
     ...create(specification, NLM_F_ECHO),
-    reply: linkMessage,
+    reply: linkReply,
     item: toLink,
     result: ([link]) => link,
   });

@@ -5,8 +5,7 @@ import type { Message } from "../framing.js";
 import type { NetlinkSocket } from "../transport.js";
 import { type Address, toAddress } from "./addresses.js";
 import * as k from "./constants.js";
-import { type Link, toLink } from "./link.js";
-import { linkMessage } from "./link-messages.js";
+import { type Link, linkReply, toLink } from "./link.js";
 import { addressMessage, neighbourMessage, nsidMessage, routeMessage, ruleMessage } from "./messages.js";
 import { type FdbEntry, type Neighbour, toFdbEntry, toNeighbour } from "./neighbours.js";
 import { assigned } from "./nsids.js";
@@ -62,7 +61,7 @@ export function listenRoute(
 /** By the number of the NEW message of each kind. */
 const readers: Readonly<Record<number, (message: Message) => RouteObject | undefined>> = {
   // The bridge tells of its ports in messages of its own family; the port's own message follows.
-  [k.RTM_NEWLINK]: reading(linkMessage, (value) =>
+  [k.RTM_NEWLINK]: reading(linkReply, (value) =>
     value.header.family === k.AF_BRIDGE ? undefined : { kind: "link", link: toLink(value) },
   ),
   [k.RTM_NEWADDR]: reading(addressMessage, (value) => {

@@ -2,7 +2,7 @@
 import { addresses, links, nftables, routes, rules } from "../../kernel/index.js";
 import { closeDoors, removeLegacyRule } from "./doors.js";
 import { forwardersOf, lowerSysctl } from "./forwarding.js";
-import type { JournalContents } from "./journal.js";
+import { Journal, type JournalContents, madeOf, readJournal } from "./journal.js";
 import type { Machine } from "./machine.js";
 import { endProcess } from "./marked-process.js";
 import { remainsLines, remainsOf, type Remains } from "./remains.js";
@@ -80,6 +80,20 @@ function removeLinks(machine: Machine, { links: own }: Remains, step: (action: (
 function lowerSysctls(machine: Machine, journal: JournalContents | undefined): string[] {
   if (journal === undefined) return [];
   const now = forwardersOf(machine.links(), machine.tables());
-  const raised = journal.made.filter((each) => each.kind === "sysctl");
+  const raised = madeOf(journal.made, "sysctl");
   return raised.toReversed().flatMap((each) => lowerSysctl(journal.header, each, now) ?? []);
+}
+
+/**
+ * For a lab that goes on: gives back what was raised for it and what it no longer needs, unless somebody else does; then
+ * `down` asks again. @param folder the lab's state folder @param needs sysctls that the lab relies on now
+ */
+export function lowerUnneeded(machine: Machine, folder: string, needs: readonly string[]): void {
+  const known = readJournal(folder);
+  if (known === undefined) return;
+  const raised = madeOf(known.made, "sysctl").filter(({ name }) => !needs.includes(name));
+  if (raised.length === 0) return;
+  using journal = Journal.open(folder, known.header);
+  const now = forwardersOf(machine.links(), machine.tables());
+  for (const each of raised.toReversed()) if (lowerSysctl(known.header, each, now) === undefined) journal.gone(each);
 }

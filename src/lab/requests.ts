@@ -23,8 +23,33 @@ export interface RequestContext {
 
 const interfaceNameMax = 15;
 
-/** @returns undefined for an operation that is not done by route netlink */
-export function requestsFor(operation: OperationBody, context: RequestContext): NodeRequest[] | undefined {
+/** Kinds of operations that are done by route netlink. */
+const routed = [
+  "bridge.create",
+  "bridge.change",
+  "veth.create",
+  "device.create",
+  "link.change",
+  "link.delete",
+  "address.add",
+  "address.remove",
+  "route.add",
+  "route.remove",
+  "rule.add",
+  "rule.remove",
+  "neighbour.add",
+  "neighbour.remove",
+] as const;
+
+export type Routed = Extract<OperationBody, { readonly kind: (typeof routed)[number] }>;
+
+const kinds: ReadonlySet<string> = new Set(routed);
+
+export function isRouted(operation: OperationBody): operation is Routed {
+  return kinds.has(operation.kind);
+}
+
+export function requestsFor(operation: Routed, context: RequestContext): NodeRequest[] {
   switch (operation.kind) {
     case "bridge.create": {
       const { node, bridge } = operation;
@@ -124,8 +149,6 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
         },
       ];
     }
-    default:
-      return undefined;
   }
 }
 

@@ -32,7 +32,8 @@ static bool committed;
 struct queued {
   struct queued *next;
   size_t length;
-  int file;
+  unsigned file_count;
+  int files[FILES_MAX];
   uint8_t bytes[];
 };
 
@@ -95,38 +96,39 @@ static void drop_client(struct client *c) {
   while (c->queue) {
     struct queued *q = c->queue;
     c->queue = q->next;
-    if (q->file >= 0) close(q->file);
+    close_files(q->files, q->file_count);
     free(q);
   }
   unwatch(&c->source);
   free(c);
 }
 
-static bool try_send(struct client *c, const void *bytes, size_t length, int file) {
+static bool try_send(struct client *c, const void *bytes, size_t length, const int *files, unsigned count) {
   /* A client that has gone is noticed by the loop; what was for it is as good as sent. */
-  if (transmit(c->source.fd, bytes, length, &file, file >= 0) < 0 && errno == EAGAIN) return false;
-  if (file >= 0) close(file);
+  if (transmit(c->source.fd, bytes, length, files, count) < 0 && errno == EAGAIN) return false;
+  close_files(files, count);
   return true;
 }
 
 static void flush_queue(struct source *s) {
   struct client *c = (struct client *)s;
-  while (c->queue && try_send(c, c->queue->bytes, c->queue->length, c->queue->file)) {
+  while (c->queue && try_send(c, c->queue->bytes, c->queue->length, c->queue->files, c->queue->file_count)) {
     struct queued *q = c->queue;
     c->queue = q->next;
     free(q);
   }
 }
 
-void answer(struct client *c, int file) {
+void answer(struct client *c, const int *files, unsigned count) {
   if (!c) {
-    if (file >= 0) close(file);
+    close_files(files, count);
     return;
   }
-  if (!c->queue && try_send(c, out.bytes, out.length, file)) return;
+  if (!c->queue && try_send(c, out.bytes, out.length, files, count)) return;
   struct queued **link = &c->queue, *q = malloc(sizeof *q + out.length);
   if (!q) abort();
-  *q = (struct queued){NULL, out.length, file};
+  *q = (struct queued){.length = out.length, .file_count = count};
+  if (count) memcpy(q->files, files, count * sizeof *files);
   memcpy(q->bytes, out.bytes, out.length);
   while (*link) link = &(*link)->next;
   *link = q;
@@ -138,7 +140,7 @@ void answer_fault(struct client *c, uint32_t serial) {
   put_u32(&out, (uint32_t)fault.error);
   put_string(&out, fault.step);
   put_string(&out, fault.path);
-  answer(c, -1);
+  answer(c, NULL, 0);
 }
 
 /* ---- requests: each reads its fields, then writes those of its answer; -1 is a fault ---- */
@@ -149,7 +151,8 @@ struct call {
   struct reader *in;
   int *files;
   unsigned file_count;
-  int file;      /* goes with the answer */
+  int opened[FILES_MAX]; /* go with the answer */
+  unsigned opened_count;
   bool deferred; /* someone else answers */
 };
 
@@ -168,13 +171,13 @@ static int hello(struct call *call) {
   return 0;
 }
 
-static int create_nodes(struct call *call) {
+static int create_all(struct call *call) {
   uint32_t counts[2];
   char **plain = take_strings(call->in, &counts[0]), **containers = take_strings(call->in, &counts[1]);
   struct node *before = nodes;
   int result = took_all(call->in) ? 0 : malformed();
-  for (uint32_t i = 0; !result && i < counts[0]; i++) result = create_node(plain[i], false);
-  for (uint32_t i = 0; !result && i < counts[1]; i++) result = create_node(containers[i], true);
+  if (!result) result = create_nodes(plain, counts[0], false);
+  if (!result) result = create_nodes(containers, counts[1], true);
   while (result && nodes != before) forget_node(nodes); /* all of them or none */
   free(plain);
   free(containers);
@@ -222,28 +225,45 @@ static int list_nodes(struct call *call) {
   return 0;
 }
 
-static int open_namespace(struct call *call) {
-  const struct node *n = take_node(call);
-  if (!n) return -1;
-  if (!took_all(call->in)) return malformed();
-  call->file = fcntl(n->net, F_DUPFD_CLOEXEC, 3);
-  return call->file < 0 ? fail("open the network namespace", n->name) : 0;
+static int keep_opened(struct call *call, int file) {
+  if (file < 0) return -1;
+  call->opened[call->opened_count++] = file;
+  return 0;
 }
 
-static int open_socket(struct call *call) {
-  const struct node *n = take_node(call);
-  if (!n) return -1;
-  int family = (int)take_u32(call->in), type = (int)take_u32(call->in), protocol = (int)take_u32(call->in);
-  if (!took_all(call->in)) return malformed();
-  call->file = node_socket(n, family, type, protocol);
-  return call->file < 0 ? -1 : 0;
+/* One file of each node, in their order: all of them or none, since what was opened before a fault is closed. */
+static int open_each(struct call *call, char **names, uint32_t count, const int *socket) {
+  if (count > FILES_MAX) return fail_with(EMSGSIZE, "open files of so many nodes", "");
+  for (uint32_t i = 0; i < count; i++) {
+    const struct node *n = find_node(names[i]);
+    if (!n || keep_opened(call, socket ? node_socket(n, socket) : node_namespace(n))) return -1;
+  }
+  return 0;
+}
+
+static int open_namespaces(struct call *call) {
+  uint32_t count;
+  char **names = take_strings(call->in, &count);
+  int result = took_all(call->in) ? open_each(call, names, count, NULL) : malformed();
+  free(names);
+  return result;
+}
+
+static int open_sockets(struct call *call) {
+  uint32_t count;
+  char **names = take_strings(call->in, &count);
+  int socket[3]; /* family, type, protocol */
+  for (int i = 0; i < 3; i++) socket[i] = (int)take_u32(call->in);
+  int result = took_all(call->in) ? open_each(call, names, count, socket) : malformed();
+  free(names);
+  return result;
 }
 
 static int read_sysctls(struct call *call) {
   const struct node *n = take_node(call);
   uint32_t count;
   char **names = take_strings(call->in, &count), value[4096];
-  int result = !n ? -1 : took_all(call->in) ? enter_node(n) : malformed();
+  int result = !n ? -1 : took_all(call->in) ? enter_sysctls(n) : malformed();
   bool inside = !result;
   for (uint32_t i = 0; !result && i < count; i++) {
     int fd = open_sysctl(names[i], O_RDONLY);
@@ -260,21 +280,39 @@ static int read_sysctls(struct call *call) {
   return result;
 }
 
+static bool reads_as(int fd, const char *value) {
+  char text[64];
+  ssize_t length = pread(fd, text, sizeof text, 0);
+  if (length > 0 && text[length - 1] == '\n') length--;
+  return length >= 0 && (size_t)length == strlen(value) && !memcmp(text, value, (size_t)length);
+}
+
+/* The next name, value and whether there may be no such file. */
+static int write_sysctl(struct reader *in, bool fresh) {
+  const char *name = take_string(in), *value = take_string(in);
+  bool optional = take_u8(in);
+  int fd = open_sysctl(name, fresh ? O_RDWR : O_WRONLY), result = 0;
+  if (fd < 0 && fresh && fault.error == EACCES) fd = open_sysctl(name, O_WRONLY);
+  if (fd < 0) return optional && fault.error == ENOENT ? 0 : -1;
+  /* Many writes wait for the link lock, also those that change nothing. */
+  if (!(fresh && reads_as(fd, value)) && write(fd, value, strlen(value)) < 0) result = fail("write the sysctl", name);
+  close(fd);
+  return result;
+}
+
 static int write_sysctls(struct call *call) {
-  const struct node *n = take_node(call);
-  uint32_t counts[2];
-  char **names = take_strings(call->in, &counts[0]), **values = take_strings(call->in, &counts[1]);
-  int result = !n ? -1 : took_all(call->in) && counts[0] == counts[1] ? enter_node(n) : malformed();
-  bool inside = !result;
-  for (uint32_t i = 0; !result && i < counts[0]; i++) {
-    int fd = open_sysctl(names[i], O_WRONLY);
-    if (fd < 0) result = -1;
-    else if (write(fd, values[i], strlen(values[i])) < 0) result = fail("write the sysctl", names[i]);
-    if (fd >= 0) close(fd);
-  }
-  if (inside) leave_node();
-  free(names);
-  free(values);
+  struct node *n = take_node(call);
+  uint32_t count = take_u32(call->in);
+  struct reader entries = *call->in;
+  if (!n) return -1;
+  for (uint32_t i = 0; i < count && !call->in->bad; i++)
+    take_string(call->in), take_string(call->in), take_u8(call->in);
+  if (!took_all(call->in)) return malformed(); /* before the first is written */
+  if (enter_sysctls(n)) return -1;
+  int result = 0;
+  for (uint32_t i = 0; !result && i < count; i++) result = write_sysctl(&entries, n->fresh);
+  n->fresh = false;
+  leave_node();
   return result;
 }
 
@@ -287,10 +325,10 @@ static int open_proc_net(struct call *call) {
   if (!took_all(call->in) || strstr(name, "..") || strlen(name) > 64) return malformed();
   snprintf(path, sizeof path, "self/net/%s", name);
   if (enter_node(n)) return -1;
-  call->file = open_beneath(lab_proc, path, O_RDONLY);
-  if (call->file < 0) fail("open", path + strlen("self/"));
+  int file = open_beneath(lab_proc, path, O_RDONLY);
+  if (file < 0) fail("open", path + strlen("self/"));
   leave_node();
-  return call->file < 0 ? -1 : 0;
+  return keep_opened(call, file);
 }
 
 static int start_process(struct call *call) {
@@ -333,12 +371,12 @@ static int shut_down(struct call *call) {
 
 static int (*const requests[])(struct call *) = {
     [HELLO] = hello,
-    [CREATE_NODES] = create_nodes,
+    [CREATE_NODES] = create_all,
     [ADOPT_NODE] = adopt,
     [REMOVE_NODE] = remove_node,
     [LIST_NODES] = list_nodes,
-    [OPEN_NAMESPACE] = open_namespace,
-    [OPEN_SOCKET] = open_socket,
+    [OPEN_NAMESPACES] = open_namespaces,
+    [OPEN_SOCKETS] = open_sockets,
     [READ_SYSCTLS] = read_sysctls,
     [WRITE_SYSCTLS] = write_sysctls,
     [OPEN_PROC_NET] = open_proc_net,
@@ -365,7 +403,7 @@ static void serve(struct source *s) {
   if (length <= 0) return drop_client(c);
   struct reader in = {bytes, bytes + length, false};
   uint32_t total = take_u32(&in), kind = take_u32(&in);
-  struct call call = {c, take_u32(&in), &in, files, file_count, -1, false};
+  struct call call = {.client = c, .serial = take_u32(&in), .in = &in, .files = files, .file_count = file_count};
   if (in.bad || total != (size_t)length || kind >= sizeof requests / sizeof *requests || !requests[kind]) {
     close_files(files, file_count);
     return drop_client(c); /* it speaks something else */
@@ -375,10 +413,10 @@ static void serve(struct source *s) {
   if (!result && out.full) result = fail_with(EMSGSIZE, "write the answer", "");
   close_files(files, file_count);
   if (result) {
-    if (call.file >= 0) close(call.file);
+    close_files(call.opened, call.opened_count);
     answer_fault(c, call.serial);
   } else if (!call.deferred) {
-    answer(c, call.file);
+    answer(c, call.opened, call.opened_count);
   }
 }
 

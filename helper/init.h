@@ -17,8 +17,8 @@ void unwatch(struct source *);                                       /* closes i
 
 struct client;
 extern struct writer out; /* the answer that is being written */
-/* Sends `out`. The file, if any (-1), is the message's from here on. A NULL client has gone: nothing is sent. */
-void answer(struct client *, int file);
+/* Sends `out`. The files are the message's from here on. A NULL client has gone: nothing is sent. */
+void answer(struct client *, const int *files, unsigned count);
 void answer_fault(struct client *, uint32_t serial);
 
 extern const char *state_folder;
@@ -36,6 +36,7 @@ struct node {
   struct node *next;
   const char *name;
   bool container, adopted; /* adopted: others live there, whose connections are none of ours */
+  bool fresh;              /* no sysctl was written yet: nothing hangs on a value but the value */
   int net, user;           /* held until the node goes; user is -1 where there is no nested user namespace */
   uint64_t inode;
   struct process *first; /* of the container that runs */
@@ -44,13 +45,15 @@ struct node {
 };
 extern struct node *nodes;
 struct node *find_node(const char *name); /* NULL: a fault */
-int create_node(const char *name, bool container);
+int create_nodes(char *const *names, uint32_t count, bool containers); /* a fault: the caller forgets those that are new */
 int adopt_node(const char *name, int net);
 void forget_node(struct node *);
 int enter_node(const struct node *); /* the caller's network namespace is the node's until leave_node() */
 void leave_node(void);
-int node_socket(const struct node *, int family, int type, int protocol);
-int open_sysctl(const char *dotted, int flags); /* of the current network namespace; net.* only */
+int node_namespace(const struct node *);            /* a descriptor of its own */
+int node_socket(const struct node *, const int of[3]); /* family, type, protocol */
+int enter_sysctls(const struct node *);         /* as enter_node(), to open_sysctl() there */
+int open_sysctl(const char *dotted, int flags); /* net.* only */
 void destroy_sockets(const struct node *); /* TCP connections that a process holds are reset, in a node that is ours */
 
 /* process.c */

@@ -77,7 +77,7 @@ static void tell_started(struct process *p) {
   put_header(&out, STARTED, p->start_serial);
   put_u32(&out, p->id);
   put_u32(&out, p->machine_pid);
-  answer(p->starter, p->terminal);
+  answer(p->starter, &p->terminal, p->terminal >= 0);
   p->terminal = -1;
   if (p->starter) wait_for(p, p->starter, p->start_serial);
 }
@@ -330,7 +330,7 @@ static void process_ended(struct process *p, int wait_status) {
     put_u32(&out, p->id);
     put_u32(&out, (uint32_t)p->wait_status);
     put_u8(&out, out_of_memory);
-    answer(w->client, -1);
+    answer(w->client, NULL, 0);
   }
   free_process(p);
 }

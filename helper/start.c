@@ -1,6 +1,8 @@
-/* yapc-init STATE_FOLDER [join], with the first client's socket as descriptor 3: makes the lab's own namespaces and
- * starts the lab's init in them. With `join` and without root, descriptor 4 is the user namespace to be in: that of
- * containers which the same user runs, so that their network namespaces can be entered. Never setuid: it has the rights of root, or those that a user namespace gives. */
+/* yapc-init STATE_FOLDER [join | RANGES], with the first client's socket as descriptor 3: makes the lab's own namespaces
+ * and starts the lab's init in them. Without root it makes a user namespace: RANGES (ids.h) are the ids to map there
+ * beside the user's own; with `join`, descriptor 4 is the one to be in instead: that of containers which the same user
+ * runs, so that their network namespaces can be entered. Never setuid: it has the rights of root, or those that a user
+ * namespace gives. */
 #include "start.h"
 
 #include <errno.h>
@@ -17,6 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "ids.h"
 #include "init.h"
 
 enum { FIRST_CLIENT = 3, USER_NAMESPACE = 4 };
@@ -41,18 +44,6 @@ static bool may_administer(void) {
   return geteuid() == 0 && (data[0].effective & 1U << CAP_SYS_ADMIN) && (data[0].effective & 1U << CAP_NET_ADMIN);
 }
 
-/* Maps the user to himself: as uid 0 of a map of one id tcpdump would not start (it calls initgroups). */
-static int make_user_namespace(void) {
-  char uid_map[32], gid_map[32];
-  snprintf(uid_map, sizeof uid_map, "%u %u 1", geteuid(), geteuid());
-  snprintf(gid_map, sizeof gid_map, "%u %u 1", getegid(), getegid());
-  if (unshare(CLONE_NEWUSER)) return fail("make a user namespace", "");
-  return write_file(machine_proc, "self/setgroups", "deny") || write_file(machine_proc, "self/uid_map", uid_map) ||
-                 write_file(machine_proc, "self/gid_map", gid_map)
-             ? -1
-             : 0;
-}
-
 /* Under an id that is not 0 the capabilities of the lab's processes must be ambient, or exec takes them away. */
 static int keep_capabilities(void) {
   struct __user_cap_data_struct data[2];
@@ -65,13 +56,17 @@ static int keep_capabilities(void) {
   return 0;
 }
 
-static int make_lab(bool join_user) {
+static int join_user_namespace(void) {
+  if (setns(USER_NAMESPACE, CLONE_NEWUSER)) return fail("join the user namespace", "");
+  return close(USER_NAMESPACE);
+}
+
+static int make_lab(bool join, char **ranges) {
   machine_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (machine_proc < 0) return fail("open", "/proc");
   rootless = !may_administer();
   if (rootless) {
-    if (join_user ? setns(USER_NAMESPACE, CLONE_NEWUSER) && fail("join the user namespace", "") : make_user_namespace())
-      return -1;
+    if (join ? join_user_namespace() : make_user_namespace(ranges)) return -1;
     if (keep_capabilities()) return -1;
   }
   if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET)) return fail("make the lab's namespaces", "");
@@ -110,8 +105,9 @@ static int enter_lab(void) {
 int main(int argc, char **argv) {
   int type;
   socklen_t size = sizeof type;
-  bool join_user = argc == 3 && !strcmp(argv[2], "join");
-  if ((argc != 2 && !join_user) || getsockopt(FIRST_CLIENT, SOL_SOCKET, SO_TYPE, &type, &size) ||
+  bool join = argc == 3 && !strcmp(argv[2], "join");
+  char **ranges = argc == 2 + RANGE_WORDS ? argv + 2 : NULL;
+  if ((argc != 2 && !join && !ranges) || getsockopt(FIRST_CLIENT, SOL_SOCKET, SO_TYPE, &type, &size) ||
       type != SOCK_SEQPACKET) {
     fputs("yapc-init is started by yapc-net, which speaks to it on descriptor 3\n", stderr);
     return 2;
@@ -119,8 +115,7 @@ int main(int argc, char **argv) {
   state_folder = argv[1];
   fcntl(FIRST_CLIENT, F_SETFD, FD_CLOEXEC);
   fcntl(FIRST_CLIENT, F_SETFL, O_NONBLOCK);
-  if (make_lab(join_user)) report_and_exit(FIRST_CLIENT);
-  if (join_user) close(USER_NAMESPACE);
+  if (make_lab(join, ranges)) report_and_exit(FIRST_CLIENT);
   pid_t pid = fork();
   if (pid < 0) fail("start the lab's init", ""), report_and_exit(FIRST_CLIENT);
   if (pid > 0) _exit(0);

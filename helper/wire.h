@@ -13,11 +13,11 @@
 #include <sys/types.h>
 
 enum {
-  PROTOCOL_VERSION = 1,
+  PROTOCOL_VERSION = 2,
   HEADER_BYTES = 12,
   MESSAGE_MAX = 160 * 1024, /* below the default socket buffer, 208 KiB */
   PROGRAM_MAX = 4 << 20,    /* container programs come in a memfd */
-  FILES_MAX = 32,           /* descriptors with one message */
+  FILES_MAX = 253,          /* descriptors with one message: SCM_MAX_FD (net/scm.h) */
 };
 
 enum request {
@@ -26,10 +26,10 @@ enum request {
   ADOPT_NODE,      /* string name; 1 file: its network namespace */
   REMOVE_NODE,     /* string name */
   LIST_NODES,      /* u32 first -> u8 more, u32 count, entries (init.c) */
-  OPEN_NAMESPACE,  /* string node -> 1 file */
-  OPEN_SOCKET,     /* string node, u32 family, u32 type, u32 protocol -> 1 file */
+  OPEN_NAMESPACES, /* strings nodes -> a file each, at most FILES_MAX */
+  OPEN_SOCKETS,    /* strings nodes, u32 family, u32 type, u32 protocol -> a file each, at most FILES_MAX */
   READ_SYSCTLS,    /* string node, strings names -> count times: u8 there, string value */
-  WRITE_SYSCTLS,   /* string node, strings names, strings values */
+  WRITE_SYSCTLS,   /* string node, u32 count, count times: string name, string value, u8 may be absent */
   OPEN_PROC_NET,   /* string node, string path -> 1 file */
   SPAWN,           /* string node, u8 flags, string cwd, strings argv, strings env; 0 or 3 files -> STARTED */
   START_CONTAINER, /* string node, u8 flags, string log path; files: program, (3 stdio), its own -> STARTED */

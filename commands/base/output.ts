@@ -10,7 +10,7 @@ import type { CommandOutput } from "../../src/session/command.js";
 import { openPacketSource, type OpenPacketSource } from "../../src/session/packet-source.js";
 import { pcapngExport } from "../../src/session/pcapng.js";
 import { wantsColours } from "../../src/view/ink.js";
-import { openPrinter, traceFormats, type TraceFormat } from "../../src/view/printer.js";
+import { openPrinter, traceFormats, type TraceFormat } from "../../src/view/formats.js";
 import type { Tui } from "../../src/view/tui/index.js";
 
 const outputFormats = [...traceFormats, "pcapng"];

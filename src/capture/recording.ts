@@ -1,7 +1,7 @@
 /**
  * A saved trace: the folder `NAME.trace/`, plain files that other tools read too.
  *
- *   trace.json         what was traced: version, lab, epoch, hops, filter
+ *   trace.json         what was traced: version, lab, epoch, hops, filter, count
  *   snapshot.json      the network as it stood when the trace began
  *   captures/N-NODE_IFACE.pcap   each tap's stream as tcpdump wrote it (nanosecond pcap: tcpdump -r, tshark -r)
  *   log.jsonl          the other inputs of the trace core, each with its place among the records
@@ -22,6 +22,8 @@ export interface RecordingHeader {
   readonly epoch: string;
   readonly hops: readonly Hop[];
   readonly filter: TraceFilter;
+  /** The trace ended after so many packets; absent where nobody had asked for that. */
+  readonly count?: number;
 }
 
 function captureName(index: number, hop: Hop): string {
@@ -96,9 +98,10 @@ export function readRecording(folder: string): Recording {
     header,
     snapshot: readJson(folder, "snapshot.json") as Snapshot, // as above
     captures: capturePaths(folder, header),
+    // A trace that was killed may have left a last line that is not whole.
     log: readText(folder, "log.jsonl")
       .split("\n")
-      .filter((line) => line !== "")
+      .slice(0, -1)
       .map((line, index) => parse(line, `${folder}/log.jsonl, line ${index + 1}`)),
   };
 }

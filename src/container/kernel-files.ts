@@ -74,9 +74,9 @@ function cgroupOperations({ cgroups }: ContainerSite): ProgramOperation[] {
   ];
 }
 
-function deviceOperations({ rootless }: ContainerSite): ProgramOperation[] {
+function deviceOperations({ rootless, ids }: ContainerSite): ProgramOperation[] {
   // Where a single group is mapped there is no group 5 (tty) to give the terminals to.
-  const terminals = `newinstance,ptmxmode=0666,mode=0620${rootless ? "" : ",gid=5"}`;
+  const terminals = `newinstance,ptmxmode=0666,mode=0620${ids.groups > 5 ? ",gid=5" : ""}`;
   return [
     mount("tmpfs", "/dev", noSuid | strictAtime, "mode=755,size=64m"),
     ...devices.map(([name, device]): ProgramOperation => {

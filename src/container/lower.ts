@@ -1,5 +1,6 @@
 /** From what a container is to be to the program that makes it. */
-import type { ContainerSite, ContainerSpec } from "../model/container.js";
+import type { ContainerSite, ContainerSpec, ContainerUser } from "../model/container.js";
+import { Failure } from "../model/failure.js";
 import { capabilityMask } from "./capabilities.js";
 import { kernelFileOperations } from "./kernel-files.js";
 import type { ContainerProgram } from "./program.js";
@@ -9,14 +10,13 @@ import { defaultFilter } from "./seccomp.js";
 /** RLIMIT_CORE (asm-generic/resource.h). */
 const coreLimit = 4;
 
-/** Throws a usage Failure for a capability that there is not, or an architecture that the filter does not know. */
+/** Throws a Failure for a capability that there is not, an architecture that the filter does not know, a user who is not mapped. */
 export function lowerContainer(spec: ContainerSpec, site: ContainerSite): ContainerProgram {
   return {
     command: spec.command,
     environment: spec.environment,
     workingDirectory: spec.workingDirectory,
-    // A user namespace of one id has no other groups to be in.
-    user: site.rootless ? { ...site.user, groups: [] } : site.user,
+    user: mappedUser(site),
     capabilities: capabilityMask(spec.capabilities, site.lastCapability),
     filter: spec.seccomp ? defaultFilter(site.architecture, spec.capabilities) : new Uint8Array(),
     // A core file would be written by the machine's own handler.
@@ -30,6 +30,17 @@ export function lowerContainer(spec: ContainerSpec, site: ContainerSite): Contai
       { kind: "pivot" },
     ],
   };
+}
+
+/** There are no other groups to be in than those that are mapped. */
+function mappedUser({ user, ids }: ContainerSite): ContainerUser {
+  if (user.uid < ids.users && user.gid < ids.groups)
+    return { ...user, groups: user.groups.filter((group) => group < ids.groups) };
+  const theirs = ids.users === 1 ? "only root" : `only the users below ${ids.users}`;
+  throw new Failure("machine", `the container cannot run as ${user.uid}:${user.gid}: it has ${theirs}`, {
+    code: "UNMAPPED_ID",
+    hint: "install newuidmap (Debian: uidmap) and give yourself a range in /etc/subuid and /etc/subgid, or run as root",
+  });
 }
 
 /** The files of a container: those that every one gets, and its own. */

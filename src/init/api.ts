@@ -61,11 +61,24 @@ export interface NodeStatus {
   readonly lastExit?: ExitStatus;
 }
 
+/** The ids that the lab's user namespace maps: all, or without root the user's own and what id-ranges.ts found. */
+export interface MappedIds {
+  /** How many users and groups a container of the lab has, from 0 up. */
+  readonly users: number;
+  readonly groups: number;
+  /** Lowest and highest group, as the lab's user namespace numbers them. */
+  readonly groupSpan: readonly [number, number];
+}
+
+/** Dotted name and value. */
+export type SysctlEntry = readonly [name: string, value: string, optional?: boolean];
+
 export interface InitLine extends Disposable {
   /** PID of init as seen from the machine, and its start time (field 22 of /proc/PID/stat). */
   readonly pid: number;
   readonly startTime: string;
   readonly rootless: boolean;
+  readonly ids: MappedIds;
   /** Settles when init is gone, however it ended. Every descriptor of the line is then worthless. */
   readonly gone: Promise<void>;
 
@@ -83,9 +96,14 @@ export interface InitLine extends Disposable {
   openNetlink(node: string, protocol: number): number;
   /** A bound, listening or plain socket of another family made in the node (AF_INET, AF_INET6, AF_PACKET …). */
   openSocket(node: string, family: number, type: number, protocol: number): number;
+  /** As `openNamespace`, of many nodes at once, in their order: all of them or none. */
+  openNamespaces(nodes: readonly string[]): Promise<readonly number[]>;
+  /** As `openNetlink`, of many nodes at once, in their order: all of them or none. */
+  openNetlinks(nodes: readonly string[], protocol: number): Promise<readonly number[]>;
   /** Dotted names. Reads what /proc/sys says in the node; undefined where there is no such file. */
   readSysctls(node: string, names: readonly string[]): Promise<readonly (string | undefined)[]>;
-  writeSysctls(node: string, entries: readonly (readonly [string, string])[]): Promise<void>;
+  /** Writes them in their order, until one is refused. An optional one is passed over where there is no such file. */
+  writeSysctls(node: string, entries: readonly SysctlEntry[]): Promise<void>;
   /** Text of /proc/net/PATH as it reads inside the node (`tcp`, `snmp`, `netstat`, …). */
   readProcNet(node: string, path: string): Promise<string>;
 

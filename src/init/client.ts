@@ -9,11 +9,21 @@ import { Watch } from "../kernel/poll.js";
 import { SystemCallError } from "../kernel/system-error.js";
 import { close, connect, constants, open, pidfdOpen, socket, socketpair, unixAddress } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
-import type { ContainerOutput, ExitStatus, InitLine, InitProcess, NodeStatus, SpawnRequest } from "./api.js";
+import type {
+  ContainerOutput,
+  ExitStatus,
+  InitLine,
+  InitProcess,
+  MappedIds,
+  NodeStatus,
+  SpawnRequest,
+  SysctlEntry,
+} from "./api.js";
 import { Connection, type Reply, initGone } from "./connection.js";
 import { helperProgram, sealedCopy } from "./helper-binary.js";
+import { findIdRanges, mappedIds } from "./id-ranges.js";
 import { LabProcess, exitStatus } from "./process.js";
-import { FieldWriter, protocolVersion, request, spawnFlag } from "./protocol.js";
+import { descriptorsMax, FieldWriter, protocolVersion, request, spawnFlag } from "./protocol.js";
 import { readToEnd } from "./read-to-end.js";
 
 export interface InitOptions {
@@ -36,7 +46,8 @@ export async function startInit({ stateFolder, userNamespace }: StartOptions): P
   const connection = new Connection(ours);
   try {
     const join = userNamespace === undefined ? [] : [userNamespace];
-    const starter = spawn(`/proc/self/fd/${helperProgram()}`, [stateFolder, ...join.map(() => "join")], {
+    const how = userNamespace === undefined ? rangeWords() : ["join"];
+    const starter = spawn(`/proc/self/fd/${helperProgram()}`, [stateFolder, ...how], {
       argv0: "yapc-init",
       cwd: "/",
       detached: true,
@@ -50,6 +61,13 @@ export async function startInit({ stateFolder, userNamespace }: StartOptions): P
     close(theirs);
   }
   return greet(connection, stateFolder);
+}
+
+/** In the order of helper/ids.h. */
+function rangeWords(): string[] {
+  const ranges = process.getuid?.() === 0 ? undefined : findIdRanges();
+  if (ranges === undefined) return [];
+  return [ranges.users, ranges.groups].flatMap(({ program, first, count }) => [program, String(first), String(count)]);
 }
 
 /** Connects to the init of a running lab. Throws a Failure `NO_LAB` where none runs. */
@@ -93,7 +111,7 @@ async function greet(connection: Connection, stateFolder: string): Promise<InitL
     const rootless = fields.u8() === 1;
     // Init wrote it before it listened.
     const [pid = "", startTime = ""] = readFileSync(join(stateFolder, "init.pid"), "utf8").trim().split(" ");
-    return new LabInit(connection, Number(pid), startTime, rootless);
+    return new LabInit(connection, Number(pid), startTime, rootless, mappedIds(Number(pid)));
   } catch (error) {
     connection[Symbol.dispose]();
     throw error;
@@ -112,6 +130,7 @@ class LabInit implements InitLine {
     readonly pid: number,
     readonly startTime: string,
     readonly rootless: boolean,
+    readonly ids: MappedIds,
   ) {
     // The connection stands, so init lives, and the number is still its own.
     this.#pidfd = pidfdOpen(pid);
@@ -164,7 +183,7 @@ class LabInit implements InitLine {
   }
 
   openNamespace(node: string): number {
-    return onlyDescriptor(this.connection.callNow(request.openNamespace, new FieldWriter().string(node), node));
+    return onlyDescriptor(this.connection.callNow(request.openNamespaces, new FieldWriter().strings([node]), node));
   }
 
   openNetlink(node: string, protocol: number): number {
@@ -172,28 +191,64 @@ class LabInit implements InitLine {
   }
 
   openSocket(node: string, family: number, type: number, protocol: number): number {
-    const fields = new FieldWriter().string(node).u32(family).u32(type).u32(protocol);
-    return onlyDescriptor(this.connection.callNow(request.openSocket, fields, node));
+    const fields = new FieldWriter().strings([node]).u32(family).u32(type).u32(protocol);
+    return onlyDescriptor(this.connection.callNow(request.openSockets, fields, node));
+  }
+
+  openNamespaces(nodes: readonly string[]): Promise<readonly number[]> {
+    return this.#openEach(nodes, (some) => [request.openNamespaces, new FieldWriter().strings(some)]);
+  }
+
+  openNetlinks(nodes: readonly string[], protocol: number): Promise<readonly number[]> {
+    const { AF_NETLINK, SOCK_RAW } = constants;
+    return this.#openEach(nodes, (some) => [
+      request.openSockets,
+      new FieldWriter().strings(some).u32(AF_NETLINK).u32(SOCK_RAW).u32(protocol),
+    ]);
+  }
+
+  /** As many requests as it takes, one after the other: descriptors that are under way count against a limit, too. */
+  async #openEach(
+    nodes: readonly string[],
+    ask: (some: readonly string[]) => [kind: number, fields: FieldWriter],
+  ): Promise<readonly number[]> {
+    const opened: number[] = [];
+    try {
+      for (let at = 0; at < nodes.length; at += descriptorsMax) {
+        const some = nodes.slice(at, at + descriptorsMax);
+        const reply = await this.connection.call(...ask(some));
+        opened.push(...reply.descriptors);
+        if (reply.descriptors.length !== some.length) throw missingDescriptor();
+      }
+      return opened;
+    } catch (error) {
+      for (const descriptor of opened) close(descriptor);
+      throw error;
+    }
   }
 
   async readSysctls(node: string, names: readonly string[]): Promise<readonly (string | undefined)[]> {
-    const { fields } = await this.connection.call(
-      request.readSysctls,
-      new FieldWriter().string(node).strings(names),
-      node,
-    );
-    return names.map(() => {
-      const there = fields.u8() === 1;
-      const value = fields.string();
-      return there ? value : undefined;
-    });
+    const values: (string | undefined)[] = [];
+    // A name has at most 255 bytes: so many of them fit one message.
+    for (let at = 0; at < names.length; at += 600) {
+      const some = names.slice(at, at + 600);
+      const { fields } = await this.connection.call(
+        request.readSysctls,
+        new FieldWriter().string(node).strings(some),
+        node,
+      );
+      for (let count = some.length; count > 0; count--) {
+        const there = fields.u8() === 1;
+        const value = fields.string();
+        values.push(there ? value : undefined);
+      }
+    }
+    return values;
   }
 
-  async writeSysctls(node: string, entries: readonly (readonly [string, string])[]): Promise<void> {
-    const fields = new FieldWriter()
-      .string(node)
-      .strings(entries.map(([name]) => name))
-      .strings(entries.map(([, value]) => value));
+  async writeSysctls(node: string, entries: readonly SysctlEntry[]): Promise<void> {
+    const fields = new FieldWriter().string(node).u32(entries.length);
+    for (const [name, value, optional = false] of entries) fields.string(name).string(value).u8(Number(optional));
     await this.connection.call(request.writeSysctls, fields, node);
   }
 
@@ -280,9 +335,12 @@ class LabInit implements InitLine {
 }
 
 function onlyDescriptor({ descriptors: [descriptor] }: Reply): number {
-  if (descriptor === undefined)
-    throw new Failure("kernel", "yapc-init answered without a descriptor", { code: "PROTOCOL" });
+  if (descriptor === undefined) throw missingDescriptor();
   return descriptor;
+}
+
+function missingDescriptor(): Failure {
+  return new Failure("kernel", "yapc-init answered without a descriptor", { code: "PROTOCOL" });
 }
 
 function readNodeStatus(fields: Reply["fields"]): NodeStatus {

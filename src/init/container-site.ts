@@ -1,8 +1,9 @@
 /**
  * The site of a container: its folders in the lab's state folder, and what its program must know of the machine.
  */
+import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { ContainerSite, LowerLayer } from "../model/container.js";
 import { Failure } from "../model/failure.js";
 import { unpack } from "./archive.js";
@@ -19,6 +20,7 @@ export interface SiteRequest {
   readonly root: string;
   readonly files: ContainerSite["files"];
   readonly rootless: boolean;
+  readonly ids: ContainerSite["ids"];
   readonly cgroup?: NodeCgroup;
 }
 
@@ -26,25 +28,26 @@ export interface SiteRequest {
 export type UnownedSite = Omit<ContainerSite, "user">;
 
 /**
- * Makes the folders `containers/NODE/{upper,work,root}` (they stay from one start to the next, as a container's files
- * do) and looks at the root. Throws a usage Failure where the root is neither a folder nor an archive.
+ * Makes the folders `containers/NODE/LAYER/{upper,work,root}`, a layer for each root that the container is given (they
+ * stay from one start to the next, as a container's files do), and looks at the root. Throws a usage Failure where the root is neither a folder nor an archive.
  */
 export function prepareSite(request: SiteRequest): UnownedSite {
   const folder = join(request.stateFolder, "containers", request.node);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const lower = lowerLayer(request, folder);
   const make = (name: string) => {
-    const path = join(folder, name);
+    const path = join(folder, layerName(lower), name);
     // The mode of `upper` is that of `/` inside, for every user there.
     mkdirSync(path, { recursive: true, mode: 0o755 });
     return path;
   };
   const [upper, work, root] = [make("upper"), make("work"), make("root")];
-  const lower = lowerLayer(request, folder);
   return {
     upper,
     work,
     root,
     rootless: request.rootless,
+    ids: request.ids,
     lower,
     files: request.files.map(([path, content]) => [resolveInside(lower, path), content]),
     cgroups: request.cgroup?.shown ?? [],
@@ -53,6 +56,12 @@ export function prepareSite(request: SiteRequest): UnownedSite {
     lastCapability: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8")),
     architecture: process.arch,
   };
+}
+
+/** What was written over one root has no meaning over another, and to the kernel none that is defined. */
+function layerName(lower: LowerLayer): string {
+  if (lower.kind === "machine") return "machine";
+  return `${basename(lower.path)}-${createHash("sha256").update(lower.path).digest("hex").slice(0, 8)}`;
 }
 
 function lowerLayer({ root, rootless }: SiteRequest, folder: string): LowerLayer {

@@ -3,10 +3,12 @@
  * then fields. Numbers are little-endian; a string is u32 length, UTF-8 bytes, and a NUL that the length does not count.
  */
 
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 export const headerBytes = 12;
 /** The most that one message may have: it must fit a socket buffer of 208 KiB. */
 export const messageMax = 160 * 1024;
+/** The most descriptors that one message may carry: SCM_MAX_FD (net/scm.h). */
+export const descriptorsMax = 253;
 
 export const request = {
   hello: 1,
@@ -14,8 +16,8 @@ export const request = {
   adoptNode: 3,
   removeNode: 4,
   listNodes: 5,
-  openNamespace: 6,
-  openSocket: 7,
+  openNamespaces: 6,
+  openSockets: 7,
   readSysctls: 8,
   writeSysctls: 9,
   openProcNet: 10,

@@ -14,8 +14,11 @@ import type { ContainerRunner } from "./containers.js";
 import { writeHosts } from "./hosts.js";
 import { LinkTable } from "./link-table.js";
 import { offloadsOf } from "./offloads.js";
-import { type NodeRequest, requestsFor } from "./requests.js";
+import type { NodeRequest } from "./node-request.js";
+import { OriginalSysctls } from "./originals.js";
+import { requestsFor } from "./requests.js";
 import { applyShaping } from "./shaping.js";
+import { withValuesBefore } from "./sysctls.js";
 import type { MachineSite } from "./machine/site.js";
 import type { LabFolder } from "./state.js";
 
@@ -53,6 +56,9 @@ export async function apply(operations: readonly Operation[], context: ApplyCont
       context.onProgress?.(done.length, operations.length);
     }
     await announceNetwork();
+    // Only now: until here all could be undone.
+    for (const operation of operations)
+      if (operation.kind === "node.remove") await context.containers.forget(operation.node);
   } catch (error) {
     if (!context.undo) throw error;
     const left = await rollBack(done, context, links);
@@ -61,6 +67,7 @@ export async function apply(operations: readonly Operation[], context: ApplyCont
     throw new Failure(failure.kind, `${failure.message}; and undoing failed: ${left.join("; ")}`, {
       cause: error,
       hint: "end the lab: yapc-net down",
+      code: "NOT_UNDONE",
     });
   }
 }
@@ -121,8 +128,13 @@ async function carryOut(
       each.kind === "node.create" ? [{ name: each.node, container: each.container }] : [],
     );
     await context.line.createNodes(nodes);
+    new OriginalSysctls(context.folder).forget(nodes.map(({ name }) => name));
     for (const { name } of nodes) links.fresh(name);
     done.push(...batch);
+    await context.sockets.open(
+      nodes.map(({ name }) => name),
+      ["namespace", "route"],
+    );
     return;
   }
   const requests = batch.map((operation) =>
@@ -133,7 +145,8 @@ async function carryOut(
     writeBatchOffloads(batch, context.line);
     return;
   }
-  if (independent.has(first.kind)) await applyTogether(batch, context, links, done);
+  if (first.kind === "sysctl.write") await applyTogether(await withValuesBefore(batch, context), context, links, done);
+  else if (independent.has(first.kind)) await applyTogether(batch, context, links, done);
   else
     for (const operation of batch) {
       await applyOne(operation, context, links);
@@ -233,7 +246,10 @@ async function applyOne(operation: OperationBody, context: ApplyContext, links: 
         await line.removeNode(operation.node);
         return;
       case "sysctl.write":
-        await writeSysctls(line, operation.node, operation.entries);
+        await line.writeSysctls(
+          operation.node,
+          operation.entries.map(({ name, value, optional }) => [name, value, optional === true]),
+        );
         return;
       case "nftables.replace":
         replaceTables(
@@ -264,21 +280,6 @@ async function applyOne(operation: OperationBody, context: ApplyContext, links: 
   } catch (error) {
     throw operationFailure(operation, error);
   }
-}
-
-type SysctlEntries = Extract<OperationBody, { kind: "sysctl.write" }>["entries"];
-
-async function writeSysctls(line: InitLine, node: string, entries: SysctlEntries): Promise<void> {
-  const optional = entries.filter((entry) => entry.optional === true);
-  const there = await line.readSysctls(
-    node,
-    optional.map((entry) => entry.name),
-  );
-  const absent = new Set(optional.filter((_, index) => there[index] === undefined));
-  await line.writeSysctls(
-    node,
-    entries.filter((entry) => !absent.has(entry)).map(({ name, value }) => [name, value]),
-  );
 }
 
 function replaceTables(

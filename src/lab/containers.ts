@@ -6,6 +6,7 @@ import { findUser } from "../container/user.js";
 import type { ContainerOutput, InitLine, InitProcess } from "../init/api.js";
 import { findHierarchies, makeCgroup, type NodeCgroup, removeCgroup } from "../init/cgroup.js";
 import { prepareSite, readInside } from "../init/container-site.js";
+import { removeTree } from "../init/remove-tree.js";
 import { rmSync } from "node:fs";
 import path from "node:path";
 import { Failure } from "../model/failure.js";
@@ -62,6 +63,7 @@ export class ContainerRunner {
         root: container.root,
         files: containerFiles(container, this.#hosts(node), readResolv(this.folder, node)),
         rootless: this.line.rootless,
+        ids: this.line.ids,
         cgroup,
       });
       const user = findUser(container.user, readInside(site, "/etc/passwd"), readInside(site, "/etc/group"));
@@ -79,8 +81,8 @@ export class ContainerRunner {
   }
 
   /** Forgets what the container wrote: for a node that is gone. */
-  forget(node: string): void {
-    rmSync(path.join(this.folder.containers, node), { recursive: true, force: true });
+  async forget(node: string): Promise<void> {
+    await removeTree(path.join(this.folder.containers, node), this.line);
     rmSync(this.folder.log(node), { force: true });
   }
 
@@ -90,8 +92,10 @@ export class ContainerRunner {
   }
 
   #reportLimits(node: string, unenforced: readonly { readonly limit: string; readonly reason: string }[]): void {
-    for (const { limit, reason } of unenforced) {
-      const text = `the ${limit} limit of '${node}' has no effect here: ${reason}`;
+    for (const reason of new Set(unenforced.map((each) => each.reason))) {
+      const limits = unenforced.filter((each) => each.reason === reason).map(({ limit }) => limit);
+      const what = limits.length === 1 ? `the ${limits[0]} limit` : `the limits ${limits.join(", ")}`;
+      const text = `${what} of '${node}' ${limits.length === 1 ? "has" : "have"} no effect here: ${reason}`;
       if (this.options.strict)
         throw new Failure("machine", text, { hint: "run as root, or have systemd delegate the controller to you" });
       this.options.onWarning(text);

@@ -1,5 +1,5 @@
 /** Operations of a plan as netlink requests: which node's socket each goes to, in which order. */
-import { addresses, links, neighbours, routes, rules, type PolicyRule, type Request } from "../kernel/index.js";
+import { addresses, links, neighbours, routes, rules, type PolicyRule } from "../kernel/index.js";
 import { broadcastOf, formatAddress, networkOf, parseAddress } from "../model/address.js";
 import type { OperationBody } from "../plan/operation.js";
 import type {
@@ -12,14 +12,7 @@ import type {
 import type { NodeSockets } from "../observe/sockets.js";
 import type { LinkTable } from "./link-table.js";
 import type { MachineSite } from "./machine/site.js";
-
-/** A request and the node in whose namespace it is to be made. */
-export interface NodeRequest {
-  readonly node: string;
-  readonly request: Request<unknown>;
-  /** Needs what the first requests of the same kind made, perhaps from another node's socket. */
-  readonly later?: true;
-}
+import type { NodeRequest } from "./node-request.js";
 
 export interface RequestContext {
   readonly links: LinkTable;

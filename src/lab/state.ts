@@ -4,7 +4,7 @@
  * `/run/yapc-net` for root, `$XDG_RUNTIME_DIR/yapc-net` or `/tmp/yapc-net-UID` for everyone else. Nothing in it is
  * needed to end a lab (its init's death is enough): it lets commands find a running lab and tells what is left over.
  */
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { Failure } from "../model/failure.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
@@ -26,11 +26,16 @@ export interface LabRecord {
   /** /proc/sys/kernel/random/boot_id: after a reboot nothing of the lab is alive. */
   readonly bootId: string;
   readonly rootless: boolean;
+  /** Of a lab without root: the lowest and the highest group of its user namespace. */
+  readonly groupSpan?: readonly [number, number];
   /** What it has on the machine itself; absent for a sandbox that keeps to its own namespaces. */
   readonly machine?: MachineRecord;
   /** False until the first `up` is complete. */
   readonly committed: boolean;
+  /** What was carried out last. */
   readonly topology: ResolvedTopology;
+  /** What is being carried out, or was when a command was killed: the lab is anywhere between the two. */
+  readonly towards?: ResolvedTopology;
 }
 
 export interface MachineRecord {
@@ -146,10 +151,6 @@ export class LabFolder {
     const file = path.join(this.path, "lab.json");
     writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
     renameSync(`${file}.new`, file);
-  }
-
-  remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
   }
 }
 

@@ -53,6 +53,8 @@ export interface ContainerSite {
   /** Where its root is put together, in a mount namespace of its own. */
   readonly root: string;
   readonly rootless: boolean;
+  /** How many users and groups there are inside, from 0 up: without root perhaps one. */
+  readonly ids: { readonly users: number; readonly groups: number };
   readonly lower: LowerLayer;
   readonly user: ContainerUser;
   /** Absolute paths inside, without links on the way. */

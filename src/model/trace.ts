@@ -125,7 +125,7 @@ export interface ExchangeEvent {
   /** As it looked behind NAT, where that differs: `10.0.0.10:80`. */
   readonly translated?: { readonly client: string; readonly server: string };
   readonly packets: number;
-  readonly verdict: "answered" | "refused" | "unanswered" | "unsent" | "unknown";
+  readonly verdict: "answered" | "refused" | "unanswered" | "unknown";
   readonly reason?: string;
   readonly start: number;
   readonly end: number;
@@ -137,6 +137,8 @@ export interface HopEvent {
   readonly seen: number;
   /** Records the tap lost (kernel buffer full): a missing sighting here proves nothing. */
   readonly dropped: number;
+  /** The tap ended before the trace did (its interface disappeared, somebody killed it): later it saw nothing. */
+  readonly died?: true;
 }
 
 export interface TraceEnded {

@@ -36,18 +36,39 @@ export interface ObserveOptions {
 /** Reads every node of a lab. Nodes that vanish meanwhile are an error: the caller holds the lab's lock, or retries. */
 export async function observe(line: InitLine, sockets: NodeSockets, options: ObserveOptions): Promise<Snapshot> {
   const statuses = inOrder(await line.nodes(), options.order ?? []);
+  await sockets.open(
+    statuses.map(({ name }) => name),
+    ["namespace", "route", "netfilter", "diagnosis"],
+  );
   const read = statuses.map((status) => ({ status, links: sockets.route(status.name).execute(links.list()) }));
   const peers = findPeers(read.map(({ status, links: list }) => nodeLinks(status.name, list, sockets)));
-  // Init answers one node while the sockets of the next are read.
-  const nodes = await Promise.all(
-    read.map(({ status, links: list }) => observeNode(line, sockets, status, list, peers, roleOf(status, options))),
-  );
+  const nodes: NodeSnapshot[] = [];
+  for await (const [{ status, links: list }, settings] of readAhead(read, (each) => settingsOf(line, each)))
+    nodes.push(await observeNode(line, sockets, status, { list, settings, peers, role: roleOf(status, options) }));
   return {
     version: 1,
     takenAt: new Date(options.now).toISOString(),
     ...(options.lab === undefined ? {} : { lab: options.lab }),
     nodes,
   };
+}
+
+/** How many nodes init is asked about while the sockets of one are read. */
+const ahead = 16;
+
+/** Each item with what `read` gives for it, which is begun some items earlier. */
+async function* readAhead<T, V>(items: readonly T[], read: (item: T) => Promise<V>): AsyncGenerator<[T, V]> {
+  const begun: Promise<V>[] = [];
+  for (const [index, item] of items.entries()) {
+    for (const next of items.slice(index + begun.length, index + ahead)) {
+      const reading = read(next);
+      // Where an earlier one fails, nobody awaits it.
+      reading.catch(() => undefined);
+      begun.push(reading);
+    }
+    const [first] = begun.splice(0, 1);
+    if (first !== undefined) yield [item, await first];
+  }
 }
 
 function inOrder(statuses: readonly NodeStatus[], order: readonly string[]): NodeStatus[] {
@@ -72,24 +93,21 @@ export function nodeLinks(node: string, list: readonly Link[], sockets: NodeSock
   };
 }
 
+interface NodeContext {
+  readonly list: readonly Link[];
+  readonly settings: Settings;
+  readonly peers: ReadonlyMap<string, InterfaceRef>;
+  readonly role: NodeSnapshot["role"];
+}
+
 async function observeNode(
   line: InitLine,
   sockets: NodeSockets,
   status: NodeStatus,
-  list: readonly Link[],
-  peers: ReadonlyMap<string, InterfaceRef>,
-  role: NodeSnapshot["role"],
+  { list, settings, peers, role }: NodeContext,
 ): Promise<NodeSnapshot> {
   const { name } = status;
-  const [listeners, sysctls, tracked] = await Promise.all([
-    listenersOf(line, sockets, name),
-    sysctlsOf(
-      line,
-      name,
-      list.map((link) => link.name),
-    ),
-    trackedConnections(line, name),
-  ]);
+  const listeners = await listenersOf(line, sockets, name);
   const route = sockets.route(name);
   const netfilter = sockets.netfilter(name);
   const nameOf = new Map(list.map((link) => [link.index, link.name]));
@@ -120,16 +138,11 @@ async function observeNode(
           .filter(known)
       : [],
     nftables: nftables.readTables(netfilter),
-    conntrack: tracked === 0 ? [] : netfilter.execute(conntrack.flows.list()).map(toFlow),
+    // A dump of conntrack walks the table of the whole machine, 10 ms where it is large: only where there is something.
+    conntrack: settings.tracked === 0 ? [] : netfilter.execute(conntrack.flows.list()).map(toFlow),
     listeners,
-    sysctls,
+    sysctls: settings.sysctls,
   };
-}
-
-/** A dump of conntrack walks the table of the whole machine, 10 ms where it is large: only where there is something. */
-async function trackedConnections(line: InitLine, node: string): Promise<number | undefined> {
-  const [count] = await line.readSysctls(node, ["net.netfilter.nf_conntrack_count"]);
-  return count === undefined ? undefined : Number(count);
 }
 
 /** The kernel's own choices say nothing about what happens to a packet. */
@@ -140,7 +153,13 @@ function qdiscsByLink(list: readonly qdiscs.Qdisc[]): Map<number, QdiscSnapshot[
   for (const { index, kind, handle, parent, drops, backlog, settings } of list) {
     if (defaultQdiscs.has(kind)) continue;
     const rate = settings?.kind === "tbf" ? settings.rate : undefined;
-    const entry = { kind, handle, parent, drops, backlog, ...(rate === undefined ? {} : { rate }) };
+    const { delay, jitter }: { delay?: number; jitter?: number } = settings?.kind === "netem" ? settings : {};
+    const entry = {
+      ...{ kind, handle, parent, drops, backlog },
+      ...(rate === undefined ? {} : { rate }),
+      ...(delay === undefined ? {} : { delay }),
+      ...(jitter === undefined ? {} : { jitter }),
+    };
     byLink.set(index, [...(byLink.get(index) ?? []), entry]);
   }
   return byLink;
@@ -150,13 +169,21 @@ function known<T>(value: T | undefined): value is T {
   return value !== undefined;
 }
 
-async function sysctlsOf(line: InitLine, node: string, interfaces: readonly string[]): Promise<Record<string, string>> {
-  const names = sysctlNames(interfaces);
-  const values = await line.readSysctls(node, names);
-  return Object.fromEntries(
-    names.flatMap((name, index) => {
-      const value = values[index];
-      return value === undefined ? [] : [[name, value.replaceAll("\t", " ")]];
-    }),
-  );
+interface Settings {
+  readonly sysctls: Record<string, string>;
+  /** Connections that the node's conntrack holds; undefined where the kernel has none. */
+  readonly tracked: number | undefined;
+}
+
+async function settingsOf(
+  line: InitLine,
+  { status, links: list }: { readonly status: NodeStatus; readonly links: readonly Link[] },
+): Promise<Settings> {
+  const names = sysctlNames(list.map(({ name }) => name));
+  const [count, ...values] = await line.readSysctls(status.name, ["net.netfilter.nf_conntrack_count", ...names]);
+  const there = names.flatMap((name, index) => {
+    const value = values[index];
+    return value === undefined ? [] : [[name, value.replaceAll("\t", " ")] as const];
+  });
+  return { sysctls: Object.fromEntries(there), tracked: count === undefined ? undefined : Number(count) };
 }

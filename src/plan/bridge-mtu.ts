@@ -2,6 +2,7 @@
  * The MTU of bridges. A bridge takes the smallest of its ports as they join and leave (br_mtu_auto_adjust in
  * net/bridge/br_if.c), until it is given another: where the topology says another, it is given once the ports are there.
  */
+import type { InterfaceSnapshot } from "../model/snapshot.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
 import type { CurrentNode } from "./current.js";
 import { type Doomed, placeOf } from "./doomed.js";
@@ -23,6 +24,7 @@ export function planBridgeMtus(
       const place = placeOf(node.name, name);
       const bridge = doomed.has(place) ? undefined : current?.interfaces.get(name);
       const after = wanted.get(place) ?? new Map<string, number>();
+      if (bridge && current) planSavepoint(draft, node.name, bridge, current, after);
       const taken = after.size === 0 ? 1500 : Math.min(...after.values());
       const stays = bridge && current && samePorts(portsOf(current, node.name, name, doomed), after);
       // Made without ports, it keeps what it was made with.
@@ -36,6 +38,29 @@ export function planBridgeMtus(
       });
     }
   }
+}
+
+/**
+ * A bridge without ports keeps the MTU that it was made with until one joins, and does not go back to it when that one
+ * leaves: it is written before its ports come (to the kernel nothing), so that undoing writes it after they went.
+ */
+function planSavepoint(
+  draft: Draft,
+  node: string,
+  bridge: InterfaceSnapshot,
+  current: CurrentNode,
+  after: Ports,
+): void {
+  const { name, mtu } = bridge;
+  const bare = [...current.interfaces.values()].every(({ master }) => master !== name);
+  if (!bare || after.size === 0 || mtu === 1500) return;
+  draft.add("bridge.release", "ports join it", {
+    kind: "link.change",
+    node,
+    interface: name,
+    change: { mtu },
+    previous: { mtu },
+  });
 }
 
 function wantedPorts(topology: ResolvedTopology): Map<string, Map<string, number>> {

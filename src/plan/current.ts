@@ -19,10 +19,10 @@ export interface PlanOptions {
   /** The machine node is the computer itself: it is not made, and only what is ours on it is changed. */
   readonly real?: boolean;
   /**
-   * Without root: the one group id that the lab's user namespace maps. The range of groups that may ping is then that
-   * one, as the kernel takes the numbers by the writer's namespace (net/ipv4/sysctl_net_ipv4.c).
+   * Without root: the lowest and the highest group that the lab's user namespace maps. The range of groups that may
+   * ping is then that one, as the kernel takes the numbers by the writer's namespace (net/ipv4/sysctl_net_ipv4.c).
    */
-  readonly soleGroup?: number;
+  readonly groupSpan?: readonly [number, number];
   /**
    * Whether an interface that the topology does not name is the lab's own, and goes. By default every veth and bridge
    * of a sandbox is; a caller that made others (the uplink) leaves them out here.
@@ -54,7 +54,8 @@ export function currentNodes(current: Current | undefined): Map<string, CurrentN
   }
   for (const node of snapshot.nodes) {
     const known = remembered.get(node.name);
-    const container = known ? known.container !== undefined : node.role === "container";
+    // The machine of a sandbox may be a container, too: of that its role does not tell.
+    const container = node.role === "container" || known?.container !== undefined;
     nodes.set(node.name, {
       snapshot: node,
       interfaces: new Map(node.interfaces.map((member) => [member.name, member])),

@@ -18,11 +18,11 @@ export function sysctlsFor(node: ResolvedNode, machine: boolean, options: PlanOp
     // Of the computer itself nothing is changed but that it must forward.
     return node.sysctls.filter(({ name, value }) => /\.(ip_forward|forwarding)$/.test(name) && value === "1");
   }
-  const { soleGroup } = options;
-  if (soleGroup === undefined) return node.sysctls;
+  const { groupSpan } = options;
+  if (groupSpan === undefined) return node.sysctls;
   return node.sysctls.map((entry) =>
     entry.name === "net.ipv4.ping_group_range" && entry.value === "0 2147483647"
-      ? { ...entry, value: `${soleGroup} ${soleGroup}` }
+      ? { ...entry, value: groupSpan.join(" ") }
       : entry,
   );
 }
@@ -168,6 +168,14 @@ export function planContainer(
       kind: "container.stop",
       node: name,
       container: before,
+    });
+  }
+  if (after && !before && running) {
+    // A command that was killed had started it.
+    draft.add("container.stop", "it is not known what it runs", {
+      kind: "container.stop",
+      node: name,
+      container: after,
     });
   }
   if (after) {

@@ -1,5 +1,6 @@
 /** Building a lab from nothing, and taking one down again that was never committed. */
 import { startInit } from "../init/client.js";
+import { removeTree } from "../init/remove-tree.js";
 import { apply } from "../lab/apply.js";
 import { ContainerRunner } from "../lab/containers.js";
 import { labsOnMachine } from "../lab/machine/lab-on-machine.js";
@@ -45,10 +46,10 @@ export async function buildLab(
   options: BuildOptions,
 ): Promise<BuiltLab> {
   checkUplinkWishes(topology, options.real === true ? topology.machine : undefined);
-  if (folder.exists() || labsOnMachine().includes(folder.name)) sweep(folder);
+  if (folder.exists() || labsOnMachine().includes(folder.name)) await sweep(folder);
   folder.make();
-  const line = await startInit({ stateFolder: folder.path }).catch((error: unknown) => {
-    folder.remove();
+  const line = await startInit({ stateFolder: folder.path }).catch(async (error: unknown) => {
+    await removeTree(folder.path);
     throw error;
   });
   const record: LabRecord = {
@@ -60,6 +61,7 @@ export async function buildLab(
     startTime: line.startTime,
     bootId: bootId(),
     rootless: line.rootless,
+    ...(line.rootless ? { groupSpan: line.ids.groupSpan } : {}),
     ...machineRecord(topology, options.real === true),
     committed: false,
     topology,
@@ -83,12 +85,13 @@ export async function abandonLab(lab: OpenLab): Promise<void> {
   lab.sockets[Symbol.dispose]();
   await lab.line.shutdown().catch(() => undefined);
   lab.line[Symbol.dispose]();
-  sweep(lab.found.folder);
+  await sweep(lab.found.folder);
 }
 
-export function planOptions(record: Pick<LabRecord, "rootless" | "machine">): PlanOptions {
+export function planOptions(record: Pick<LabRecord, "rootless" | "groupSpan" | "machine">): PlanOptions {
+  const ownGroup = process.getgid?.() ?? 0;
   return {
-    ...(record.rootless ? { soleGroup: process.getgid?.() ?? 0 } : {}),
+    ...(record.rootless ? { groupSpan: record.groupSpan ?? [ownGroup, ownGroup] } : {}),
     ...(record.machine?.node === undefined ? {} : { real: true }),
     owns: isTopologys,
   };

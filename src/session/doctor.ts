@@ -117,6 +117,7 @@ async function labChecks(): Promise<Check[]> {
     using sockets = new NodeSockets(line);
     return [
       { name, state: "ok", text: line.rootless ? `as uid ${process.getuid?.() ?? 0}, without root` : "as root" },
+      ...(line.rootless ? [idCheck(line.ids.users)] : []),
       ...featureChecks(sockets),
     ];
   } finally {
@@ -124,6 +125,17 @@ async function labChecks(): Promise<Check[]> {
     line[Symbol.dispose]();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function idCheck(users: number): Check {
+  const name = "ids of containers";
+  if (users > 1) return { name, state: "ok", text: `${users} users, by newuidmap` };
+  return {
+    name,
+    state: "limited",
+    text: "root alone; without more: no other `user` of a container, no setgroups (apt-get) in it",
+    fix: "sudo apt-get install uidmap, and a line for yourself in /etc/subuid and /etc/subgid (usermod --add-subuids)",
+  };
 }
 
 function featureChecks(sockets: NodeSockets): Check[] {

@@ -1,6 +1,8 @@
 /** All that bringing up a lab has to do with the machine itself: its node there, and the ways out. */
 import type { ApplyContext } from "../lab/apply.js";
+import { lowerUnneeded } from "../lab/machine/clear.js";
 import { forwardingSysctls } from "../lab/machine/forwarding.js";
+import { Machine } from "../lab/machine/machine.js";
 import type { MachineRecord } from "../lab/state.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
@@ -23,6 +25,7 @@ export class MachineWork implements Disposable {
     /** What a plan may see: of the machine only what is the lab's own. */
     readonly snapshot: Snapshot | undefined,
     readonly context: Pick<ApplyContext, "site" | "onNetwork">,
+    private readonly lab: OpenLab,
   ) {}
 
   /**
@@ -55,7 +58,7 @@ export class MachineWork implements Disposable {
         else real.openDoors();
       };
       const context = { ...(real === undefined ? {} : { site: real.site }), onNetwork };
-      return new MachineWork(real, uplinks, real?.visible ?? before?.snapshot, context);
+      return new MachineWork(real, uplinks, real?.visible ?? before?.snapshot, context, lab);
     } catch (error) {
       uplinks?.[Symbol.dispose]();
       real?.[Symbol.dispose]();
@@ -67,6 +70,15 @@ export class MachineWork implements Disposable {
   get hasWork(): boolean {
     // The chains of others may have changed since.
     return this.uplinks !== undefined || this.real !== undefined;
+  }
+
+  /** Gives back what the lab no longer needs. To be called when the rest is done, and the lab's record says so. */
+  settle(topology: ResolvedTopology): void {
+    const { found, line } = this.lab;
+    if (line.rootless || !this.hasWork) return;
+    const { machine: needed } = machineRecord(topology, this.real !== undefined);
+    using machine = new Machine();
+    lowerUnneeded(machine, found.folder.path, needed?.needs ?? []);
   }
 
   [Symbol.dispose](): void {

@@ -34,7 +34,8 @@ export function openPacketSource(folder: string): OpenPacketSource {
     },
     started() {
       try {
-        return { type: "trace", ...readRecordingHeader(folder) };
+        const { count: _, ...header } = readRecordingHeader(folder);
+        return { type: "trace", ...header };
       } catch {
         return undefined; // not begun
       }

@@ -17,11 +17,17 @@ const disabled = 0;
 export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, signal: AbortSignal): Promise<void> {
   const time = patience + 1000 * spanningTreeDelay(topology);
   const deadline = Date.now() + time;
-  let waiting = topology.nodes;
+  const ends = new Map<string, string[]>();
+  for (const { node, interface: name } of topology.links.flatMap((link) => link.ends)) {
+    const known = ends.get(node);
+    if (known === undefined) ends.set(node, [name]);
+    else known.push(name);
+  }
+  let waiting = topology.nodes.filter(takesTime);
   for (;;) {
     const still: { readonly node: ResolvedNode; readonly reason: string }[] = [];
     for (const node of waiting) {
-      const reason = await unready(lab, node, topology);
+      const reason = await unready(lab, node, ends.get(node.name) ?? []);
       if (reason !== undefined) still.push({ node, reason });
     }
     const [first] = still;
@@ -64,15 +70,23 @@ function spanningTreeDelay(topology: ResolvedTopology): number {
   return Math.max(0, ...bridges.map(({ stp, forwardDelay }) => (stp ? 2 * forwardDelay : 0)));
 }
 
-/** What is missing in a node, or undefined. */
-async function unready(lab: OpenLab, node: ResolvedNode, topology: ResolvedTopology): Promise<string | undefined> {
+function hasIPv6(node: ResolvedNode): boolean {
+  return node.interfaces.some((each) => each.addresses.some((address) => address.family === 6));
+}
+
+/** IPv4 addresses and links of a node without a bridge can be used as soon as they are there. */
+function takesTime(node: ResolvedNode): boolean {
+  return hasIPv6(node) || node.bridges.length > 0 || node.ready.length > 0;
+}
+
+/** What is missing in a node, or undefined. @param ends its interfaces that are ends of links */
+async function unready(lab: OpenLab, node: ResolvedNode, ends: readonly string[]): Promise<string | undefined> {
   const route = lab.sockets.route(node.name);
   // On the machine itself there are others, which are waited for by nobody.
-  const ends = topology.links.flatMap((link) => link.ends).filter((end) => end.node === node.name);
-  const own = new Set([...node.interfaces.map(({ name }) => name), ...ends.map((end) => end.interface)]);
+  const own = new Set([...node.interfaces.map(({ name }) => name), ...ends]);
   const list = route.execute(links.list({ statistics: false })).filter(({ name }) => own.has(name));
   const indexes = new Set(list.map(({ index }) => index));
-  if (node.interfaces.some((each) => each.addresses.some((address) => address.family === 6))) {
+  if (hasIPv6(node)) {
     const tentative = route
       .execute(addresses.list({ family: 6 }))
       .find((address) => address.tentative && indexes.has(address.index));

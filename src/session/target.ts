@@ -1,7 +1,7 @@
 /** Names as a user writes them, `[LAB/]NODE[:IFACE]`, and the lab they mean when none is given. */
 import path from "node:path";
 import { isAlive, labNames, LabFolder, type LabRecord } from "../lab/state.js";
-import { closest } from "../model/spelling.js";
+import { didYouMean } from "../model/spelling.js";
 import { Failure } from "../model/failure.js";
 
 export interface Target {
@@ -55,7 +55,7 @@ export function findLab(name: string | undefined): FoundLab {
   const [first] = labs;
   if (first === undefined)
     throw new Failure("usage", "no lab runs", {
-      hint: "start one: yapc-net up topologies/docker-bridge.json",
+      hint: startHint,
       code: "NO_LAB",
     });
   if (labs.length === 1) return first;
@@ -67,20 +67,21 @@ export function findLab(name: string | undefined): FoundLab {
   });
 }
 
+const startHint = "start one: yapc-net up docker-bridge";
+
 function listHint(labs: readonly FoundLab[], wanted?: string): string {
   const names = labs.map((lab) => lab.record.name);
-  const near = wanted === undefined ? undefined : closest(wanted, names);
-  if (near !== undefined) return `did you mean '${near}'?`;
-  return names.length === 0 ? "no lab runs" : `running: ${names.join(", ")}`;
+  const near = wanted === undefined ? undefined : didYouMean(wanted, names);
+  if (near !== undefined) return near;
+  return names.length === 0 ? startHint : `running: ${names.join(", ")}`;
 }
 
 /** The node of a lab that a name means, or an error that names the ones there are. */
 export function checkNode(record: LabRecord, node: string): string {
   const names = record.topology.nodes.map((each) => each.name);
   if (names.includes(node)) return node;
-  const near = closest(node, names);
   throw new Failure("usage", `lab '${record.name}' has no node '${node}'`, {
-    hint: near === undefined ? `nodes: ${names.join(", ")}` : `did you mean '${near}'? nodes: ${names.join(", ")}`,
+    hint: `${didYouMean(node, names) ?? ""} nodes: ${names.join(", ")}`.trimStart(),
     code: "NO_NODE",
   });
 }

@@ -14,7 +14,7 @@ export interface TraceOptions extends NetworkOptions {
   readonly save: string | undefined;
   /** Bytes kept of each frame. */
   readonly snapshotLength: number;
-  /** Ends the trace after so many closed packets. */
+  /** Ends the trace after so many packets that have come to their end; what is open then is not told. */
   readonly count: number | undefined;
   /** Ends the trace after so many milliseconds. */
   readonly duration: number | undefined;
@@ -45,7 +45,7 @@ export async function trace(options: TraceOptions): Promise<TraceResult> {
   await live.start();
   options.onReady?.(hops);
 
-  const ends: Promise<unknown>[] = [aborted(options.signal), line.gone];
+  const ends: Promise<unknown>[] = [aborted(options.signal), line.gone, live.over];
   let status: number | undefined;
   if (options.argv.length > 0) {
     const command = await startCommand(line, place, options.argv, options.output);
@@ -55,7 +55,6 @@ export async function trace(options: TraceOptions): Promise<TraceResult> {
   const stop = new AbortController();
   if (options.duration !== undefined)
     ends.push(delay(options.duration, undefined, { signal: stop.signal }).catch(() => undefined));
-  if (options.count !== undefined) ends.push(live.reached(options.count));
   await Promise.race(ends);
   stop.abort();
 

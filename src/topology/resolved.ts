@@ -47,6 +47,8 @@ export interface ResolvedSysctl {
   readonly value: string;
   /** Not written where the kernel has no such file (no IPv6, br_netfilter not loaded). */
   readonly optional?: true;
+  /** Written because the file names it, and for nothing else: what it read before comes back when the file no longer does. */
+  readonly asked?: true;
 }
 
 export interface ResolvedBridge {

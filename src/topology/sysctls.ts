@@ -65,8 +65,8 @@ export function sysctlsOf(draft: Draft, node: DraftNode, forwards: { 4: boolean;
         atKey: true,
       });
     }
-    written.delete(name);
-    set(name, value);
+    const usual = written.delete(name);
+    written.set(name, { name, value: String(value), ...(usual ? {} : { asked: true }) });
   }
   return [...written.values()];
 }

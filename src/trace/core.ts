@@ -11,9 +11,10 @@ import type { Hop } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
 import { AddressBook } from "../packet/address.js";
-import { Columns, Kind } from "../packet/columns.js";
+import { Columns, Kind, Mark } from "../packet/columns.js";
 import { sameInvariants } from "../packet/decode.js";
 import { type Cluster, Copies, MAXIMUM_COPIES } from "./copies.js";
+import { ofOneDivision } from "./datagram.js";
 import { Endings, type Explain } from "./ending.js";
 import { ExchangeBook } from "./exchange.js";
 import { sightingFilter, type SightingFilter } from "./filter.js";
@@ -22,9 +23,11 @@ import { FlowIndex } from "./flow-index.js";
 import { Latency } from "./latency.js";
 import { Lifetimes } from "./lifetime.js";
 import { NONE, Packets, State } from "./packets.js";
+import { longestDelay } from "./patience.js";
 import { isRefusal } from "./refusal.js";
 import { Scene } from "./scene.js";
 import { commonBytes, divisible } from "./segment.js";
+import { TapLosses } from "./tap-losses.js";
 import { Ways } from "./way.js";
 
 export interface CoreOptions {
@@ -35,8 +38,10 @@ export interface CoreOptions {
   readonly epoch: bigint;
   /** Sightings that may be open at once; the oldest packets are given up beyond. Default 262,144. */
   readonly window?: number;
-  /** Nanoseconds without a new sighting after which a packet is taken for lost. Default four seconds. */
+  /** Nanoseconds without a new sighting after which a packet is taken for lost. Default: 4 s and the longest delay of a gap. */
   readonly timeout?: number;
+  /** Ends the trace once so many packets have been told: what is open then is not told. Default: none. */
+  readonly count?: number;
   /** Finds the cause of a loss; default: what the snapshot's configuration suggests. */
   readonly explain?: Explain;
   /** Takes events as they close, in the order of JSON Lines. */
@@ -70,10 +75,9 @@ export class TraceCore {
   readonly #matches: SightingFilter;
   readonly #window: number;
   readonly #seen: number[];
-  readonly #dropped: number[];
+  readonly #losses: TapLosses;
   #received = 0;
   #lastId = 0;
-  #lossy = false;
   #ended = false;
 
   constructor(options: CoreOptions) {
@@ -90,16 +94,17 @@ export class TraceCore {
     this.#matches = sightingFilter(options.filter, this.columns, this.book, snapshot);
     this.#window = options.window ?? 262_144;
     this.#seen = hops.map(() => 0);
-    this.#dropped = hops.map(() => 0);
+    this.#losses = new TapLosses(hops.length);
     this.#endings = new Endings(
       this.#scene,
       this.columns,
       this.book,
       this.#packets,
       this.#flows.table,
-      this.#dropped,
+      this.#losses,
       options,
     );
+    const delay = longestDelay(snapshot, hops);
     this.#lifetimes = new Lifetimes(
       {
         scene: this.#scene,
@@ -112,7 +117,8 @@ export class TraceCore {
         resolve: (cluster) => this.#resolve(cluster),
         emit: options.emit,
       },
-      options.timeout ?? TIMEOUT,
+      options.timeout ?? TIMEOUT + delay,
+      delay,
     );
     options.emit({
       type: "trace",
@@ -132,6 +138,11 @@ export class TraceCore {
     return this.#received;
   }
 
+  /** Everything has been told: further input is taken and means nothing. */
+  get over(): boolean {
+    return this.#ended;
+  }
+
   /** Sightings of packets that are open. */
   get openSightings(): number {
     return this.#lifetimes.sightings;
@@ -140,6 +151,10 @@ export class TraceCore {
   /** Takes a row of `columns`, with its hop, time and record number set. The core gives it back when its packet closes. */
   record(row: number): void {
     const c = this.columns;
+    if (this.#ended) {
+      c.release(row);
+      return;
+    }
     this.#received++;
     const hop = c.hop[row] ?? 0;
     this.#seen[hop] = (this.#seen[hop] ?? 0) + 1;
@@ -147,36 +162,59 @@ export class TraceCore {
     this.#packets.rows(c.capacity);
     this.#lifetimes.sightings++;
     this.#flows.nameFragment(row);
+    if (c.kind[row] === Kind.udp && (c.length[row] ?? 0) > (this.#scene.longest[hop] ?? Infinity))
+      c.marks[row] = (c.marks[row] ?? 0) | Mark.oversize;
     const entry = this.#flows.entryOf(row);
     if (!this.#join(row, entry) && !this.#joinParts(row, entry)) this.#begin(row, entry);
     this.#lifetimes.evict(this.#window);
+    if (this.#endings.full) this.end();
   }
 
   conntrack(event: ConntrackEvent): void {
-    if (event.kind === "destroy") return;
+    if (this.#ended || event.kind === "destroy") return;
     const entry = this.#flows.conntrack(event);
     if (entry !== NONE) this.#lifetimes.reconsider(entry);
   }
 
+  /** Whether `tick` with this time would change anything: a packet would close, or an exchange be told. */
+  due(time: number): boolean {
+    return !this.#ended && (this.#lifetimes.due(time) || this.#exchanges.due(time));
+  }
+
   /** The wall clock, as nanoseconds since the epoch: lets packets run out of time when nothing comes. */
   tick(time: number): void {
-    if (time > this.#lifetimes.now) this.#lifetimes.advance(time);
+    if (this.#ended || time <= this.#lifetimes.now) return;
+    this.#lifetimes.advance(time);
+    this.#exchanges.expire(time);
+    if (this.#endings.full) this.end();
   }
 
   /** The tap of a hop lost records. */
   drops(hop: number, records: number): void {
-    this.#dropped[hop] = (this.#dropped[hop] ?? 0) + records;
-    this.#lossy = true;
+    if (this.#ended) return;
+    this.#losses.lose(hop, records);
   }
 
-  /** Closes everything. */
+  /** The tap of a hop ended before the trace. */
+  died(hop: number): void {
+    if (this.#ended) return;
+    this.#losses.die(hop);
+  }
+
+  /** Closes everything; after `count` packets, tells only what those have shown. */
   end(): void {
     if (this.#ended) return;
-    this.#ended = true;
     this.#lifetimes.end();
-    this.#exchanges.end();
+    this.#ended = true;
+    this.#exchanges.end(this.#endings.full);
     for (const [hop, name] of this.#scene.names.entries()) {
-      this.#options.emit({ type: "hop", hop: name, seen: this.#seen[hop] ?? 0, dropped: this.#dropped[hop] ?? 0 });
+      this.#options.emit({
+        type: "hop",
+        hop: name,
+        seen: this.#seen[hop] ?? 0,
+        dropped: this.#losses.lost(hop),
+        ...(this.#losses.died(hop) ? { died: true } : {}),
+      });
     }
     this.#options.emit({
       type: "end",
@@ -261,7 +299,8 @@ export class TraceCore {
         found.push(p);
       }
     }
-    for (const [index, packet] of found.reverse().entries()) {
+    const parts = ofOneDivision(c, packets, row, found.reverse());
+    for (const [index, packet] of parts.entries()) {
       const own = index === 0 ? row : c.copy(row); // one sighting, part of several packets
       if (index > 0) {
         this.#lifetimes.sightings++;
@@ -270,7 +309,7 @@ export class TraceCore {
       this.#packets.mark(packet, State.segmented);
       this.#attach(packet, own, entry, this.#ways.parentOf(packet, own, entry, true));
     }
-    return found.length > 0;
+    return parts.length > 0;
   }
 
   #attach(packet: number, row: number, entry: number, parent: number): void {
@@ -307,7 +346,7 @@ export class TraceCore {
     const from = c.hop[parent] ?? 0;
     const to = c.hop[row] ?? 0;
     const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
-    if (this.#lossy && c.identification[row] === 0 && c.kind[row] !== Kind.echo && c.kind[row] !== Kind.arp) {
+    if (this.#losses.any && c.identification[row] === 0 && c.kind[row] !== Kind.echo && c.kind[row] !== Kind.arp) {
       const usual = this.#latency.usual(from, to);
       if (usual && gap > 8 * usual.gap + 1e6) this.#packets.mark(packet, State.ordered);
     }
@@ -374,8 +413,6 @@ export class TraceCore {
 
   #show(packet: number): void {
     this.#packets.mark(packet, State.shown);
-    const flow = this.#packets.flow[packet];
-    if (flow) flow.shown = true;
   }
 
   #report(packet: number): void {

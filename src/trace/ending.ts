@@ -9,6 +9,7 @@ import type { Flow, FlowTable } from "./flow.js";
 import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { errorText } from "./summary.js";
+import type { TapLosses } from "./tap-losses.js";
 
 /** What a collector of evidence is asked: a packet that was not seen again, and where. */
 export interface LostPacket {
@@ -26,6 +27,7 @@ export interface EndingOptions {
   readonly filter: TraceFilter;
   readonly explain?: Explain;
   readonly countOnly?: boolean;
+  readonly count?: number;
 }
 
 /** Predictions kept: losses tend to repeat. */
@@ -39,12 +41,13 @@ export class Endings {
   readonly #book: AddressBook;
   readonly #packets: Packets;
   readonly #flows: FlowTable;
-  readonly #dropped: readonly number[];
+  readonly #losses: TapLosses;
   readonly #options: EndingOptions;
   readonly #events: EventMaker;
   readonly #refusals = new Map<number, { readonly by: string; readonly reason: string }>();
   readonly #predictions = new Map<string, Verdict>();
   readonly #hopNumbers: ReadonlyMap<string, number>;
+  readonly #limit: number;
   #shown = 0;
   #evicted = 0;
   readonly #matches: Record<MatchClass, number> = { exact: 0, strong: 0, ordered: 0, ambiguous: 0, single: 0 };
@@ -56,7 +59,7 @@ export class Endings {
     book: AddressBook,
     packets: Packets,
     flows: FlowTable,
-    dropped: readonly number[],
+    losses: TapLosses,
     options: EndingOptions,
   ) {
     this.#scene = scene;
@@ -64,8 +67,9 @@ export class Endings {
     this.#book = book;
     this.#packets = packets;
     this.#flows = flows;
-    this.#dropped = dropped;
+    this.#losses = losses;
     this.#options = options;
+    this.#limit = options.count ?? Infinity;
     this.#events = new EventMaker(scene, columns, book, packets);
     this.#hopNumbers = new Map(scene.names.map((name, number) => [name, number]));
   }
@@ -92,6 +96,11 @@ export class Endings {
         ? { kind: "delivered" }
         : { kind: "unknown", reason: "still on its way" };
     return this.#events.make(packet, flow, this.#matchOf(packet), verdict, true);
+  }
+
+  /** As many packets have been told as were asked for. */
+  get full(): boolean {
+    return this.#shown >= this.#limit;
   }
 
   /** @returns the event of a packet that the filter lets through */
@@ -179,7 +188,7 @@ export class Endings {
       header.tcpFlags,
       header.ttl,
       this.#flows.size,
-      this.#dropped,
+      this.#losses.state,
     ]);
     const known = this.#predictions.get(key);
     if (known) return known;
@@ -201,10 +210,8 @@ export class Endings {
     const onward = end.kind === "dropped" ? predict(this.#scene.network, { ...start, pastRules: true }) : prediction;
     const next = onward.steps.slice(1).find((step) => !step.implied && this.#hopNumbers.has(step.hop));
     const tapped = prediction.steps.slice(1).some((step) => !step.implied && this.#hopNumbers.has(step.hop));
-    const lost = next === undefined ? 0 : (this.#dropped[this.#hopNumbers.get(next.hop) ?? -1] ?? 0);
-    if (next !== undefined && lost > 0) {
-      return { kind: "unknown", reason: `the tap of ${next.hop} lost ${lost} records` };
-    }
+    const doubt = next && this.#losses.doubt(this.#hopNumbers.get(next.hop) ?? -1, next.hop);
+    if (doubt !== undefined) return { kind: "unknown", reason: doubt };
     const before = next === undefined ? {} : { before: next.hop };
     if (end.kind === "dropped" && !tapped) return { kind: "dropped", after, ...before, cause: end.cause };
     if (next !== undefined) return { kind: "dropped", after, ...before };
@@ -223,8 +230,8 @@ export class Endings {
     const before = peer && `${peer.node.name}:${peer.interface.name}`;
     const number = before === undefined ? undefined : this.#hopNumbers.get(before);
     if (before === undefined || number === undefined) return { kind: "delivered" };
-    const lost = this.#dropped[number] ?? 0;
-    if (lost > 0) return { kind: "unknown", reason: `the tap of ${before} lost ${lost} records` };
+    const doubt = this.#losses.doubt(number, before);
+    if (doubt !== undefined) return { kind: "unknown", reason: doubt };
     return { kind: "dropped", after, before };
   }
 

@@ -23,6 +23,8 @@ export class ExchangeBook {
   readonly #listeners: ReadonlySet<number>;
   #last = 0;
   #nextSweep = SECOND;
+  /** Of `due` alone: what is told does not depend on it. */
+  #nextLook = 0;
   #swept = 0;
 
   constructor(scene: Scene, columns: Columns, book: AddressBook, emit: (event: TraceEvent) => void) {
@@ -77,7 +79,6 @@ export class ExchangeBook {
           !addressIsMulticast(this.#book, c.family[row] ?? 0, c.destination[row] ?? 0));
       this.#active.add(flow);
     }
-    flow.packets++;
     flow.sent[direction]++;
     if (time > flow.end) flow.end = time;
     if (time < flow.start) flow.start = time;
@@ -126,24 +127,25 @@ export class ExchangeBook {
   }
 
   closed(flow: Flow, direction: Direction, verdict: Verdict, time: number): void {
+    flow.packets++;
     if (time > flow.end) flow.end = time;
     if (verdict.kind === "delivered" || verdict.kind === "refused") flow.delivered[direction]++;
     else flow.trouble[direction] = verdictText(verdict);
+  }
+
+  /** Whether `expire` would tell an exchange. Looks at them once a second. */
+  due(now: number): boolean {
+    if (now < this.#nextSweep || now < this.#nextLook) return false;
+    this.#nextLook = now + SECOND;
+    for (const flow of this.#active) if (isOver(flow, now)) return true;
+    return false;
   }
 
   /** Tells the exchanges that are over, once a second of trace time. */
   expire(now: number): void {
     if (now < this.#nextSweep && this.#active.size < MAXIMUM) return;
     this.#nextSweep = now + SECOND;
-    for (const flow of this.#active) {
-      if (flow.open !== -1) continue;
-      const silence = now - flow.end;
-      const over =
-        flow.protocol === "tcp"
-          ? (flow.finished & 4 || (flow.finished & 3) === 3) && silence > idle.tcpClosed
-          : silence > (flow.protocol === "arp" ? idle.arp : idle.other);
-      if (over) this.#tell(flow);
-    }
+    for (const flow of this.#active) if (isOver(flow, now)) this.#tell(flow);
     if (this.#active.size < MAXIMUM) return;
     // Too many at once: those that began first go, as if they were over.
     let surplus = this.#active.size - MAXIMUM / 2;
@@ -160,17 +162,18 @@ export class ExchangeBook {
     return true;
   }
 
-  end(): void {
-    for (const flow of this.#active) this.#tell(flow);
+  /** @param cut the trace ended after a number of packets, whatever was on its way */
+  end(cut: boolean): void {
+    for (const flow of this.#active) this.#tell(flow, cut);
   }
 
-  #tell(flow: Flow): void {
+  #tell(flow: Flow, cut = false): void {
     this.#active.delete(flow);
     flow.ended = true;
     this.#swept++;
     if (!flow.shown) return;
     this.count++;
-    const { verdict, reason } = judge(flow);
+    const { verdict, reason } = judge(flow, cut);
     const translated =
       flow.translatedClient === "" || (flow.translatedClient === flow.client && flow.translatedServer === flow.server)
         ? undefined
@@ -198,10 +201,21 @@ export class ExchangeBook {
   }
 }
 
-function judge(flow: Flow): { verdict: ExchangeEvent["verdict"]; reason?: string } {
+/** Whether a connection has ended, or has been silent for so long that it counts as ended. */
+function isOver(flow: Flow, now: number): boolean {
+  if (flow.open !== -1) return false;
+  const silence = now - flow.end;
+  if (flow.protocol !== "tcp") return silence > (flow.protocol === "arp" ? idle.arp : idle.other);
+  const closed = (flow.finished & 4) !== 0 || (flow.finished & 3) === 3;
+  return closed && silence > idle.tcpClosed;
+}
+
+function judge(flow: Flow, cut: boolean): { verdict: ExchangeEvent["verdict"]; reason?: string } {
   if (flow.refusal !== "") return { verdict: "refused", reason: flow.refusal };
   if (flow.delivered[Direction.reply] > 0) return { verdict: "answered" };
   const [lost, lostAnswer] = flow.trouble;
+  if (cut && lost === "" && lostAnswer === "")
+    return { verdict: "unknown", reason: "the trace ended before it was answered" };
   if (flow.sent[Direction.reply] > 0) {
     const known = !lostAnswer.startsWith("unknown");
     return { verdict: known ? "unanswered" : "unknown", reason: `the answer was ${lostAnswer}` };

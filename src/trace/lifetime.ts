@@ -41,17 +41,22 @@ export class Lifetimes {
   readonly #columns: Columns;
   readonly #packets: Packets;
   readonly #timeout: number;
+  readonly #refusalWait: number;
   /** Packets that wait for a sighting; that have arrived; that may be refused all the same. Oldest first. */
   readonly #open: Queue;
   readonly #arrivals: Queue;
   readonly #held: Queue;
 
-  /** @param timeout nanoseconds without a new sighting after which a packet is taken for lost */
-  constructor(parts: LifetimeParts, timeout: number) {
+  /**
+   * @param timeout nanoseconds without a new sighting after which a packet is taken for lost
+   * @param delay nanoseconds that a refusal may be held back by a link
+   */
+  constructor(parts: LifetimeParts, timeout: number, delay: number) {
     this.#parts = parts;
     this.#columns = parts.columns;
     this.#packets = parts.packets;
     this.#timeout = timeout;
+    this.#refusalWait = REFUSAL_WAIT + delay;
     this.#open = new Queue(parts.packets);
     this.#arrivals = new Queue(parts.packets);
     this.#held = new Queue(parts.packets);
@@ -175,20 +180,30 @@ export class Lifetimes {
 
   /** Apart from `advance`, which is then small enough to be inlined: its time needs no box. */
   #expire(): void {
-    for (;;) {
+    while (!this.#parts.endings.full) {
       const arrival = this.#arrivals.first;
       const held = this.#held.first;
       const open = this.#open.first;
       if (arrival !== NONE && this.#touched(arrival) + SLACK < this.now) this.#leave(arrival);
-      else if (held !== NONE && this.#touched(held) + REFUSAL_WAIT < this.now) this.#close(held);
+      else if (held !== NONE && this.#touched(held) + this.#refusalWait < this.now) this.#close(held);
       else if (open !== NONE && this.#touched(open) + this.#timeout < this.now) this.#give(open);
       else return;
     }
   }
 
+  /** Whether something would close at this time. */
+  due(time: number): boolean {
+    const [arrival, held, open] = [this.#arrivals.first, this.#held.first, this.#open.first];
+    return (
+      (arrival !== NONE && this.#touched(arrival) + SLACK < time) ||
+      (held !== NONE && this.#touched(held) + this.#refusalWait < time) ||
+      (open !== NONE && this.#touched(open) + this.#timeout < time)
+    );
+  }
+
   /** Closes the oldest packets, those that arrived first, until no more than `window` sightings are open. */
   evict(window: number): void {
-    while (this.sightings > window) {
+    while (this.sightings > window && !this.#parts.endings.full) {
       const arrived = this.#older(this.#arrivals.first, this.#held.first);
       const oldest = this.#open.first;
       if (arrived !== NONE) this.#close(arrived);
@@ -202,7 +217,7 @@ export class Lifetimes {
 
   /** Closes everything. */
   end(): void {
-    for (;;) {
+    while (!this.#parts.endings.full) {
       const next = this.#older(this.#older(this.#held.first, this.#arrivals.first), this.#open.first);
       if (next === NONE) return;
       this.#give(next);
@@ -239,6 +254,7 @@ export class Lifetimes {
       if (state & State.refusable) flow.refusable[direction]--;
       const event = endings.close(packet, flow);
       if (event) emit(event);
+      if (state & State.shown) flow.shown = true;
       exchanges.closed(flow, direction, endings.last, this.#touched(packet));
     }
     this.sightings -= packets.count[packet] ?? 0;

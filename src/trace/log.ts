@@ -12,6 +12,8 @@ export type LogEntry =
   | { readonly at: number; readonly conntrack: ConntrackEvent }
   /** The tap of a hop lost records (a count since the last entry, not a total). */
   | { readonly at: number; readonly drops: { readonly hop: number; readonly records: number } }
+  /** The tap of a hop ended before the trace: what passes there from now on is not seen. */
+  | { readonly at: number; readonly died: { readonly hop: number } }
   /** Record `record` of tap `tap` came after records that are younger, and was taken at this place. */
   | { readonly at: number; readonly late: { readonly tap: number; readonly record: number } }
   | { readonly at: number; readonly end: true };

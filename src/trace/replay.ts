@@ -43,6 +43,7 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
     if ("tick" in entry) core.tick(entry.tick);
     else if ("conntrack" in entry) core.conntrack(entry.conntrack);
     else if ("drops" in entry) core.drops(entry.drops.hop, entry.drops.records);
+    else if ("died" in entry) core.died(entry.died.hop);
     else if ("end" in entry) finish();
     else {
       const row = merge.takeFrom(entry.late.tap);
@@ -53,7 +54,7 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
     return true;
   };
   const pump = (): void => {
-    while (!over) {
+    while (!over && !core.over) {
       const entry = entries[position];
       if (entry !== undefined && entry.at <= core.received) {
         // A record that is named but not there is read later, or missing: the capture was cut short.
@@ -66,6 +67,7 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
       core.record(row);
     }
     // Entries may be left where captures were cut short: they wait for records that are not there.
+    if (core.over) over = true;
     if (!over && merge.waiting === 0 && merge.starving().length === 0) finish();
   };
   return {

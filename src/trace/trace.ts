@@ -18,6 +18,8 @@ export interface TraceTap {
   push(chunk: Uint8Array): void;
   /** The tap lost records since the last call. */
   lost(records: number): void;
+  /** The tap ended before the trace: that a packet is not seen here proves nothing from now on. */
+  died(): void;
   /** Nothing more comes. @throws CaptureError where the capture ends inside a record; the tap is over all the same */
   end(): void;
 }
@@ -28,7 +30,7 @@ export interface Trace {
   conntrack(event: ConntrackEvent): void;
   /**
    * The wall clock: every tap has delivered what it saw before `time` (nanoseconds since the epoch). Let it trail the
-   * clock by the delay of the taps, and call it a few times a second.
+   * clock by the delay of the taps, and call it a few times a second. Logged only where it changes something.
    */
   tick(time: number): void;
   /** Takes what still waits and closes every packet and exchange. */
@@ -37,6 +39,9 @@ export interface Trace {
 
 export function createTrace(options: TraceOptions): Trace {
   const core = new TraceCore(options);
+  const log = (entry: LogEntry): void => {
+    if (!core.over) options.log?.(entry);
+  };
   const merge = new Merge((row) => core.columns.time[row] ?? 0);
   const limit = options.window ?? 262_144;
   const feeds: Feed[] = [];
@@ -49,6 +54,7 @@ export function createTrace(options: TraceOptions): Trace {
       const row = merge.next(everything || merge.waiting > limit, undefined, onLate);
       if (row < 0) return;
       if (late >= 0) {
+        // Also of a trace that is over: in a replay it would have been in time, and part of it.
         options.log?.({ at: core.received, late: { tap: late, record: core.columns.record[row] ?? 0 } });
         late = -1;
       }
@@ -72,8 +78,14 @@ export function createTrace(options: TraceOptions): Trace {
         lost(records) {
           if (records <= 0) return;
           for (const hop of feed.hops) {
-            options.log?.({ at: core.received, drops: { hop, records } });
+            log({ at: core.received, drops: { hop, records } });
             core.drops(hop, records);
+          }
+        },
+        died() {
+          for (const hop of feed.hops) {
+            log({ at: core.received, died: { hop } });
+            core.died(hop);
           }
         },
         end() {
@@ -86,18 +98,19 @@ export function createTrace(options: TraceOptions): Trace {
       };
     },
     conntrack(event) {
-      options.log?.({ at: core.received, conntrack: event });
+      log({ at: core.received, conntrack: event });
       core.conntrack(event);
     },
     tick(time) {
       for (const feed of feeds) merge.advance(feed.tap, time);
       drain(false);
-      options.log?.({ at: core.received, tick: time });
+      if (!core.due(time)) return;
+      log({ at: core.received, tick: time });
       core.tick(time);
     },
     end() {
       drain(true);
-      options.log?.({ at: core.received, end: true });
+      log({ at: core.received, end: true });
       core.end();
     },
   };

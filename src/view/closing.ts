@@ -1,17 +1,43 @@
 /** What stands below the packets of a trace: exchanges, hops, and one plain sentence. */
 import type { ExchangeEvent, HopEvent, PacketEvent, TraceEnded } from "../model/trace.js";
-import { columns } from "./columns.js";
+import { type Column, columns } from "./columns.js";
 import type { Ink } from "./ink.js";
 import type { GapTimes } from "./gap-times.js";
 import type { TraceLog } from "./trace-log.js";
 import { count, duration, microseconds } from "./quantity.js";
 import { endMark, exchangeTone, verdictSentence, verdictTone } from "./verdict.js";
-import { wrap } from "./width.js";
+import { cutInk, displayWidth, wrap } from "./width.js";
 
 /** Exchanges listed one by one. Where there are more, those that were not answered come first. */
 const exchangesListed = 40;
 
-export function exchangeLines({ exchanges: all, exchangesGone }: TraceLog, ink: Ink): string[] {
+/** Columns of the exchanges; those with a number are left out where there is no room, the highest first. */
+const exchangeColumns: readonly (Column & { readonly spare?: number })[] = [
+  { title: "exchange", align: "right" },
+  { title: "proto", spare: 1 },
+  { title: "client" },
+  { title: "server" },
+  { title: "behind NAT", spare: 4 },
+  { title: "packets", align: "right", spare: 2 },
+  { title: "lasted", align: "right", spare: 3 },
+  { title: "verdict" },
+];
+
+/** The table with as many columns as the width has room for. */
+function fittedExchanges(rows: readonly (readonly string[])[], ink: Ink, width: number): string[] {
+  for (let spare = 4; ; spare -= 1) {
+    const kept = exchangeColumns.map((column) => (column.spare ?? 0) <= spare);
+    const lines = columns(
+      exchangeColumns.filter((_, index) => kept[index]),
+      rows.map((row) => row.filter((_, index) => kept[index])),
+      { heading: (line) => ink("dim", line) },
+    );
+    if (spare === 0 || lines.every((line) => displayWidth(line) <= width)) return lines;
+  }
+}
+
+/** @param width cells that a line may take: columns are left out, rows cut, and reasons go on in the next line */
+export function exchangeLines({ exchanges: all, exchangesGone }: TraceLog, ink: Ink, width = Infinity): string[] {
   const troubled = all.filter(({ verdict }) => verdict !== "answered");
   const exchanges = all.length <= exchangesListed || troubled.length === 0 ? all : troubled;
   const rows = exchanges
@@ -26,23 +52,12 @@ export function exchangeLines({ exchanges: all, exchangesGone }: TraceLog, ink: 
       lasted(exchange),
       ink(exchangeTone[exchange.verdict], exchange.verdict),
     ]);
-  const lines = columns(
-    [
-      { title: "exchange", align: "right" },
-      { title: "proto" },
-      { title: "client" },
-      { title: "server" },
-      { title: "behind NAT" },
-      { title: "packets", align: "right" },
-      { title: "lasted", align: "right" },
-      { title: "verdict" },
-    ],
-    rows,
-    { heading: (line) => ink("dim", line) },
-  ).flatMap((line, index) => {
+  const lines = fittedExchanges(rows, ink, width).flatMap((line, index) => {
     // A reason is a sentence: it stands below its exchange, where it cannot push the columns apart.
     const reason = exchanges[index - 1]?.reason;
-    return index === 0 || reason === undefined ? [line] : [line, `          ${reason}`];
+    const row = cutInk(line, width);
+    if (index === 0 || reason === undefined) return [row];
+    return [row, ...wrap(reason.split(" "), width - 10).map((text) => `          ${text}`)];
   });
   const more = all.length + exchangesGone - rows.length;
   return more > 0 ? [...lines, ink("dim", `… and ${more} more`)] : lines;
@@ -66,7 +81,11 @@ function translation(exchange: ExchangeEvent): string {
 export function hopLines(hops: readonly HopEvent[], ink: Ink): string[] {
   return columns(
     [{ title: "hop" }, { title: "seen", align: "right" }, { title: "lost by tap", align: "right" }],
-    hops.map(({ hop, seen, dropped }) => [hop, String(seen), dropped > 0 ? ink("bad", String(dropped)) : "0"]),
+    hops.map(({ hop, seen, dropped, died }) => [
+      hop,
+      String(seen),
+      died === true ? ink("bad", "it ended") : dropped > 0 ? ink("bad", String(dropped)) : "0",
+    ]),
     { heading: (line) => ink("dim", line) },
   );
 }
@@ -153,7 +172,10 @@ export function closingLines(
   }
   if (deaths.length > deathsTold)
     lines.push(ink("dim", `  … and ${count(deaths.length - deathsTold, "other reason")}`));
-  lines.push(...trustLines(ended, hops).map((line) => `${ink("warn", "!")} ${line}`));
+  for (const trust of trustLines(ended, hops))
+    lines.push(
+      ...wrap(trust.split(" "), columns - 2).map((line, index) => `${index === 0 ? ink("warn", "!") : " "} ${line}`),
+    );
   return lines;
 }
 
@@ -167,6 +189,9 @@ function trustLines(ended: TraceEnded, hops: readonly HopEvent[]): string[] {
     const places = lossy.map(({ hop, dropped }) => `${hop} (${dropped})`).join(", ");
     lines.push(`taps lost records at ${places}: a packet not seen there may have passed`);
   }
+  const dead = hops.filter(({ died }) => died === true);
+  if (dead.length > 0)
+    lines.push(`the tap at ${dead.map(({ hop }) => hop).join(", ")} ended before the trace: later it saw nothing`);
   if (ended.evicted > 0) lines.push(`${count(ended.evicted, "sighting")} left the window before the packet closed`);
   return lines;
 }

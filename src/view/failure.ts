@@ -27,15 +27,26 @@ export function printFailure(error: unknown, options: { readonly ink?: Ink; read
   return `${lines.join("\n")}\n`;
 }
 
-/** The shape of `--json`: one line. */
-export function failureJson(error: unknown): string {
+/** A failure as a program reads it. */
+export interface FailureBody {
+  /** An errno's name, a code of ours, or the kind of failure in capitals. */
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+export function failureBody(error: unknown): FailureBody {
   const failure = error instanceof Failure ? error : undefined;
-  const body = {
+  return {
     code: failure === undefined ? "BUG" : (failure.code ?? failure.kind.toUpperCase()),
     message: messageOf(error),
     ...(failure?.hint !== undefined && { hint: failure.hint }),
   };
-  return `${JSON.stringify({ error: body })}\n`;
+}
+
+/** The shape of `--json`: one line. */
+export function failureJson(error: unknown): string {
+  return `${JSON.stringify({ error: failureBody(error) })}\n`;
 }
 
 function messageOf(error: unknown): string {

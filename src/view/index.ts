@@ -9,5 +9,6 @@ export { junit, type TestCase, type TestOutcome, type TestReport } from "./junit
 export { labLines, planLines, type LabListing } from "./listing.js";
 export { noPackets, type Field, type FieldTree, type PacketSource } from "./packet-source.js";
 export { pingLines, type PingCell, type PingMatrix } from "./ping-matrix.js";
-export { openPrinter, traceFormats, type PrinterOptions, type TraceFormat, type TracePrinter } from "./printer.js";
+export { openPrinter, traceFormats, type TraceFormat } from "./formats.js";
+export type { PrinterOptions, TracePrinter } from "./printer.js";
 export { verdictSentence } from "./verdict.js";

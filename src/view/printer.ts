@@ -1,14 +1,6 @@
-/**
- * The text forms of a trace behind one shape. A printer takes each event and gives back the text that it adds to the
- * output: nothing, a line, or, at the last event, a whole document. Heavy packages are loaded with the format that
- * needs them.
- */
+/** What every text form of a trace is: a function from events to the text that each adds. */
 import type { TraceEvent } from "../model/trace.js";
 import type { PacketSource } from "./packet-source.js";
-
-/** pcapng is bytes, not text: `packet/` writes it. */
-export const traceFormats = ["text", "table", "ladder", "jsonl", "mermaid", "html"] as const;
-export type TraceFormat = (typeof traceFormats)[number];
 
 export interface PrinterOptions {
   readonly colours: boolean;
@@ -22,20 +14,3 @@ export interface PrinterOptions {
 
 /** Text that an event adds to the output, line ends included. */
 export type TracePrinter = (event: TraceEvent) => string;
-
-export async function openPrinter(format: TraceFormat, options: PrinterOptions): Promise<TracePrinter> {
-  switch (format) {
-    case "text":
-      return (await import("./text.js")).textPrinter(options);
-    case "table":
-      return (await import("./table.js")).tablePrinter(options);
-    case "ladder":
-      return (await import("./ladder.js")).ladderPrinter(options);
-    case "mermaid":
-      return (await import("./mermaid.js")).mermaidPrinter();
-    case "html":
-      return (await import("./html/page.js")).htmlPrinter(options);
-    case "jsonl":
-      return (await import("./jsonl.js")).jsonlPrinter();
-  }
-}

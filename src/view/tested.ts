@@ -1,4 +1,5 @@
 /** `test`: a line for each expectation, and the path of the packet for each that did not hold. */
+import { Failure } from "../model/failure.js";
 import type { PacketEvent } from "../model/trace.js";
 import { explainPacket } from "./explain-packet.js";
 import { noInk, type Ink } from "./ink.js";
@@ -51,6 +52,16 @@ function failureLines({ problems, packet }: TestedExpectation, ink: Ink): string
   return [
     ...problems.map((problem) => ink("bad", visible(problem))),
     ...(packet === undefined ? [] : ["", ...explainPacket(packet, ink), ""]),
+  ];
+}
+
+/** A file whose lab could not be tested, among others that could. */
+export function brokenLines(file: string, error: Error, ink: Ink = noInk): string[] {
+  const hint = error instanceof Failure && error.hint !== undefined ? [`${ink("accent", "hint:")} ${error.hint}`] : [];
+  return [
+    ink("strong", visible(file)),
+    `  ${ink("bad", "✗ could not be tested")}`,
+    ...[...error.message.split("\n"), ...hint].map((line) => `      ${visible(line)}`),
   ];
 }
 

@@ -13,7 +13,6 @@ export const exchangeTone: Readonly<Record<ExchangeEvent["verdict"], Tone>> = {
   answered: "good",
   refused: "warn",
   unanswered: "bad",
-  unsent: "bad",
   unknown: "odd",
 };
 

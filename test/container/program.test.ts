@@ -7,6 +7,7 @@ import { encodeProgram } from "../../src/container/encode.js";
 import { explainProgram } from "../../src/container/explain.js";
 import { containerFiles, lowerContainer } from "../../src/container/lower.js";
 import { findUser } from "../../src/container/user.js";
+import { rangeIn } from "../../src/init/id-ranges.js";
 import type { ContainerSite, ContainerSpec } from "../../src/model/container.js";
 
 const spec: ContainerSpec = {
@@ -25,6 +26,7 @@ const site: ContainerSite = {
   work: "/run/lab/containers/web/work",
   root: "/run/lab/containers/web/root",
   rootless: false,
+  ids: { users: 4294967295, groups: 4294967295 },
   lower: {
     kind: "machine",
     entries: [
@@ -57,6 +59,7 @@ const site: ContainerSite = {
 const rootless: ContainerSite = {
   ...site,
   rootless: true,
+  ids: { users: 1, groups: 1 },
   lower: { kind: "folder", path: "/home/me/root,fs" },
   user: { uid: 0, gid: 0, groups: [5] },
   cgroups: [{ version: 2, controllers: "" }],
@@ -126,6 +129,26 @@ test("no string of a program can hold a NUL, except content", (t) => {
 
 const passwd = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/:/bin/false\nbroken\n12:x:99:98::/:\n";
 const group = "root:x:0:\nwww:x:34:\nextra:x:60:web,root\n";
+
+test("a user who is not mapped is refused before anything starts", (t) => {
+  const one = { ...rootless, ids: { users: 1, groups: 1 } };
+  const as = (uid: number, gid: number) => () => lowerContainer(spec, { ...one, user: { uid, gid, groups: [4] } });
+  t.throws(as(33, 0), { code: "UNMAPPED_ID", message: /cannot run as 33:0: it has only root/ });
+  t.throws(as(0, 33), { code: "UNMAPPED_ID" });
+  t.deepEqual(as(0, 0)().user.groups, []);
+  const many = { ...rootless, ids: { users: 65537, groups: 65537 }, user: { uid: 65536, gid: 33, groups: [4, 65537] } };
+  t.deepEqual(lowerContainer(spec, many).user.groups, [4]);
+  t.throws(() => lowerContainer(spec, { ...many, user: { uid: 65537, gid: 0, groups: [] } }), {
+    message: /only the users below 65537/,
+  });
+});
+
+test("a range of ids is the largest that the file gives the owner", (t) => {
+  const file = "# comment\nother:100000:65536\nme:165536:10\n1001:300000:65536\nme:0:99999\nme:1:x\n";
+  t.deepEqual(rangeIn(file, ["me", "1001"]), { first: 300000, count: 65536 });
+  t.deepEqual(rangeIn(file, ["me"]), { first: 165536, count: 10 });
+  t.is(rangeIn(file, ["nobody"]), undefined);
+});
 
 test("13: users are read strictly (CVE-2026-30892)", (t) => {
   t.deepEqual(findUser("root", passwd, group), { uid: 0, gid: 0, groups: [60] });

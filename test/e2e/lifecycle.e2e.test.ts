@@ -313,7 +313,8 @@ test.serial("validate: every problem, and exit code 2 only for errors", async (t
 
 test.serial("test: expectations that hold, beside the lab of the same file", async (t) => {
   const report = path.join(place.folder, "report.xml");
-  const { code, stdout } = await place.run("test", "docker-bridge", "--junit", report);
+  const running = place.start(["test", "docker-bridge", "--junit", report]);
+  const { code, stdout } = await running.ended;
   t.is(code, 0, stdout);
   t.is(stdout.match(/✓/g)?.length, 3);
   t.regex(readFileSync(report, "utf8"), /<testsuites tests="3" failures="0" errors="0"/);
@@ -321,7 +322,7 @@ test.serial("test: expectations that hold, beside the lab of the same file", asy
   t.is(await get(), "hello\n", "the lab that ran still does");
   const labs = await place.json<{ name: string }[]>("ls");
   t.deepEqual(
-    labs.filter(({ name }) => name.startsWith("docker-bridge.test")),
+    labs.filter(({ name }) => name === `docker-bridge.test${running.pid}`),
     [],
   );
 });
@@ -388,6 +389,41 @@ test.serial("test: Ctrl-C and kill -9 leave no lab", async (t) => {
       t.is(await state(), undefined);
     }
   }
+});
+
+test.serial("test: of several files one that cannot start is told, and the others are tested", async (t) => {
+  const broken = path.join(place.folder, "broken.json");
+  const command = ["busybox", "false"];
+  const expect = [{ from: "a", to: "icmp://a", verdict: "answered" }];
+  const a = { container: { command }, interfaces: { lo: "10.5.0.1/32" }, ready: "tcp/80" };
+  writeFileSync(broken, JSON.stringify({ nodes: { a }, expect }));
+  const torn = path.join(place.folder, "torn.json");
+  writeFileSync(torn, '{ "nodes": ');
+  const report = path.join(place.folder, "several.xml");
+  const { code, stdout } = await place.run("test", broken, torn, "veth-pair", "--junit", report, "--json");
+  t.is(code, 1);
+  interface Tested {
+    passed: boolean;
+    labs: { file: string; passed: boolean; error?: { code: string; message: string }; expectations?: unknown[] }[];
+  }
+  const { passed, labs } = JSON.parse(stdout) as Tested;
+  t.false(passed);
+  t.deepEqual(
+    labs.map(({ file, passed: holds, error }) => [path.basename(file), holds, error?.code]),
+    [
+      ["broken.json", false, "NOT_READY"],
+      ["torn.json", false, "TOPOLOGY"],
+      ["veth-pair.json", true, undefined],
+    ],
+  );
+  const xml = readFileSync(report, "utf8");
+  t.regex(xml, /<testsuites tests="5" failures="0" errors="2"/);
+  t.regex(xml, /<error message="the container of &#39;a&#39; ended before its ports listened/);
+
+  const shown = await place.run("test", torn, "veth-pair");
+  t.is(shown.code, 1);
+  t.regex(shown.stdout, /✗ could not be tested\n(.*\n)+.*✓/);
+  t.is((await place.run("test", torn)).code, 2, "one by itself ends with the exit code of what went wrong");
 });
 
 test.serial("test: wrong usage", async (t) => {

@@ -9,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -149,6 +150,11 @@ test("sysctls are written and read in the node, and no others", async (t) => {
   await t.throwsAsync(init.writeSysctls("a", [["net.ipv4.no_such", "1"]]), {
     message: "cannot open the sysctl net.ipv4.no_such in a: no such file or directory (ENOENT)",
   });
+  await init.writeSysctls("a", [
+    ["net.ipv4.no_such", "1", true],
+    ["net.ipv4.ip_default_ttl", "33", true],
+  ]);
+  t.deepEqual(await init.readSysctls("a", ["net.ipv4.ip_default_ttl"]), ["33"]);
   const bridged = await t.throwsAsync(init.writeSysctls("a", [["net.bridge.no_such", "1"]]));
   t.like(bridged, {
     kind: "machine",
@@ -363,6 +369,28 @@ test("a thousand nodes in one request", async (t) => {
   await init.createNodes(names.map((name, index) => ({ name, container: index % 10 === 0 })));
   const found = await init.nodes();
   t.is(new Set(found.map(({ netns }) => netns)).size, 1000);
+  // More than one message can carry: they come in the order that was asked for.
+  const inodes = new Map(found.map(({ name, netns }) => [name, netns]));
+  const namespaces = await init.openNamespaces(names);
+  t.deepEqual(
+    namespaces.map((each) => inode(each).toString()),
+    names.map((name) => inodes.get(name)),
+  );
+  for (const each of namespaces) close(each);
+  // All of them or none: those that were opened before the one that is not there are closed.
+  const open = () => readdirSync("/proc/self/fd").length;
+  const before = open();
+  await t.throwsAsync(init.openNetlinks([...names, "nobody"], 0), { code: "ENOENT" });
+  t.is(open(), before);
+  // Init looks below /proc/sys of one node after the other: each has values of its own.
+  await Promise.all(
+    names.map((name, index) => init.writeSysctls(name, [["net.ipv4.ip_default_ttl", `${(index % 200) + 1}`]])),
+  );
+  const values = await Promise.all(names.map((name) => init.readSysctls(name, ["net.ipv4.ip_default_ttl"])));
+  t.deepEqual(
+    values.map(([value]) => value),
+    names.map((_, index) => `${(index % 200) + 1}`),
+  );
 });
 
 /*

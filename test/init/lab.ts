@@ -113,6 +113,7 @@ export async function startBox(t: ExecutionContext, { init, folder }: TestLab, n
     root: box.root ?? "/",
     files,
     rootless: init.rootless,
+    ids: init.ids,
     cgroup,
   });
   const passwd = readInside(site, "/etc/passwd");

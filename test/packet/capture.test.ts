@@ -1,3 +1,4 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -92,8 +93,8 @@ test("pcap: any byte order, resolution and chunking gives the records that were 
   fc.assert(
     fc.property(records, fc.boolean(), fc.boolean(), sizes, (list, little, nanoseconds, chunks) => {
       const { rows, error } = read(pcap, file(list, little, nanoseconds), chunks);
-      t.is(error, undefined);
-      t.deepEqual(
+      strictEqual(error, undefined);
+      deepStrictEqual(
         rows,
         list.map((one) => ({
           time: Number(
@@ -106,6 +107,7 @@ test("pcap: any byte order, resolution and chunking gives the records that were 
       );
     }),
   );
+  t.pass();
 });
 
 test("pcap-parser reads the same from microsecond files, and where they are damaged fails at the same record", (t) => {
@@ -115,10 +117,11 @@ test("pcap-parser reads the same from microsecond files, and where they are dama
       const part = whole.subarray(0, Math.max(0, whole.length - cut));
       const ours = read(pcap, part, chunks);
       const theirs = read(witness, part, chunks);
-      t.deepEqual(theirs.rows, ours.rows);
-      t.is(theirs.error?.code, ours.error?.code);
+      deepStrictEqual(theirs.rows, ours.rows);
+      strictEqual(theirs.error?.code, ours.error?.code);
     }),
   );
+  t.pass();
 });
 
 test("errors name the byte", (t) => {
@@ -174,8 +177,8 @@ test("pcapng: what is written is read back, in chunks of any size", (t) => {
         ...packets.flatMap((one) => [...pcapngPacket({ ...one, time: epoch + one.offset })]),
       ]);
       const { rows, error } = read(pcapng, capture, chunks);
-      t.is(error, undefined);
-      t.deepEqual(
+      strictEqual(error, undefined);
+      deepStrictEqual(
         rows,
         packets.map((one) => ({
           time: Number(one.offset),
@@ -186,6 +189,7 @@ test("pcapng: what is written is read back, in chunks of any size", (t) => {
       );
     }),
   );
+  t.pass();
 });
 
 test("tshark reads the pcapng: interface names, nanoseconds, packet ids, comments", (t) => {
@@ -261,8 +265,9 @@ test("damaged captures give records and an error, never anything else", (t) => {
       const broken = Uint8Array.from(capture);
       for (const [at, value] of changes) broken[at % broken.length] = value;
       const result = read(open, broken.subarray(0, broken.length - (cut % broken.length)), chunks);
-      t.true(result.rows.length <= 2);
+      ok(result.rows.length <= 2);
     }),
     { numRuns: fuzzRuns, seed: 20261123 },
   );
+  t.pass();
 });

@@ -1,3 +1,4 @@
+import { strictEqual } from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -245,8 +246,8 @@ test("addresses have numbers and texts", (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (address) => {
       const number = book.number(address, 0);
-      t.is(book.number(address, 0), number);
-      t.is(book.numberOf(6, book.value(6, number)), number);
+      strictEqual(book.number(address, 0), number);
+      strictEqual(book.numberOf(6, book.value(6, number)), number);
     }),
   );
   for (const text of ["2001:db8::1:0:0:1", "::", "1:0:2:3:4:5:6:7"]) {

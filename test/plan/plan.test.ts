@@ -106,20 +106,44 @@ test("a plan that fails anywhere is undone to what was there", (t) => {
   t.pass();
 });
 
-test("a port that was taken off its bridge comes back with its settings", (t) => {
-  const isolatedOn = (bridge: string, isolated: boolean) => `{
-    "nodes": { "a": {}, "b": { "bridges": { "${bridge}": {} } } },
-    "networks": { "n": { "bridge": "b:${bridge}", "subnets": ["10.9.0.0/24"], "members": ["a"], "isolated": ${String(isolated)} } }
+const undone: Readonly<Record<string, readonly [string, string]>> = {
+  "a port that was taken off its bridge comes back with its settings": [
+    onBridge("br0", "", `"members": ["a"], "isolated": true`),
+    onBridge("br1", "", `"members": ["a"]`),
+  ],
+  "a bridge that had no ports has the MTU back that it was made with": [
+    onBridge("br0", `"mtu": 1400`, `"members": []`),
+    onBridge("br0", "", `"members": ["a"]`),
+  ],
+  "a bridge keeps its MTU when the ports that it was to get have gone": [
+    onBridge("br0", `"mtu": 1400`, `"members": []`),
+    onBridge("br0", `"mtu": 1400`, `"members": ["a"]`),
+  ],
+};
+
+function onBridge(bridge: string, settings: string, network: string): string {
+  return `{
+    "nodes": { "a": {}, "b": { "bridges": { "${bridge}": { ${settings} } } } },
+    "networks": { "n": { "bridge": "b:${bridge}", "subnets": ["10.9.0.0/24"], ${network} } }
   }`;
-  const [a, b] = [read(isolatedOn("br0", true)), read(isolatedOn("br1", false))];
-  const kernel = new ModelKernel();
-  build(a, kernel);
-  const before = kernel.state();
-  const { operations } = plan(b, { snapshot: kernel.snapshot(), topology: a, originals: kernel.originals });
-  for (const operation of operations) kernel.apply(operation);
-  for (const operation of operations.toReversed()) for (const back of undo(operation)) kernel.apply(back);
-  t.deepEqual(kernel.state(), before);
-});
+}
+
+for (const [title, [first, second]] of Object.entries(undone)) {
+  test(`undone at every step: ${title}`, (t) => {
+    const [a, b] = [read(first), read(second)];
+    const count = differences(first, second).length;
+    for (let steps = 0; steps <= count; steps += 1) {
+      const kernel = new ModelKernel();
+      build(a, kernel);
+      const before = kernel.state();
+      const { operations } = plan(b, { snapshot: kernel.snapshot(), topology: a, originals: kernel.originals });
+      const done = operations.slice(0, steps);
+      for (const operation of done) kernel.apply(operation);
+      for (const operation of done.toReversed()) for (const back of undo(operation)) kernel.apply(back);
+      t.deepEqual(kernel.state(), before, `${steps} of ${count}`);
+    }
+  });
+}
 
 test("a new lab that fails is undone to nothing", (t) => {
   for (const { topology } of shipped) {
@@ -293,12 +317,12 @@ test("on the machine itself nothing is made, and only forwarding is switched on"
 
 test("without root a container's ping range is the one group that is mapped", (t) => {
   const topology = read(`{ "nodes": { "a": { "container": { "command": ["sh"] } } } }`);
-  const range = (options: { soleGroup?: number }) =>
+  const range = (options: { groupSpan?: readonly [number, number] }) =>
     plan(topology, undefined, options)
       .operations.flatMap((operation) => (operation.kind === "sysctl.write" ? operation.entries : []))
       .find(({ name }) => name === "net.ipv4.ping_group_range")?.value;
   t.is(range({}), "0 2147483647");
-  t.is(range({ soleGroup: 1001 }), "1001 1001");
+  t.is(range({ groupSpan: [1001, 1001] }), "1001 1001");
 });
 
 test("nodes with the same names to know share one list of them", (t) => {

@@ -1,4 +1,5 @@
 /** What resolving works out: addresses, routes, names. Each test carries the picture of its lab. */
+import { ok } from "node:assert/strict";
 import test from "ava";
 import fc from "fast-check";
 import { readdirSync, readFileSync } from "node:fs";
@@ -335,11 +336,12 @@ test("no text makes the reader throw", (t) => {
           edited = edited.slice(0, start) + word + edited.slice(start + length);
         }
         const result = readTopology(edited, { path: "fuzz.json" });
-        if (!result.ok) t.true(formatProblems(result.problems).length > 0);
+        if (!result.ok) ok(formatProblems(result.problems).length > 0);
       },
     ),
     { numRuns: process.env.YAPC_NET_SOAK === "1" ? 50_000 : 1_500 },
   );
+  t.pass();
 });
 
 test("no JSON value in the place of another makes the reader throw", (t) => {

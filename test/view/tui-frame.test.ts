@@ -1,14 +1,14 @@
 /** The TUI without a terminal: the filter language, and frames as values. */
+import { fail, strictEqual } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "ava";
 import fc from "fast-check";
-import { noInk } from "../../src/view/ink.js";
+import { noInk, tuiInk } from "../../src/view/ink.js";
 import { traceFormats } from "../../src/view/index.js";
 import { keywords, parseFilter } from "../../src/view/tui/filter.js";
 import { frame, smallest } from "../../src/view/tui/frame.js";
 import { actionFor, bindings } from "../../src/view/tui/keys.js";
 import { TuiState } from "../../src/view/tui/state.js";
-import { tuiInk } from "../../src/view/tui/tui-ink.js";
 import { displayWidth, sliceCells, withoutInk } from "../../src/view/width.js";
 import { arp, bridged, events, exchangeOne, exchangeTwo, lost } from "./fixture.js";
 import { golden } from "./golden.js";
@@ -62,6 +62,34 @@ function saved(): TuiState {
   return state;
 }
 
+test("what is still on its way when the trace ends is no packet of it, held still or not", (t) => {
+  for (const paused of [false, true]) {
+    const state = new TuiState({ title: "trace", live: true, canExport: false });
+    const [started, ...others] = events;
+    state.push(started!);
+    state.push(arp);
+    if (paused) state.list.togglePause();
+    for (const packet of exchangeOne) state.push({ ...packet, provisional: true });
+    t.is(state.list.all.length, 1 + exchangeOne.length);
+    state.push(others.find(({ type }) => type === "end")!);
+    t.deepEqual([state.list.all, state.list.shown], [[arp], [arp]]);
+    t.is(state.list.packet, arp);
+  }
+});
+
+test("the summary keeps to the terminal: columns are left out, sentences go on below", (t) => {
+  const state = saved();
+  state.act("summary");
+  const lines = frame(state, smallest.columns, 40, tuiInk(true)).map(withoutInk);
+  t.true(lines.every((line) => displayWidth(line) === smallest.columns));
+  const text = lines.map((line) => line.trim()).join(" ");
+  t.regex(text, /dropped between host:eth0 and host:yapc0 by nft rule 'no 81' \(inet yapc_filter, forward, handle 7\)/);
+  t.true(
+    lines.some((line) => /^ +\d+ +203\S+ +203\S+ +answered *$/.test(line)),
+    "where not all columns have room, the verdict has",
+  );
+});
+
 test("frames: the list, a death, the ladder, the smallest screen", (t) => {
   const state = saved();
   const frames = [];
@@ -113,16 +141,17 @@ test("whatever is pressed and arrives, a frame fills its screen exactly", (t) =>
         const state = new TuiState({ title: "日本 trace", live: true, canExport: true, limit: 8 });
         for (const act of steps) act(state);
         const lines = frame(state, columns, rows, tuiInk(true));
-        t.is(lines.length, rows);
+        strictEqual(lines.length, rows);
         for (const line of lines) {
-          if (displayWidth(line) !== columns) t.is(displayWidth(line), columns, line);
+          if (displayWidth(line) !== columns) strictEqual(displayWidth(line), columns, line);
           // eslint-disable-next-line no-control-regex -- only SGR sequences may be left
-          if (/[\u0000-\u001a\u001c-\u001f\u007f]/.test(line)) t.fail(JSON.stringify(line));
+          if (/[\u0000-\u001a\u001c-\u001f\u007f]/.test(line)) fail(JSON.stringify(line));
         }
       },
     ),
     { numRuns: 300 },
   );
+  t.pass();
 });
 
 test("a window of a line keeps its colours and its width", (t) => {

@@ -1,8 +1,8 @@
 /** Removes what a lab has on the machine, from its journal and its marks. Goes on past what is already gone. */
 import { addresses, links, nftables, routes, rules } from "../../kernel/index.js";
 import { closeDoors, removeLegacyRule } from "./doors.js";
-import { forwardersOf, lowerSysctl } from "./forwarding.js";
-import type { JournalContents } from "./journal.js";
+import { forwardersOf, lowerSysctl, unknownForwarding } from "./forwarding.js";
+import { Journal, type JournalContents, madeOf, readJournal } from "./journal.js";
 import type { Machine } from "./machine.js";
 import { endProcess } from "./marked-process.js";
 import { remainsLines, remainsOf, type Remains } from "./remains.js";
@@ -56,8 +56,12 @@ export function clearMachine(lab: string, machine: Machine, journal: JournalCont
       machine.route.execute(addresses.remove({ index, ...address }));
     });
   removeLinks(machine, remains, step);
-  step(() => notes.push(...lowerSysctls(machine, journal)));
-  return { found: remainsLines(remains), failures, notes };
+  const found = remainsLines(remains);
+  step(() => {
+    if (journal !== undefined) notes.push(...lowerSysctls(machine, journal));
+    else if (found.length > 0) notes.push(...unknownForwarding(lab, forwardersOf(machine.links(), machine.tables())));
+  });
+  return { found, failures, notes };
 }
 
 function policyRule({ from, to, ...rule }: Remains["policyRules"][number]["rule"]) {
@@ -77,9 +81,22 @@ function removeLinks(machine: Machine, { links: own }: Remains, step: (action: (
   });
 }
 
-function lowerSysctls(machine: Machine, journal: JournalContents | undefined): string[] {
-  if (journal === undefined) return [];
+function lowerSysctls(machine: Machine, journal: JournalContents): string[] {
   const now = forwardersOf(machine.links(), machine.tables());
-  const raised = journal.made.filter((each) => each.kind === "sysctl");
+  const raised = madeOf(journal.made, "sysctl");
   return raised.toReversed().flatMap((each) => lowerSysctl(journal.header, each, now) ?? []);
+}
+
+/**
+ * For a lab that goes on: gives back what was raised for it and what it no longer needs, unless somebody else does; then
+ * `down` asks again. @param folder the lab's state folder @param needs sysctls that the lab relies on now
+ */
+export function lowerUnneeded(machine: Machine, folder: string, needs: readonly string[]): void {
+  const known = readJournal(folder);
+  if (known === undefined) return;
+  const raised = madeOf(known.made, "sysctl").filter(({ name }) => !needs.includes(name));
+  if (raised.length === 0) return;
+  using journal = Journal.open(folder, known.header);
+  const now = forwardersOf(machine.links(), machine.tables());
+  for (const each of raised.toReversed()) if (lowerSysctl(known.header, each, now) === undefined) journal.gone(each);
 }

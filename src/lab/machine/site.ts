@@ -5,7 +5,7 @@
 import { links } from "../../kernel/index.js";
 import type { NftTable } from "../../model/nft.js";
 import type { OperationBody } from "../../plan/operation.js";
-import type { NodeRequest } from "../requests.js";
+import type { NodeRequest } from "../node-request.js";
 import { sideEffectsOf } from "./forwarding.js";
 import type { Journal, Made } from "./journal.js";
 import { aliasOf, altnameOf, tableNameOf, tablesForMachine } from "./mark.js";

@@ -7,7 +7,7 @@ body{font:15px/1.45 system-ui,sans-serif;max-width:1200px;margin:24px auto;paddi
 h1{font-size:22px;margin:0}h2{font-size:16px;margin:28px 0 8px}p{margin:4px 0}.quiet{color:var(--quiet)}
 table{border-collapse:collapse}th,td{padding:3px 14px 3px 0;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 th{font-weight:normal;color:var(--quiet)}td,summary,.path,ul{font-family:ui-monospace,monospace;font-size:13px}.number{text-align:right;font-variant-numeric:tabular-nums}
-.delivered,.answered{color:var(--good)}.refused{color:var(--warn)}.dropped,.unanswered,.unsent{color:var(--bad)}.unknown{color:var(--odd)}
+.delivered,.answered{color:var(--good)}.refused{color:var(--warn)}.dropped,.unanswered{color:var(--bad)}.unknown{color:var(--odd)}
 .packet{border-bottom:1px solid var(--line)}.packet>summary{display:grid;grid-template-columns:5ch 11ch minmax(20ch,1fr) 10ch 10ch minmax(0,2fr);gap:12px;padding:3px 0;cursor:pointer;list-style:none}
 .packet[open]{padding-bottom:12px}.packet>summary:hover{background:var(--box)}.id,.time,.total{text-align:right;font-variant-numeric:tabular-nums}.from{color:var(--quiet);overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .path{display:flex;flex-wrap:wrap;align-items:center;row-gap:10px;margin:10px 0}.hop{border:1px solid var(--quiet);border-radius:6px;padding:5px 10px;background:var(--box)}.implied{border-style:dashed;color:var(--quiet)}

@@ -119,8 +119,8 @@ function gapTable(gaps: readonly GapTime[]): string {
 function hopTable(hops: readonly HopEvent[]): string {
   if (hops.length === 0) return "";
   const rows = hops.map(
-    ({ hop, seen, dropped }) =>
-      `<tr><td>${markup(hop)}</td><td class="number">${seen}</td><td class="number${dropped > 0 ? " dropped" : ""}">${dropped}</td></tr>`,
+    ({ hop, seen, dropped, died = false }) =>
+      `<tr><td>${markup(hop)}</td><td class="number">${seen}</td><td class="number${died || dropped > 0 ? " dropped" : ""}">${died ? "it ended" : dropped}</td></tr>`,
   );
   return `<h2>Hops</h2>
 <table><thead><tr><th>hop</th><th>seen</th><th>lost by tap</th></tr></thead><tbody>${rows.join("\n")}</tbody></table>`;

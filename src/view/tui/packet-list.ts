@@ -81,6 +81,16 @@ export class PacketList {
     else if (this.selected === undefined) this.#select(this.shown[0]);
   }
 
+  /** The trace has ended: what was still on its way is no packet of it. */
+  settle(): void {
+    for (const { id, provisional } of [...this.all]) {
+      if (provisional !== true) continue;
+      this.#all.delete(id);
+      this.#shown.delete(id);
+    }
+    if (this.packet === undefined) this.#select(this.shown[Math.min(this.#index(), this.shown.length - 1)]);
+  }
+
   /** Takes effect where the text holds; else gives back what is wrong, and the filter stays as it was. */
   setFilter(text: string): string | undefined {
     const parsed = parseFilter(text);

@@ -97,6 +97,7 @@ export class TuiState {
     const event = visibleDeep(raw);
     if (event.type !== "packet") {
       this.log.push(event);
+      if (event.type === "end") this.#whileSelecting(() => this.list.settle());
       return;
     }
     if (event.provisional !== true) {

@@ -1,0 +1,39 @@
+/** Interfaces that come up in a node after a trace has begun: taps are where interfaces were. */
+import type { InitLine } from "../init/api.js";
+import { groups, links, listenRoute, NETLINK_ROUTE, NetlinkClient, NetlinkSocket } from "../kernel/index.js";
+
+/**
+ * Listens to the links of a node until disposed of. An interface is told once, when it is up: before, it may still be
+ * moved elsewhere, as the container's end of a pair that Docker makes on the machine.
+ * @param known indexes of the interfaces that are no news
+ */
+export function followNewLinks(
+  line: InitLine,
+  node: string,
+  known: Iterable<number>,
+  onLink: (name: string) => void,
+): Disposable {
+  const told = new Set(known);
+  const tell = (index: number, name: string, up: boolean): void => {
+    if (!up || told.has(index)) return;
+    told.add(index);
+    onLink(name);
+  };
+  const socket = new NetlinkSocket(line.openNetlink(node, NETLINK_ROUTE), NETLINK_ROUTE);
+  return listenRoute(
+    socket,
+    {
+      onEvent(event) {
+        if (event.kind !== "link") return;
+        const { index, name, up } = event.link;
+        if (event.removed) told.delete(index);
+        else tell(index, name, up);
+      },
+      onResync() {
+        using client = NetlinkClient.adopt(line.openNetlink(node, NETLINK_ROUTE), NETLINK_ROUTE, { node });
+        for (const { index, name, up } of client.execute(links.list())) tell(index, name, up);
+      },
+    },
+    { groups: [groups.RTNLGRP_LINK], keepsAlive: false },
+  );
+}

@@ -1,7 +1,7 @@
 /** One record as a tree of labelled fields with their bytes, for a person who looks at it. */
 import { formatMac } from "../model/address.js";
 import { half, ipv4Text, ipv6Text, word } from "./address.js";
-import { EtherType, LinkType, Protocol } from "./decode.js";
+import { EtherType, LinkType, Protocol } from "./protocol.js";
 
 export interface Field {
   /** `Ethernet`, `Time to live`, … */

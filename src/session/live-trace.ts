@@ -118,9 +118,13 @@ export class LiveTrace implements Disposable {
       await sleep(calm - idle, this.options.signal);
     }
     this.#stopClocks();
-    await Promise.all(this.#taps.map((tap) => tap.stop()));
+    const stopped = await Promise.allSettled(this.#taps.map((tap) => tap.stop()));
+    // Where init is gone, and its taps with it, what they saw until then counts all the same.
+    await Promise.all(this.#taps.map((tap) => tap.ended));
     this.#trace.end();
     this.#recording?.close();
+    const failed = stopped.find((each) => each.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 
   [Symbol.dispose](): void {

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Hop } from "../model/hop.js";
 import type { PacketEvent, TraceEvent } from "../model/trace.js";
-import { type CommandOutput, startCommand } from "./command.js";
+import { type CommandOutput, type RunningCommand, startCommand } from "./command.js";
 import { LiveTrace } from "./live-trace.js";
 import { shellStatus } from "./terminal.js";
 import { type NetworkOptions, openTracedNetwork } from "./traced-network.js";
@@ -47,9 +47,11 @@ export async function trace(options: TraceOptions): Promise<TraceResult> {
 
   const ends: Promise<unknown>[] = [aborted(options.signal), line.gone, live.over];
   let status: number | undefined;
+  let command: RunningCommand | undefined;
   if (options.argv.length > 0) {
-    const command = await startCommand(line, place, options.argv, options.output);
-    options.signal.addEventListener("abort", () => command.signal("SIGINT"), { once: true });
+    command = await startCommand(line, place, options.argv, options.output);
+    const running = command;
+    options.signal.addEventListener("abort", () => running.signal("SIGINT"), { once: true });
     ends.push(command.exit.then((exit) => (status = shellStatus(exit))));
   }
   const stop = new AbortController();
@@ -57,10 +59,13 @@ export async function trace(options: TraceOptions): Promise<TraceResult> {
     ends.push(delay(options.duration, undefined, { signal: stop.signal }).catch(() => undefined));
   await Promise.race(ends);
   stop.abort();
+  // After --count or --duration it may still run, and would go on without us.
+  const cutShort = status === undefined && !options.signal.aborted;
+  if (cutShort) command?.signal("SIGTERM");
 
   await live.finish();
   return {
-    ...(status === undefined ? {} : { status }),
+    ...(status === undefined || cutShort ? {} : { status }),
     interrupted: options.signal.aborted,
     packets: live.packets,
     ...(options.save === undefined ? {} : { saved: options.save }),

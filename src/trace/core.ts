@@ -12,7 +12,7 @@ import type { Snapshot } from "../model/snapshot.js";
 import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
 import { AddressBook } from "../packet/address.js";
 import { Columns, Kind, Mark } from "../packet/columns.js";
-import { sameInvariants } from "../packet/decode.js";
+import { sameInvariants } from "../packet/fingerprint.js";
 import { type Cluster, Copies, MAXIMUM_COPIES } from "./copies.js";
 import { ofOneDivision } from "./datagram.js";
 import { Endings, type Explain } from "./ending.js";

@@ -4,7 +4,7 @@
  * what fits such a division is one, and only of a datagram that its interface could not have sent whole.
  */
 import { type Columns, Kind, Mark } from "../packet/columns.js";
-import { DIGEST_BYTES } from "../packet/decode.js";
+import { DIGEST_BYTES } from "../packet/fingerprint.js";
 import { NONE, type Packets } from "./packets.js";
 
 /** UDP_MAX_SEGMENTS of linux/udp.h. */

@@ -1,7 +1,7 @@
 /** Addresses and ports of a sighting as text. */
 import { type AddressBook, macText } from "../packet/address.js";
 import { type Columns, Kind } from "../packet/columns.js";
-import { Protocol } from "../packet/decode.js";
+import { Protocol } from "../packet/protocol.js";
 
 /** `203.0.113.1:8080`, `[fd00::1]:80`, `10.0.0.1` where there are no ports; of an ICMP error, of the packet it quotes, turned round. */
 export function endpointText(c: Columns, book: AddressBook, row: number, side: "source" | "destination"): string {

@@ -5,7 +5,7 @@ import { parseAddress } from "../model/address.js";
 import { publications, sameService } from "../path/tap-filter.js";
 import type { AddressBook } from "../packet/address.js";
 import { type Columns, Kind } from "../packet/columns.js";
-import { Protocol } from "../packet/decode.js";
+import { Protocol } from "../packet/protocol.js";
 
 export type SightingFilter = (row: number) => boolean;
 

@@ -1,7 +1,7 @@
 /** A packet in a few words, from its columns. */
 import { type AddressBook, ipv4Text } from "../packet/address.js";
 import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
-import { EtherType } from "../packet/decode.js";
+import { EtherType } from "../packet/protocol.js";
 
 const etherTypes: Readonly<Record<number, string>> = {
   [EtherType.arp]: "arp",

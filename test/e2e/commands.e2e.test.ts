@@ -80,7 +80,8 @@ for (const [args, code, says] of mistakes) {
 
 test.serial("a reader who has seen enough ends what would go on, and is no failure", async (t) => {
   const read = async (...args: string[]) => {
-    const line = [process.execPath, executable, ...args].map((word) => `'${word}'`).join(" ");
+    const environment = `XDG_RUNTIME_DIR=${place.folder}`;
+    const line = ["env", environment, process.execPath, executable, ...args].map((word) => `'${word}'`).join(" ");
     const { stdout, stderr } = await program("bash", "-c", `${line} | head -n 1; echo "\${PIPESTATUS[0]}"`);
     t.is(stderr, "");
     return stdout.split("\n");
@@ -88,6 +89,66 @@ test.serial("a reader who has seen enough ends what would go on, and is no failu
   t.deepEqual((await read("--help")).slice(1), ["0", ""]);
   t.deepEqual((await read("view", "request", "-o", "html")).slice(0, 2), ["<!doctype html>", "0"]);
   t.is((await read("stats", "--lab", lab, "--watch", "--interval", "20ms"))[1], "0");
+});
+
+test.serial("trace --count: exactly so many, in every form and in the replay; what it runs ends with it", async (t) => {
+  const ping = ["ping", "-c", "5", "-i", "0.2", "10.1.0.1"];
+  const saved = path.join(place.folder, "counted");
+  const from = ["trace", "--from", `${lab}/host`, "--proto", "icmp", "--count", "3"];
+  const live = await place.run(...from, "--save", saved, "--json", "--", ...ping);
+  t.is(live.code, 0, live.stderr);
+  t.is(packetsOf(parseEvents(live.stdout)).length, 3);
+  t.is(await place.ok("view", saved, "--json"), live.stdout);
+  t.regex(
+    await place.ok(...from, "-o", "table", "--", ...ping),
+    /^3 packets in 2 exchanges?|^3 packets in 1 exchange/m,
+  );
+  const seconds = String(200_000 + process.pid); // how it is known in the list of processes
+  const short = await place.run("trace", "--lab", lab, "--duration", "100ms", "--", "sleep", seconds);
+  t.is(short.code, 0, short.stderr);
+  const sleeps = async () => (await program("ps", "-eo", "args")).stdout.includes(`sleep ${seconds}`);
+  t.true(await until(async () => !(await sleeps())));
+});
+
+test.serial("a tap that is killed, and a lab that dies: the trace says so, and tells what it saw", async (t) => {
+  const own = cli(t);
+  const name = own.lab("dies");
+  await own.ok("up", "veth-pair", "--name", name);
+  const tracing = own.start(["trace", "--lab", name, "--proto", "icmp", "--json", "--", "sleep", "60"]);
+  const packets = () => packetsOf(parseEvents(tracing.output().replace(/^(?!\{).*$/gm, ""))).length;
+  const pinged = async (count: number) => {
+    // The taps listen once a packet is seen.
+    for (let turns = 0; turns < 100 && packets() < count; turns += 1)
+      await own.run("exec", `${name}/host`, "--", "ping", "-c", "1", "10.1.0.1");
+    return packets() >= count;
+  };
+  t.true(await pinged(2), tracing.output());
+  const taps = (await program("ps", "-eo", "pid,args")).stdout
+    .split("\n")
+    .filter((line) => line.includes("tcpdump -i veth0 "));
+  const [{ pid = 0 } = {}] = (await own.json<{ name: string; pid?: number }[]>("ls")).filter(
+    (each) => each.name === name,
+  );
+  const mine = [];
+  for (const line of taps) {
+    const tap = Number(line.trim().split(" ")[0]);
+    const parent = (await program("ps", "-o", "ppid=", "-p", String(tap))).stdout.trim();
+    if (Number(parent) === pid) mine.push(tap);
+  }
+  t.is(mine.length, 1);
+  process.kill(mine[0] ?? 0, "SIGKILL");
+  t.true(await until(() => tracing.output().includes("the tap at test:veth0 ended (tcpdump was ended by SIGKILL)")));
+  t.true(await pinged(packets() + 2));
+  process.kill(pid, "SIGKILL");
+  const { code, stdout } = await tracing.ended;
+  t.is(code, 125);
+  // The error, as JSON too, stands below all that was seen.
+  const lines = stdout.trim().split("\n");
+  t.like(JSON.parse(lines.pop() ?? ""), { error: { code: "INIT_GONE" } });
+  const events = parseEvents(lines.join("\n"));
+  t.is(events.at(-1)?.type, "end");
+  t.true(events.some((event) => event.type === "hop" && event.hop === "test:veth0" && event.died === true));
+  t.false(events.some((event) => event.type === "packet" && event.verdict.kind === "dropped"));
 });
 
 test.serial("errors as JSON", async (t) => {

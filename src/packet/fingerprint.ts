@@ -1,0 +1,52 @@
+/**
+ * What makes two sightings candidates for one packet: a hash over all that forwarding and NAT leave alone. Link layer,
+ * TTL, traffic class, checksums, addresses, ports, echo identifiers and the MSS option are left out.
+ */
+import { finish, mix, word } from "./address.js";
+import { type Columns, Kind } from "./columns.js";
+
+/** Payload bytes that take part in a fingerprint. A snapshot length of 256 holds them behind any usual header. */
+export const DIGEST_BYTES = 64;
+
+/** Writes the fingerprint of a row whose other columns are set. */
+export function seal(c: Columns, row: number): void {
+  let h = mix(((c.kind[row] ?? 0) << 16) | ((c.protocol[row] ?? 0) << 8) | (c.flags[row] ?? 0), c.payload[row] ?? 0);
+  h = mix(h, c.identification[row] ?? 0);
+  h = mix(h, c.sequence[row] ?? 0);
+  h = mix(h, c.acknowledgement[row] ?? 0);
+  h = mix(h, ((c.window[row] ?? 0) << 16) | (c.fragmentOffset[row] ?? 0));
+  if (c.kind[row] === Kind.icmpError) {
+    h = mix(h, c.innerIdentification[row] ?? 0);
+    h = mix(h, c.innerSequence[row] ?? 0);
+  }
+  c.fingerprint[row] = finish(mix(h, c.digest[row] ?? 0));
+}
+
+/** Whether two rows are equal in all that forwarding and NAT leave alone: the columns, not their hash. */
+export function sameInvariants(c: Columns, a: number, b: number): boolean {
+  return (
+    c.fingerprint[a] === c.fingerprint[b] &&
+    c.kind[a] === c.kind[b] &&
+    c.family[a] === c.family[b] &&
+    c.protocol[a] === c.protocol[b] &&
+    c.payload[a] === c.payload[b] &&
+    c.identification[a] === c.identification[b] &&
+    c.sequence[a] === c.sequence[b] &&
+    c.acknowledgement[a] === c.acknowledgement[b] &&
+    c.flags[a] === c.flags[b] &&
+    c.window[a] === c.window[b] &&
+    c.fragmentOffset[a] === c.fragmentOffset[b] &&
+    c.digest[a] === c.digest[b] &&
+    (c.kind[a] !== Kind.icmpError ||
+      (c.innerIdentification[a] === c.innerIdentification[b] && c.innerSequence[a] === c.innerSequence[b]))
+  );
+}
+
+/** Hash of bytes [from, to). */
+export function digestOf(bytes: Uint8Array, from: number, to: number): number {
+  let h = 1;
+  let i = from;
+  for (; i + 4 <= to; i += 4) h = mix(h, word(bytes, i));
+  for (; i < to; i++) h = mix(h, bytes[i] ?? 0);
+  return finish(mix(h, to - from));
+}

@@ -13,18 +13,24 @@ if ((first === "--version" || first === "-v") && rest.length === 0) {
   const { Config, flush, handle, run } = await import("@oclif/core");
   // No user plugins: nothing outside the package is looked for, nor run.
   const loadOptions = { root: fileURLToPath(import.meta.url), userPlugins: false, devPlugins: false };
+  // A reader that has seen enough (`| head`) closes the pipe: what is left to write is nobody's.
+  const unread = new Promise((resolve) => process.stdout.once("error", resolve));
   try {
     await run(process.argv.slice(2), loadOptions);
-    await flush();
+    await Promise.race([flush(), unread]);
   } catch (error) {
     const [, unknown] = /^command (\S+) not found$/.exec(error.message) ?? [];
     if (unknown === undefined) await handle(error);
     else {
       // Of a command without arguments oclif reads `ls web` as the command `ls:web`.
       const [command, ...words] = unknown.split(":");
-      const known = (await Config.load(loadOptions)).findCommand(command) !== undefined;
+      const config = await Config.load(loadOptions);
+      const known = config.findCommand(command) !== undefined;
+      const { didYouMean } = await import("../dist/src/model/spelling.js");
       const problem = known ? `${command} takes no argument '${words.join(" ")}'` : `no command '${command}'`;
-      const hint = known ? `see yapc-net ${command} --help` : "yapc-net --help lists them";
+      const hint = known
+        ? `see yapc-net ${command} --help`
+        : (didYouMean(command, config.commandIDs) ?? "yapc-net --help lists them");
       process.stderr.write(`error: ${problem}\nhint:  ${hint}\n`);
       process.exitCode = 2;
     }

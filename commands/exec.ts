@@ -27,8 +27,8 @@ The exit code is the command's; 125 when the command could not be run.`;
     const command = this.takeCommand();
     const { args, flags, argv } = await this.parse(Exec);
     if (command.length === 0 || argv.length > 1)
-      throw new Failure("usage", command.length === 0 ? "no command to run" : `'${String(argv[1])}' is before the --`, {
-        hint: `yapc-net exec ${args.node} -- COMMAND`,
+      throw new Failure("usage", argv.length === 1 ? "no command to run" : `'${String(argv[1])}' is before the --`, {
+        hint: `a command follows --: yapc-net exec ${args.node} -- ${argv.slice(1).join(" ") || "COMMAND"}`,
       });
     this.status(await exec({ lab: flags.lab, node: args.node, argv: command, outside: flags.outside }));
   }

@@ -1,6 +1,7 @@
 /** What every command shares: `--json`, one place where failures are printed, and their exit codes. */
 import { Command, Flags } from "@oclif/core";
 import { exitCodes, Failure } from "../../src/model/failure.js";
+import { didYouMean } from "../../src/model/spelling.js";
 import { failureJson, printFailure } from "../../src/view/failure.js";
 import { type Ink, inkFor, wantsColours } from "../../src/view/ink.js";
 
@@ -61,10 +62,11 @@ export abstract class BaseCommand extends Command {
     if (!this.jsonEnabled() && text !== "") process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
-  /** A signal that Ctrl-C (or SIGTERM, SIGHUP) aborts; a second one ends the program at once. */
+  /** A signal that Ctrl-C (or SIGTERM, SIGHUP, a reader who closes the pipe) aborts; a second one ends the program at once. */
   protected interruptible(): AbortSignal {
     const controller = new AbortController();
     for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => controller.abort(name));
+    process.stdout.once("error", () => controller.abort("EPIPE"));
     return controller.signal;
   }
 
@@ -75,11 +77,24 @@ export abstract class BaseCommand extends Command {
 
   protected override catch(error: CommandError): Promise<void> {
     if (error.oclif?.exit === 0) return Promise.resolve(); // --help
-    const failure = asFailure(error, `see yapc-net ${this.id ?? ""} --help`);
+    const failure = asFailure(error, this.usageHint(error.message));
     if (this.jsonEnabled()) process.stdout.write(failureJson(failure));
     else process.stderr.write(printFailure(failure, { stack: process.env.DEBUG !== undefined }));
     process.exitCode = this.exitCode(failure);
     return Promise.resolve();
+  }
+
+  /** For a flag that there is not, the one that was meant. */
+  private usageHint(message: string): string {
+    const help = `see yapc-net ${this.id ?? ""} --help`;
+    const [, unknown] = /^Nonexistent flag: --(\S+)/m.exec(message) ?? [];
+    const near = unknown === undefined ? undefined : didYouMean(`--${unknown}`, this.flagNames());
+    return near === undefined ? help : `${near} ${help}`;
+  }
+
+  private flagNames(): string[] {
+    const own = Object.keys({ ...this.ctor.flags }); // undefined for a command without any
+    return [...own, "help", ...(this.ctor.enableJsonFlag ? ["json"] : [])].map((name) => `--${name}`);
   }
 
   private exitCode(failure: Error): number {
@@ -95,6 +110,11 @@ const rewordings: readonly (readonly [pattern: RegExp, reworded: string])[] = [
   [/^Parsing (--\S+) (.*)$/, "$1: $2"],
   [/^Missing \d+ required args?: (\S+) (.*)$/, "argument $1 is missing: $2"],
   [/^The following errors? occurred: /, ""],
+  [/^Nonexistent flags?: (.*)$/, "there is no flag $1"],
+  [/^Unexpected arguments?: (.*)$/, "one argument too many: $1"],
+  [/^Expected (--\S+)=(.*) to be one of: (.*)$/, "$1 takes one of $3, not '$2'"],
+  [/^Flag (--\S+) expects a value$/, "$1 needs a value"],
+  [/^(--\S+): Expected an integer (.*)but received: (.*)$/, "$1 takes an integer $2and not '$3'"],
 ];
 
 /** oclif's own usage errors (exit code 2) become ours; what nobody foresaw stays what it is. */

@@ -16,7 +16,7 @@ import { LinkTable } from "./link-table.js";
 import { offloadsOf } from "./offloads.js";
 import type { NodeRequest } from "./node-request.js";
 import { OriginalSysctls } from "./originals.js";
-import { requestsFor } from "./requests.js";
+import { isRouted, requestsFor } from "./requests.js";
 import { applyShaping } from "./shaping.js";
 import { withValuesBefore } from "./sysctls.js";
 import type { MachineSite } from "./machine/site.js";
@@ -137,21 +137,36 @@ async function carryOut(
     );
     return;
   }
-  const requests = batch.map((operation) =>
-    requestsFor(operation, { links, sockets: context.sockets, site: context.site }),
-  );
-  if (requests.every((each) => each !== undefined)) {
+  if (isRouted(first)) {
+    const requests = batch
+      .filter(isRouted)
+      .map((operation) => requestsFor(operation, { links, sockets: context.sockets, site: context.site }));
     send(batch, requests, context.sockets, done);
     writeBatchOffloads(batch, context.line);
     return;
   }
-  if (first.kind === "sysctl.write") await applyTogether(await withValuesBefore(batch, context), context, links, done);
+  if (first.kind === "sysctl.write") await applyTogether(await knowingBefore(batch, context), context, links, done);
   else if (independent.has(first.kind)) await applyTogether(batch, context, links, done);
   else
     for (const operation of batch) {
       await applyOne(operation, context, links);
       done.push(operation);
     }
+}
+
+/** Writes of sysctls with the values of now, where a file asks for them: before anything is written. */
+function knowingBefore(
+  batch: readonly OperationBody[],
+  { line, folder, site }: ApplyContext,
+): Promise<readonly OperationBody[]> {
+  const originals = new OriginalSysctls(folder);
+  return Promise.all(
+    batch.map(async (operation) =>
+      operation.kind === "sysctl.write" && operation.entries.some(({ asked }) => asked)
+        ? withValuesBefore(operation, line, operation.node === site?.node ? undefined : originals)
+        : operation,
+    ),
+  );
 }
 
 /** What rtnetlink has no attribute for goes by ethtool, once the links are there. */

@@ -6,6 +6,8 @@ import { findUser } from "../container/user.js";
 import type { ContainerOutput, InitLine, InitProcess } from "../init/api.js";
 import { findHierarchies, makeCgroup, type NodeCgroup, removeCgroup } from "../init/cgroup.js";
 import { prepareSite, readInside } from "../init/container-site.js";
+import { surveyRoot } from "../init/root-survey.js";
+import type { RootEntry } from "../model/container.js";
 import { removeTree } from "../init/remove-tree.js";
 import { rmSync } from "node:fs";
 import path from "node:path";
@@ -30,6 +32,8 @@ export interface PreparedContainer extends Disposable {
 const grace = 2000;
 
 export class ContainerRunner {
+  #machineRoot: readonly RootEntry[] | undefined;
+
   constructor(
     private readonly line: InitLine,
     private readonly folder: LabFolder,
@@ -61,6 +65,7 @@ export class ContainerRunner {
         stateFolder: this.folder.path,
         node,
         root: container.root,
+        machineRoot: () => (this.#machineRoot ??= surveyRoot(this.line.rootless)),
         files: containerFiles(container, this.#hosts(node), readResolv(this.folder, node)),
         rootless: this.line.rootless,
         ids: this.line.ids,

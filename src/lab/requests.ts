@@ -23,8 +23,33 @@ export interface RequestContext {
 
 const interfaceNameMax = 15;
 
-/** @returns undefined for an operation that is not done by route netlink */
-export function requestsFor(operation: OperationBody, context: RequestContext): NodeRequest[] | undefined {
+/** Kinds of operations that are done by route netlink. */
+const routed = [
+  "bridge.create",
+  "bridge.change",
+  "veth.create",
+  "device.create",
+  "link.change",
+  "link.delete",
+  "address.add",
+  "address.remove",
+  "route.add",
+  "route.remove",
+  "rule.add",
+  "rule.remove",
+  "neighbour.add",
+  "neighbour.remove",
+] as const;
+
+export type Routed = Extract<OperationBody, { readonly kind: (typeof routed)[number] }>;
+
+const kinds: ReadonlySet<string> = new Set(routed);
+
+export function isRouted(operation: OperationBody): operation is Routed {
+  return kinds.has(operation.kind);
+}
+
+export function requestsFor(operation: Routed, context: RequestContext): NodeRequest[] {
   switch (operation.kind) {
     case "bridge.create": {
       const { node, bridge } = operation;
@@ -124,12 +149,10 @@ export function requestsFor(operation: OperationBody, context: RequestContext): 
         },
       ];
     }
-    default:
-      return undefined;
   }
 }
 
-/** A vlan, macvlan or vxlan: made with its settings, then put on its bridge, then brought up. */
+/** A vlan, macvlan, vxlan or vrf: made with its settings, then put on its bridge, then brought up. */
 function deviceRequests(
   node: string,
   { name, mac, mtu, up, master, port, settings }: ResolvedDevice,
@@ -168,6 +191,8 @@ function specificationOf(
   switch (settings.kind) {
     case "vlan":
       return { ...common, kind: "vlan", parent, id: settings.id };
+    case "vrf":
+      return { ...common, kind: "vrf", table: settings.table };
     case "macvlan":
       return { ...common, kind: "macvlan", parent, mode: settings.mode };
     case "vxlan": {

@@ -2,9 +2,11 @@
  * The pcap filter (pcap-filter(7)) of each tap: a superset of what `--port`, `--host`, `--proto` ask for, on whichever
  * side of NAT the tap sits. The exact choice is made later, when all sightings of a packet are known.
  */
+import { Failure } from "../model/failure.js";
 import type { Hop } from "../model/hop.js";
 import type { NftRule } from "../model/nft.js";
 import type { NodeSnapshot, Snapshot } from "../model/snapshot.js";
+import { didYouMean } from "../model/spelling.js";
 import type { TraceFilter } from "../model/trace.js";
 
 /** Errors of ICMP and ICMPv6: they tell why a packet that matches did not arrive. */
@@ -26,6 +28,17 @@ const named: Readonly<Record<string, string>> = {
   igmp: "igmp",
   gre: "(ip proto 47 or ip6 proto 47)",
 };
+
+/** @throws Failure (usage) for a protocol that no packet can be asked for */
+export function checkProtocols({ protocols }: TraceFilter): void {
+  for (const name of protocols) {
+    if (Object.hasOwn(named, name) || (/^\d{1,3}$/.test(name) && Number(name) < 256)) continue;
+    const names = Object.keys(named);
+    throw new Failure("usage", `'${name}' is no protocol that can be asked for`, {
+      hint: didYouMean(name, names) ?? `one of ${names.join(", ")}, or a number of IP's`,
+    });
+  }
+}
 
 /**
  * @returns filter text for the tap of `hop`; empty where everything is wanted. A raw filter comes back as it is.
@@ -54,7 +67,7 @@ function any(parts: readonly string[]): string {
 }
 
 function protocolFilter(name: string): string {
-  return named[name] ?? (/^\d+$/.test(name) ? `(ip proto ${name} or ip6 proto ${name})` : `proto ${name}`);
+  return named[name] ?? (/^\d+$/.test(name) ? `(ip proto ${name} or ip6 proto ${name})` : name);
 }
 
 /** Ports that NAT gives to, or takes from, one of `ports`: closed over chains of NAT. */

@@ -6,6 +6,7 @@ import type { ExitStatus, InitLine } from "../init/api.js";
 import { close, pipe2 } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import type { CommandPlace } from "./exec.js";
+import { systemReason } from "./system-reason.js";
 
 /** `stderr`: both its streams go to our standard error. Or pieces of text, for a pane of the TUI. */
 export type CommandOutput = "stderr" | ((stream: "stdout" | "stderr", text: string) => void);
@@ -64,7 +65,11 @@ function startHere([file = "", ...args]: readonly string[], output: CommandOutpu
   return new Promise((resolve, reject) => {
     child.once("error", (error: NodeJS.ErrnoException) =>
       reject(
-        new Failure("machine", `cannot run ${file}: ${error.message}`, { code: error.code ?? "EIO", cause: error }),
+        new Failure("machine", `cannot run ${file}: ${systemReason(error)}`, {
+          ...(error.code === "ENOENT" ? { hint: "the program is not in your PATH" } : {}),
+          code: error.code ?? "EIO",
+          cause: error,
+        }),
       ),
     );
     const exit = new Promise<ExitStatus>((settle) => {

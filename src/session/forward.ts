@@ -8,6 +8,7 @@ import { Failure } from "../model/failure.js";
 import { parseAddress } from "../model/address.js";
 import { OpenLab } from "./open-lab.js";
 import { checkNode, findLab } from "./target.js";
+import { systemReason } from "./system-reason.js";
 
 export interface Forwarding {
   /** Address and port on this machine. */
@@ -85,7 +86,7 @@ function listening(server: net.Server, { address, port }: Forwarding): Promise<n
     server.once("error", (error: NodeJS.ErrnoException) => {
       const hint = error.code === "EACCES" ? "ports below 1024 need root" : "choose another port";
       reject(
-        new Failure("kernel", `cannot listen on ${address}:${port}: ${error.message}`, {
+        new Failure("kernel", `cannot listen on ${address}:${port}: ${systemReason(error)}`, {
           code: error.code ?? "EIO",
           hint,
           cause: error,

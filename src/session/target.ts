@@ -55,7 +55,7 @@ export function findLab(name: string | undefined): FoundLab {
   const [first] = labs;
   if (first === undefined)
     throw new Failure("usage", "no lab runs", {
-      hint: "start one: yapc-net up topologies/docker-bridge.json",
+      hint: startHint,
       code: "NO_LAB",
     });
   if (labs.length === 1) return first;
@@ -67,11 +67,13 @@ export function findLab(name: string | undefined): FoundLab {
   });
 }
 
+const startHint = "start one: yapc-net up docker-bridge";
+
 function listHint(labs: readonly FoundLab[], wanted?: string): string {
   const names = labs.map((lab) => lab.record.name);
   const near = wanted === undefined ? undefined : didYouMean(wanted, names);
   if (near !== undefined) return near;
-  return names.length === 0 ? "no lab runs" : `running: ${names.join(", ")}`;
+  return names.length === 0 ? startHint : `running: ${names.join(", ")}`;
 }
 
 /** The node of a lab that a name means, or an error that names the ones there are. */

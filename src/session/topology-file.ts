@@ -1,8 +1,9 @@
 /** Topology files on disk: found, read and checked. Loads nothing that talks to the kernel. */
-import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { labNamePattern } from "../lab/state.js";
 import { Failure, fileFailure } from "../model/failure.js";
+import { didYouMean } from "../model/spelling.js";
 import { formatProblems } from "../topology/problem.js";
 import { readTopology, type ReadResult } from "../topology/read.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
@@ -95,9 +96,17 @@ function findTopology(name: string): string {
   const found = findTopologyFile(name);
   if (found !== undefined) return found;
   throw new Failure("usage", `no topology file ${name}`, {
-    hint: `give the path of one, or the name of one that ships, such as docker-bridge`,
+    hint:
+      didYouMean(path.basename(name, ".json"), shippedNames()) ??
+      `give the path of one, or the name of one that ships, such as docker-bridge`,
     code: "ENOENT",
   });
+}
+
+function shippedNames(): string[] {
+  return readdirSync(shippedTopologies).flatMap((file) =>
+    file.endsWith(".json") && file !== "schema.json" ? [path.basename(file, ".json")] : [],
+  );
 }
 
 /** As a person would write it: below the current folder without that, elsewhere in full. */

@@ -8,6 +8,7 @@ import { machineName } from "../observe/discover.js";
 import { hops } from "../path/hops.js";
 import { machineHops } from "../path/machine-hops.js";
 import { withAddresses } from "../path/named-hosts.js";
+import { checkProtocols } from "../path/tap-filter.js";
 import { bareEnvironment, type CommandPlace, placeOf } from "./exec.js";
 import { OpenLab } from "./open-lab.js";
 import { OpenMachine } from "./open-machine.js";
@@ -38,6 +39,7 @@ export interface TracedNetwork extends AsyncDisposable {
 }
 
 export async function openTracedNetwork(options: NetworkOptions): Promise<TracedNetwork> {
+  checkProtocols(options.filter);
   const from = options.from === undefined ? undefined : parseTarget(options.from);
   if (options.machine === true && (from?.lab ?? options.lab) !== undefined)
     throw new Failure("usage", "--machine means this machine, not a lab", { hint: "leave out --machine, or the lab" });

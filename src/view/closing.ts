@@ -1,17 +1,42 @@
 /** What stands below the packets of a trace: exchanges, hops, and one plain sentence. */
 import type { ExchangeEvent, HopEvent, PacketEvent, TraceEnded } from "../model/trace.js";
-import { columns } from "./columns.js";
+import { type Column, columns } from "./columns.js";
 import type { Ink } from "./ink.js";
 import type { GapTimes } from "./gap-times.js";
 import type { TraceLog } from "./trace-log.js";
 import { count, duration, microseconds } from "./quantity.js";
 import { endMark, exchangeTone, verdictSentence, verdictTone } from "./verdict.js";
-import { cutInk, wrap } from "./width.js";
+import { cutInk, displayWidth, wrap } from "./width.js";
 
 /** Exchanges listed one by one. Where there are more, those that were not answered come first. */
 const exchangesListed = 40;
 
-/** @param width cells that a line may take: rows are cut there, reasons go on in the next line */
+/** Columns of the exchanges; those with a number are left out where there is no room, the highest first. */
+const exchangeColumns: readonly (Column & { readonly spare?: number })[] = [
+  { title: "exchange", align: "right" },
+  { title: "proto", spare: 1 },
+  { title: "client" },
+  { title: "server" },
+  { title: "behind NAT", spare: 4 },
+  { title: "packets", align: "right", spare: 2 },
+  { title: "lasted", align: "right", spare: 3 },
+  { title: "verdict" },
+];
+
+/** The table with as many columns as the width has room for. */
+function fittedExchanges(rows: readonly (readonly string[])[], ink: Ink, width: number): string[] {
+  for (let spare = 4; ; spare -= 1) {
+    const kept = exchangeColumns.map((column) => (column.spare ?? 0) <= spare);
+    const lines = columns(
+      exchangeColumns.filter((_, index) => kept[index]),
+      rows.map((row) => row.filter((_, index) => kept[index])),
+      { heading: (line) => ink("dim", line) },
+    );
+    if (spare === 0 || lines.every((line) => displayWidth(line) <= width)) return lines;
+  }
+}
+
+/** @param width cells that a line may take: columns are left out, rows cut, and reasons go on in the next line */
 export function exchangeLines({ exchanges: all, exchangesGone }: TraceLog, ink: Ink, width = Infinity): string[] {
   const troubled = all.filter(({ verdict }) => verdict !== "answered");
   const exchanges = all.length <= exchangesListed || troubled.length === 0 ? all : troubled;
@@ -27,20 +52,7 @@ export function exchangeLines({ exchanges: all, exchangesGone }: TraceLog, ink: 
       lasted(exchange),
       ink(exchangeTone[exchange.verdict], exchange.verdict),
     ]);
-  const lines = columns(
-    [
-      { title: "exchange", align: "right" },
-      { title: "proto" },
-      { title: "client" },
-      { title: "server" },
-      { title: "behind NAT" },
-      { title: "packets", align: "right" },
-      { title: "lasted", align: "right" },
-      { title: "verdict" },
-    ],
-    rows,
-    { heading: (line) => ink("dim", line) },
-  ).flatMap((line, index) => {
+  const lines = fittedExchanges(rows, ink, width).flatMap((line, index) => {
     // A reason is a sentence: it stands below its exchange, where it cannot push the columns apart.
     const reason = exchanges[index - 1]?.reason;
     const row = cutInk(line, width);

@@ -2,7 +2,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "ava";
-import { cli, Cli, packetsOf, parseEvents, program, project, until } from "./cli.js";
+import { cli, Cli, executable, packetsOf, parseEvents, program, project, until } from "./cli.js";
 import { remains } from "./machine.js";
 
 const place = new Cli();
@@ -57,7 +57,11 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["view", notATrace], 2, /not-a-trace/],
   [["gc", "--bogus"], 2, /--bogus/],
   [["ls", "surplus"], 2, /ls takes no argument 'surplus'/],
-  [["tarce"], 2, /no command 'tarce'/],
+  [["tarce"], 2, /no command 'tarce'\n.*did you mean 'trace'/],
+  [["ls", "--jsn"], 2, /no flag --jsn\n.*did you mean '--json'/],
+  [["up", "docker-brige"], 2, /no topology file docker-brige.*\n.*did you mean 'docker-bridge'/],
+  [["trace", "--lab", lab, "--proto", "tpc"], 2, /'tpc' is no protocol.*\n.*did you mean 'tcp'/],
+  [["trace", "--lab", lab, "--", "/no/such/program"], 125, /cannot run \/no\/such\/program: no such file or directory/],
 ];
 
 for (const [args, code, says] of mistakes) {
@@ -73,6 +77,18 @@ for (const [args, code, says] of mistakes) {
     },
   );
 }
+
+test.serial("a reader who has seen enough ends what would go on, and is no failure", async (t) => {
+  const read = async (...args: string[]) => {
+    const line = [process.execPath, executable, ...args].map((word) => `'${word}'`).join(" ");
+    const { stdout, stderr } = await program("bash", "-c", `${line} | head -n 1; echo "\${PIPESTATUS[0]}"`);
+    t.is(stderr, "");
+    return stdout.split("\n");
+  };
+  t.deepEqual((await read("--help")).slice(1), ["0", ""]);
+  t.deepEqual((await read("view", "request", "-o", "html")).slice(0, 2), ["<!doctype html>", "0"]);
+  t.is((await read("stats", "--lab", lab, "--watch", "--interval", "20ms"))[1], "0");
+});
 
 test.serial("errors as JSON", async (t) => {
   const { code, stdout, stderr } = await place.run("inspect", "no-such-lab", "--json");

@@ -6,6 +6,7 @@ import test from "ava";
 import {
   type NetlinkClient,
   type Request,
+  TruncatedError,
   UnsupportedError,
   addresses,
   links,
@@ -646,4 +647,86 @@ test("vrf: a link that joins one has its routes in its table", (t) => {
   t.true(destinations.includes("10.0.0.0/24") && destinations.includes("10.9.0.0/16"));
   t.true(client.execute(rules.list(4)).some(({ l3mdev }) => l3mdev === true));
   t.is(first(ns, "ip -j link show v0").master, "red");
+});
+
+test("what was made is changed, moved and removed, and the tools see it", (t) => {
+  const [here, there] = [host.create(), host.create()];
+  using client = here.route();
+  here.run(`${bridge} && ${addressed}`);
+  const index = (name: string) => client.execute(links.get(name)).index;
+  const [v0, br0] = [index("v0"), index("br0")];
+  const rule = { family: 4, priority: 100, action: "lookup", table: 1000 } as const;
+  client.executeAll([
+    links.setKind(br0, { kind: "bridge", name: "br0", bridge: { ageingTime: 30 } }),
+    links.set(v0, { promiscuous: true, master: br0 }),
+    links.addAltname(v0, "a-name-of-more-than-15-bytes"),
+    neighbours.add({ index: v0, address: "10.0.0.9", mac: "02:00:00:00:00:09" }),
+    neighbours.addFdb({ index: v0, mac: "02:00:00:00:00:11" }),
+    routes.add({ destination: "10.9.0.0/16", gateway: "10.0.0.2" }),
+    rules.add(rule),
+    qdiscs.set(v0, { kind: "tbf", rate: 1_250_000, burst: 4096, limit: 66_592 }),
+  ]);
+  const fdb = () => here.run("bridge fdb show dev v0").includes("02:00:00:00:00:11");
+  t.is(first(here, "ip -d -j link show br0").linkinfo.info_data.ageing_time, 3000);
+  t.true((first(here, "ip -d -j link show v0").flags as string[]).includes("PROMISC"));
+  t.true(fdb());
+
+  client.executeAll([
+    links.set(v0, { promiscuous: false, master: 0 }),
+    links.removeAltname(v0, "a-name-of-more-than-15-bytes"),
+    neighbours.remove({ index: v0, address: "10.0.0.9" }),
+    routes.remove({ destination: "10.9.0.0/16" }),
+    rules.remove(rule),
+    qdiscs.remove(v0),
+    addresses.remove({ index: v0, address: "10.0.0.1", prefixLength: 24 }),
+  ]);
+  const shown = first(here, "ip -d -j link show v0");
+  t.false((shown.flags as string[]).includes("PROMISC"));
+  t.deepEqual([shown.master, shown.altnames], [undefined, undefined]);
+  t.false(fdb());
+  t.is(here.run("ip neighbour show nud permanent"), "");
+  t.is(
+    here.run(
+      "ip route show 10.9.0.0/16; ip rule show priority 100; ip -4 address show dev v0; tc qdisc show dev v0 | grep tbf || :",
+    ),
+    "",
+  );
+
+  // By its descriptor to another namespace, under another name, and gone with its group.
+  client.execute(links.set(v0, { netnsFd: there.fd, name: "moved", group: 77 }));
+  t.throws(() => client.execute(links.get(v0)), { code: "ENODEV" });
+  t.is(first(there, "ip -j link show moved").group, "77");
+  using far = there.route();
+  far.execute(links.removeGroup(77));
+  t.throws(() => far.execute(links.get("moved")), { code: "ENODEV" });
+  t.throws(() => client.execute(links.get("v1")), { code: "ENODEV" }, "of a veth both ends go");
+});
+
+test("a link tells its statistics, with ip's numbers", (t) => {
+  const ns = host.create();
+  ns.run(`${addressed} && ip neighbour add 10.0.0.2 lladdr 02:00:00:00:00:02 dev v0 nud permanent`);
+  ns.run("ping -c 3 -i 0.01 -W 0.01 -q 10.0.0.2 || :");
+  using client = ns.route();
+  interface Counted {
+    stats64: Record<"rx" | "tx", { packets: number; bytes: number; dropped: number }>;
+  }
+  const ours = client.execute(links.get("v1")).statistics!;
+  const { rx, tx } = (ns.json("ip -s -j link show v1") as Counted[])[0]!.stats64;
+  t.true(ours.rxPackets >= 3);
+  t.deepEqual(
+    [ours.rxPackets, ours.rxBytes, ours.rxDropped, ours.txPackets, ours.txBytes],
+    [rx.packets, rx.bytes, rx.dropped, tx.packets, tx.bytes],
+  );
+  const [without] = client.execute(links.list({ statistics: false }));
+  t.is(without!.statistics, undefined);
+});
+
+test("an answer that is longer than the receive buffer is an error, and the next request is answered", (t) => {
+  const ns = host.create();
+  using client = ns.route();
+  ns.run(pair);
+  const altnames = Array.from({ length: 300 }, (_, i) => `n${String(i)}-`.padEnd(125, "x"));
+  client.executeAll(altnames.map((altname) => links.addAltname("v0", altname)));
+  t.throws(() => client.execute(links.get("v0")), { instanceOf: TruncatedError, message: /room for 32768/ });
+  t.is(client.execute(links.get("v1")).name, "v1");
 });

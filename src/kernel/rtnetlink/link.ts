@@ -42,26 +42,27 @@ export interface Link {
   readonly statistics: LinkStatistics | undefined;
 }
 
+const shown = [
+  "name",
+  "mac",
+  "mtu",
+  "operationalState",
+  "alias",
+  "properties",
+  "group",
+  "master",
+  "link",
+  "linkNetnsid",
+  "qdisc",
+  "txQueueLength",
+  "info",
+] as const;
+
 /** Of a link message, what `Link` shows. */
-export const linkReply = headed(
-  ifinfomsg,
-  linkAttributes.only(
-    "name",
-    "mac",
-    "mtu",
-    "operationalState",
-    "alias",
-    "properties",
-    "group",
-    "master",
-    "link",
-    "linkNetnsid",
-    "qdisc",
-    "txQueueLength",
-    "info",
-    "statistics",
-  ),
-);
+export const linkReply = headed(ifinfomsg, linkAttributes.only(...shown, "statistics"));
+
+/** The same without the counters. */
+export const uncountedLinkReply = headed(ifinfomsg, linkAttributes.only(...shown));
 
 export type LinkReply = Infer<typeof linkReply>;
 

@@ -519,6 +519,8 @@ test.serial("uplink as root: the lab's way out through the machine", async (t) =
     "the half that is in use is passed over",
   );
   t.regex(await host.ok("exec", "--lab", lab, "lone", "--", "cat", "/etc/resolv.conf"), /nameserver (?!127)/);
+  const six = await host.yapc("exec", "--lab", lab, "lone", "--", "ip", "-6", "route", "get", "2001:db8::1");
+  t.regex(six.stderr, /unreachable/, "an uplink carries IPv4 alone");
   t.regex(await host.ok("up", file), /nothing was changed/);
   host.file("lab.json", { ...uplinked(lab), nodes: { ...uplinked(lab).nodes, lone: {} } });
   t.regex(await host.ok("up", file), /1 operation/);

@@ -39,7 +39,7 @@ network, and an ordinary user's has a loopback only. The exit code is the comman
     net: Flags.boolean({ summary: "a network of its own (YAPC_NET)" }),
     name: Flags.string({ summary: "host name inside (YAPC_NAME)", helpValue: "NAME" }),
     user: Flags.string({ summary: "who it runs as (YAPC_UID, YAPC_GID)", helpValue: "UID[:GID]" }),
-    env: Flags.string({ char: "e", summary: "set a variable", helpValue: "NAME=VALUE", multiple: true, default: [] }),
+    env: Flags.string({ char: "e", summary: "set a variable", helpValue: "NAME=VALUE", multiple: true }),
     explain: Flags.boolean({ summary: "print each step with the shell line that does the same, and run nothing" }),
   };
 
@@ -60,7 +60,7 @@ network, and an ordinary user's has a loopback only. The exit code is the comman
       network: flags.net || given.network,
       ...(flags.name === undefined ? {} : { name: flags.name }),
       ...(flags.user === undefined ? {} : { user: flags.user }),
-      environment: [...inherited(), ...flags.env.map(variable)],
+      environment: [...inherited(), ...(flags.env ?? []).map(variable)],
       argv: command,
       explain: flags.explain,
       onSteps: (steps) =>

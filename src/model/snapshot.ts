@@ -118,6 +118,9 @@ export interface QdiscSnapshot {
   readonly backlog: number;
   /** Bytes a second, for tbf. */
   readonly rate?: number;
+  /** Nanoseconds that netem holds a packet back, and how much more or less that may be. */
+  readonly delay?: number;
+  readonly jitter?: number;
 }
 
 export interface RouteSnapshot {

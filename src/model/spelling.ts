@@ -33,3 +33,9 @@ export function closest(word: string, candidates: Iterable<string>): string | un
   }
   return best;
 }
+
+/** A hint: `did you mean 'web'?`. Undefined where no candidate is near. @param quote as the message quotes names */
+export function didYouMean(word: string, candidates: Iterable<string>, quote = "'"): string | undefined {
+  const near = closest(word, candidates);
+  return near === undefined ? undefined : `did you mean ${quote}${near}${quote}?`;
+}

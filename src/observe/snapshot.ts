@@ -153,7 +153,13 @@ function qdiscsByLink(list: readonly qdiscs.Qdisc[]): Map<number, QdiscSnapshot[
   for (const { index, kind, handle, parent, drops, backlog, settings } of list) {
     if (defaultQdiscs.has(kind)) continue;
     const rate = settings?.kind === "tbf" ? settings.rate : undefined;
-    const entry = { kind, handle, parent, drops, backlog, ...(rate === undefined ? {} : { rate }) };
+    const { delay, jitter }: { delay?: number; jitter?: number } = settings?.kind === "netem" ? settings : {};
+    const entry = {
+      ...{ kind, handle, parent, drops, backlog },
+      ...(rate === undefined ? {} : { rate }),
+      ...(delay === undefined ? {} : { delay }),
+      ...(jitter === undefined ? {} : { jitter }),
+    };
     byLink.set(index, [...(byLink.get(index) ?? []), entry]);
   }
   return byLink;

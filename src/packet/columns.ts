@@ -45,6 +45,8 @@ export const Mark = {
   outgoing: 32,
   /** Link-layer addresses are known (they are not in SLL2's destination, nor in raw IP). */
   macs: 64,
+  /** Larger than its interface lets out: a super-packet of segmentation offload. Set by who knows the interface. */
+  oversize: 128,
 } as const;
 
 const FIRST_CAPACITY = 4096;

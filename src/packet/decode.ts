@@ -18,7 +18,7 @@ export const EtherType = { ipv4: 0x0800, arp: 0x0806, vlan: 0x8100, ipv6: 0x86dd
 export const Protocol = { icmp: 1, tcp: 6, udp: 17, fragment: 44, icmpv6: 58 } as const;
 
 /** Payload bytes that take part in a fingerprint. A snapshot length of 256 holds them behind any usual header. */
-const DIGEST_BYTES = 64;
+export const DIGEST_BYTES = 64;
 
 export class Decoder {
   readonly #book: AddressBook;

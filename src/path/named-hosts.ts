@@ -1,7 +1,7 @@
 /** `--host web`: the addresses of a node stand for its name. */
 import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
-import { closest } from "../model/spelling.js";
+import { didYouMean } from "../model/spelling.js";
 import type { TraceFilter } from "../model/trace.js";
 import { parseAddress } from "../model/address.js";
 
@@ -16,9 +16,8 @@ function addressesOf(host: string, snapshot: Snapshot): readonly string[] {
   const node = snapshot.nodes.find(({ name }) => name === host);
   if (node === undefined) {
     const names = snapshot.nodes.map(({ name }) => name);
-    const near = closest(host, names);
     throw new Failure("usage", `'${host}' is neither an address nor a node`, {
-      hint: `${near === undefined ? "" : `did you mean '${near}'? `}nodes: ${names.join(", ")}`,
+      hint: `${didYouMean(host, names) ?? ""} nodes: ${names.join(", ")}`.trimStart(),
       code: "NO_NODE",
     });
   }

@@ -1,7 +1,7 @@
 /** `view` of a capture that others made: pcap and pcapng, one file, each of its interfaces a hop. */
 import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
-import { Failure } from "../model/failure.js";
+import { Failure, fileFailure } from "../model/failure.js";
 import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { TraceEvent, TraceFilter } from "../model/trace.js";
@@ -73,13 +73,16 @@ function withoutNetwork(event: TraceEvent): TraceEvent {
 }
 
 function read(file: string): Uint8Array {
-  const status = statSync(file, { throwIfNoEntry: false });
-  if (status === undefined) throw new Failure("usage", `no trace ${file}`, { code: "ENOENT" });
-  if (status.size > largest)
-    throw new Failure("usage", `${file} has ${status.size} bytes; up to ${largest} can be viewed`, {
-      hint: "take a part of it: editcap, or tcpdump -r FILE -w PART 'port 80'",
-    });
-  return readFileSync(file);
+  try {
+    const { size } = statSync(file);
+    if (size > largest)
+      throw new Failure("usage", `${file} has ${size} bytes; up to ${largest} can be viewed`, {
+        hint: "take a part of it: editcap, or tcpdump -r FILE -w PART 'port 80'",
+      });
+    return readFileSync(file);
+  } catch (error) {
+    throw error instanceof Failure ? error : fileFailure(`read ${file}`, error);
+  }
 }
 
 interface Survey {

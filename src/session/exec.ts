@@ -1,5 +1,5 @@
 /** `exec` and `shell`: a command in a node, with the caller's terminal. */
-import { existsSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 import path from "node:path";
 import type { SpawnRequest } from "../init/api.js";
 import { Failure } from "../model/failure.js";
@@ -51,13 +51,16 @@ export type CommandPlace = Omit<SpawnRequest, "argv" | "stdio" | "tied">;
 /** Where a command for a node of a lab runs, and with what around it: in its container where it runs one, else beside it. */
 export async function placeOf(lab: OpenLab, node: string, outside: boolean): Promise<CommandPlace> {
   const status = (await lab.line.nodes()).find((each) => each.name === node);
-  if (outside || status?.container !== true)
+  // A container may also run in a network that is not its own, as root's `run` without --net.
+  const contains = status !== undefined && (status.container || status.pid !== undefined);
+  if (outside || !contains)
     return {
       node,
       place: "namespace",
       environment: bareEnvironment(),
       workingDirectory: process.cwd(),
-      ownView: true,
+      // In the machine's own network its /sys is the right one, and the kernel mounts no second.
+      ownView: readlinkSync("/proc/self/ns/net") !== `net:[${status?.netns ?? ""}]`,
     };
   if (status.pid === undefined)
     throw new Failure("usage", `the container of node '${node}' does not run`, {

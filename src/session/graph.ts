@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import type { Snapshot } from "../model/snapshot.js";
 import { Failure } from "../model/failure.js";
-import { closest } from "../model/spelling.js";
+import { didYouMean } from "../model/spelling.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
 import { findLab, runningLabs } from "./target.js";
 import { findTopologyFile, loadTopology } from "./topology-file.js";
@@ -29,9 +29,8 @@ export async function graph({ target, lab, assignments, onWarning }: GraphOption
   if (assignments.length > 0) throw new Failure("usage", "--set is for a topology file, not for a lab that runs");
   const names = runningLabs().map(({ record }) => record.name);
   if (target !== undefined && !names.includes(target)) {
-    const near = closest(target, names);
     throw new Failure("usage", `'${target}' is neither a lab that runs nor a topology file`, {
-      hint: near === undefined ? "yapc-net ls shows what runs" : `did you mean '${near}'?`,
+      hint: didYouMean(target, names) ?? "yapc-net ls shows what runs",
       code: "NO_LAB",
     });
   }

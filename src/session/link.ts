@@ -5,7 +5,7 @@ import { ContainerRunner } from "../lab/containers.js";
 import { withLabLock } from "../lab/lock.js";
 import { applyShaping, readShaping } from "../lab/shaping.js";
 import { Failure } from "../model/failure.js";
-import { closest } from "../model/spelling.js";
+import { didYouMean } from "../model/spelling.js";
 import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
 import { parseDuration, parsePercentage, parseRate } from "../topology/quantity.js";
@@ -109,9 +109,8 @@ function checkInterface({ record }: FoundLab, node: string, wanted: string): End
   ];
   const long = own?.interfaces.find((each) => each.longName === wanted)?.name;
   if (long !== undefined || names.includes(wanted)) return { node, interface: long ?? wanted };
-  const near = closest(wanted, names);
   throw new Failure("usage", `node '${node}' of lab '${record.name}' has no link '${wanted}'`, {
-    hint: near === undefined ? `links: ${names.join(", ") || "none"}` : `did you mean '${near}'?`,
+    hint: didYouMean(wanted, names) ?? `links: ${names.join(", ") || "none"}`,
     code: "NO_INTERFACE",
   });
 }

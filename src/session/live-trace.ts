@@ -4,7 +4,7 @@
  * Order at the end: the network is quiet, the taps have been stopped and read to their end, the trace core closes what
  * is open. So the last FIN is there.
  */
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as timeout } from "node:timers/promises";
 import { followConntrack } from "../capture/conntrack.js";
 import { followNewLinks } from "../capture/links.js";
 import { RecordingWriter } from "../capture/recording.js";
@@ -15,6 +15,7 @@ import type { Snapshot } from "../model/snapshot.js";
 import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
 import { CaptureError } from "../packet/error.js";
 import { tapFilter } from "../path/tap-filter.js";
+import { longestDelay } from "../trace/patience.js";
 import { createTrace, type Trace, type TraceTap } from "../trace/trace.js";
 
 export interface LiveTraceOptions {
@@ -29,6 +30,11 @@ export interface LiveTraceOptions {
   readonly count?: number | undefined;
   /** What the reader must know of the trace itself: a tap that ended, an interface without one. */
   readonly onWarning?: (text: string) => void;
+  /**
+   * False: nothing is told before every tap has shown what comes after it, or has ended. For who can wait: on a busy
+   * machine a tap may be later than the wall clock allows for, and what it shows then joins nothing.
+   */
+  readonly clock?: boolean;
   /** Aborted: the end does not wait for a quiet network. */
   readonly signal: AbortSignal;
 }
@@ -92,7 +98,7 @@ export class LiveTrace implements Disposable {
     );
     const failed = started.find((each) => each.status === "rejected");
     if (failed !== undefined) throw failed.reason;
-    this.#every(tickInterval, () => this.#tick());
+    if (this.options.clock !== false) this.#every(tickInterval, () => this.#tick());
     this.#every(dropInterval, () => {
       for (const tap of this.#taps) tap.askDrops();
     });
@@ -101,12 +107,15 @@ export class LiveTrace implements Disposable {
   /** Waits for the network to be quiet unless the trace is over, stops the taps, closes the trace. */
   async finish(): Promise<void> {
     this.#finishing = true;
-    const deadline = Date.now() + patience;
+    // What a link still holds back comes late.
+    const delay = longestDelay(this.snapshot, this.hops) / 1e6;
+    const calm = quiet + delay;
+    const deadline = Date.now() + patience + 2 * delay;
     const began = Date.now();
     while (!this.options.signal.aborted && !this.#trace.core.over && Date.now() < deadline) {
       const idle = Date.now() - Math.max(this.#lastRecord, began);
-      if (idle >= quiet) break;
-      await delay(quiet - idle);
+      if (idle >= calm) break;
+      await sleep(calm - idle, this.options.signal);
     }
     this.#stopClocks();
     await Promise.all(this.#taps.map((tap) => tap.stop()));
@@ -167,7 +176,11 @@ export class LiveTrace implements Disposable {
 
   #tick(): void {
     const time = Number(BigInt(Date.now()) * 1_000_000n - this.epoch) - tapDelay;
-    if (time > 0) this.#trace.tick(time);
+    if (time <= 0) return;
+    // After what waits to be read: where this process did not run for a while, timers come before it in node's loop.
+    setImmediate(() => {
+      if (this.#timers.length > 0) this.#trace.tick(time);
+    });
   }
 
   #every(milliseconds: number, action: () => void): void {
@@ -178,6 +191,11 @@ export class LiveTrace implements Disposable {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     for (const follower of this.#followers.splice(0)) follower[Symbol.dispose]();
   }
+}
+
+/** Until the time is up or the signal comes. */
+async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await timeout(milliseconds, undefined, { signal }).catch(() => undefined);
 }
 
 /** A tap that was killed may end inside a record: what came before it counts, and that it ended is told. */

@@ -9,7 +9,7 @@ import { startInit } from "../init/client.js";
 import { processStartTime, stateRoot } from "../lab/state.js";
 import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
-import { closest } from "../model/spelling.js";
+import { didYouMean } from "../model/spelling.js";
 import { type DiscoveredNode, discover, type Discovery, machineName } from "../observe/discover.js";
 import { adopt, observeMachine } from "../observe/machine.js";
 import { NodeSockets } from "../observe/sockets.js";
@@ -70,9 +70,8 @@ export class OpenMachine implements AsyncDisposable {
         hint: `take it in with --all; connected: ${names.join(", ")}`,
         code: "NO_NODE",
       });
-    const near = closest(name, names);
     throw new Failure("usage", `no container or network namespace '${name}' on this machine`, {
-      hint: `${near === undefined ? "" : `did you mean '${near}'? `}there are: ${names.join(", ")}`,
+      hint: `${didYouMean(name, names) ?? ""} there are: ${names.join(", ")}`.trimStart(),
       code: "NO_NODE",
     });
   }

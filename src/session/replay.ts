@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import path from "node:path";
 import { readRecording } from "../capture/recording.js";
-import { Failure, fileFailure } from "../model/failure.js";
+import { fileFailure } from "../model/failure.js";
 import type { TraceEvent } from "../model/trace.js";
 import type { LogEntry } from "../trace/log.js";
 import { CaptureError } from "../packet/error.js";
@@ -20,11 +20,6 @@ const chunkSize = 1 << 18;
 
 /** Settles when every event was given out. Yields to the event loop now and then, so that a TUI stays alive. */
 export async function replay(options: ReplayOptions): Promise<void> {
-  if (statSync(options.path, { throwIfNoEntry: false }) === undefined)
-    throw new Failure("usage", `no trace ${options.path}`, {
-      hint: "give the folder of a saved trace (yapc-net trace --save NAME makes NAME.trace), or a capture",
-      code: "ENOENT",
-    });
   const recording = readRecording(options.path);
   const { header, snapshot } = recording;
   const run = createReplay(

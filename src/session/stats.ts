@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { links } from "../kernel/index.js";
+import { groupFolders, type Limits, limitsInForce } from "./cgroup-limits.js";
 import { OpenLab } from "./open-lab.js";
 import { checkNode, findLab } from "./target.js";
 
@@ -34,8 +35,8 @@ export interface ContainerStats {
   /** Bytes resident, shared pages counted in each process. */
   readonly memory: number;
   readonly processes: number;
-  /** As the topology gives them; none where no cgroup could be made for the container. */
-  readonly limits: { readonly cpu?: number; readonly memory?: number; readonly pids?: number };
+  /** As the topology gives them, those that its cgroups enforce. */
+  readonly limits: Limits;
 }
 
 export interface InterfaceStats {
@@ -123,8 +124,7 @@ function compare(lab: OpenLab, before: Reading, after: Reading): LabStats {
     span,
     containers: [...after.containers].map(([node, usage]) => {
       const then = before.containers.get(node);
-      const asked = record.topology.nodes.find((each) => each.name === node)?.container?.limits ?? {};
-      const limits = isInCgroup(lab, node, usage.pid) ? asked : {};
+      const limits = limitsOf(lab, node, usage.pid);
       return {
         node,
         cpu: rate(usage.cpu, then?.pid === usage.pid ? then.cpu : 0),
@@ -177,7 +177,19 @@ function inCgroup(lab: OpenLab, node: string, processes: ReadonlyMap<number, Pro
 }
 
 function isInCgroup(lab: OpenLab, node: string, pid: number): boolean {
-  return readOrNothing(`/proc/${pid}/cgroup`)?.includes(`/yapc-net-${lab.found.record.name}/${node}\n`) ?? false;
+  return readOrNothing(`/proc/${pid}/cgroup`)?.includes(`${groupOf(lab, node)}\n`) ?? false;
+}
+
+/** As the topology gives them, without those that nothing enforces. */
+function limitsOf(lab: OpenLab, node: string, pid: number): Limits {
+  const asked = lab.found.record.topology.nodes.find((each) => each.name === node)?.container?.limits ?? {};
+  const groups = readOrNothing(`/proc/${pid}/cgroup`) ?? "";
+  const own = groups.split("\n").filter((line) => line.endsWith(groupOf(lab, node)));
+  return limitsInForce(asked, groupFolders(readOrNothing("/proc/self/mountinfo") ?? "", own.join("\n")));
+}
+
+function groupOf(lab: OpenLab, node: string): string {
+  return `/yapc-net-${lab.found.record.name}/${node}`;
 }
 
 function withDescendants(pids: readonly number[], processes: ReadonlyMap<number, ProcessUsage>): number[] {

@@ -1,7 +1,7 @@
 /** Names as a user writes them, `[LAB/]NODE[:IFACE]`, and the lab they mean when none is given. */
 import path from "node:path";
 import { isAlive, labNames, LabFolder, type LabRecord } from "../lab/state.js";
-import { closest } from "../model/spelling.js";
+import { didYouMean } from "../model/spelling.js";
 import { Failure } from "../model/failure.js";
 
 export interface Target {
@@ -69,8 +69,8 @@ export function findLab(name: string | undefined): FoundLab {
 
 function listHint(labs: readonly FoundLab[], wanted?: string): string {
   const names = labs.map((lab) => lab.record.name);
-  const near = wanted === undefined ? undefined : closest(wanted, names);
-  if (near !== undefined) return `did you mean '${near}'?`;
+  const near = wanted === undefined ? undefined : didYouMean(wanted, names);
+  if (near !== undefined) return near;
   return names.length === 0 ? "no lab runs" : `running: ${names.join(", ")}`;
 }
 
@@ -78,9 +78,8 @@ function listHint(labs: readonly FoundLab[], wanted?: string): string {
 export function checkNode(record: LabRecord, node: string): string {
   const names = record.topology.nodes.map((each) => each.name);
   if (names.includes(node)) return node;
-  const near = closest(node, names);
   throw new Failure("usage", `lab '${record.name}' has no node '${node}'`, {
-    hint: near === undefined ? `nodes: ${names.join(", ")}` : `did you mean '${near}'? nodes: ${names.join(", ")}`,
+    hint: `${didYouMean(node, names) ?? ""} nodes: ${names.join(", ")}`.trimStart(),
     code: "NO_NODE",
   });
 }

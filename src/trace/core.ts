@@ -11,9 +11,10 @@ import type { Hop } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
 import { AddressBook } from "../packet/address.js";
-import { Columns, Kind } from "../packet/columns.js";
+import { Columns, Kind, Mark } from "../packet/columns.js";
 import { sameInvariants } from "../packet/decode.js";
 import { type Cluster, Copies, MAXIMUM_COPIES } from "./copies.js";
+import { ofOneDivision } from "./datagram.js";
 import { Endings, type Explain } from "./ending.js";
 import { ExchangeBook } from "./exchange.js";
 import { sightingFilter, type SightingFilter } from "./filter.js";
@@ -22,6 +23,7 @@ import { FlowIndex } from "./flow-index.js";
 import { Latency } from "./latency.js";
 import { Lifetimes } from "./lifetime.js";
 import { NONE, Packets, State } from "./packets.js";
+import { longestDelay } from "./patience.js";
 import { isRefusal } from "./refusal.js";
 import { Scene } from "./scene.js";
 import { commonBytes, divisible } from "./segment.js";
@@ -36,7 +38,7 @@ export interface CoreOptions {
   readonly epoch: bigint;
   /** Sightings that may be open at once; the oldest packets are given up beyond. Default 262,144. */
   readonly window?: number;
-  /** Nanoseconds without a new sighting after which a packet is taken for lost. Default four seconds. */
+  /** Nanoseconds without a new sighting after which a packet is taken for lost. Default: 4 s and the longest delay of a gap. */
   readonly timeout?: number;
   /** Ends the trace once so many packets have been told: what is open then is not told. Default: none. */
   readonly count?: number;
@@ -102,6 +104,7 @@ export class TraceCore {
       this.#losses,
       options,
     );
+    const delay = longestDelay(snapshot, hops);
     this.#lifetimes = new Lifetimes(
       {
         scene: this.#scene,
@@ -114,7 +117,8 @@ export class TraceCore {
         resolve: (cluster) => this.#resolve(cluster),
         emit: options.emit,
       },
-      options.timeout ?? TIMEOUT,
+      options.timeout ?? TIMEOUT + delay,
+      delay,
     );
     options.emit({
       type: "trace",
@@ -158,6 +162,8 @@ export class TraceCore {
     this.#packets.rows(c.capacity);
     this.#lifetimes.sightings++;
     this.#flows.nameFragment(row);
+    if (c.kind[row] === Kind.udp && (c.length[row] ?? 0) > (this.#scene.longest[hop] ?? Infinity))
+      c.marks[row] = (c.marks[row] ?? 0) | Mark.oversize;
     const entry = this.#flows.entryOf(row);
     if (!this.#join(row, entry) && !this.#joinParts(row, entry)) this.#begin(row, entry);
     this.#lifetimes.evict(this.#window);
@@ -293,7 +299,8 @@ export class TraceCore {
         found.push(p);
       }
     }
-    for (const [index, packet] of found.reverse().entries()) {
+    const parts = ofOneDivision(c, packets, row, found.reverse());
+    for (const [index, packet] of parts.entries()) {
       const own = index === 0 ? row : c.copy(row); // one sighting, part of several packets
       if (index > 0) {
         this.#lifetimes.sightings++;
@@ -302,7 +309,7 @@ export class TraceCore {
       this.#packets.mark(packet, State.segmented);
       this.#attach(packet, own, entry, this.#ways.parentOf(packet, own, entry, true));
     }
-    return found.length > 0;
+    return parts.length > 0;
   }
 
   #attach(packet: number, row: number, entry: number, parent: number): void {

@@ -41,17 +41,22 @@ export class Lifetimes {
   readonly #columns: Columns;
   readonly #packets: Packets;
   readonly #timeout: number;
+  readonly #refusalWait: number;
   /** Packets that wait for a sighting; that have arrived; that may be refused all the same. Oldest first. */
   readonly #open: Queue;
   readonly #arrivals: Queue;
   readonly #held: Queue;
 
-  /** @param timeout nanoseconds without a new sighting after which a packet is taken for lost */
-  constructor(parts: LifetimeParts, timeout: number) {
+  /**
+   * @param timeout nanoseconds without a new sighting after which a packet is taken for lost
+   * @param delay nanoseconds that a refusal may be held back by a link
+   */
+  constructor(parts: LifetimeParts, timeout: number, delay: number) {
     this.#parts = parts;
     this.#columns = parts.columns;
     this.#packets = parts.packets;
     this.#timeout = timeout;
+    this.#refusalWait = REFUSAL_WAIT + delay;
     this.#open = new Queue(parts.packets);
     this.#arrivals = new Queue(parts.packets);
     this.#held = new Queue(parts.packets);
@@ -180,7 +185,7 @@ export class Lifetimes {
       const held = this.#held.first;
       const open = this.#open.first;
       if (arrival !== NONE && this.#touched(arrival) + SLACK < this.now) this.#leave(arrival);
-      else if (held !== NONE && this.#touched(held) + REFUSAL_WAIT < this.now) this.#close(held);
+      else if (held !== NONE && this.#touched(held) + this.#refusalWait < this.now) this.#close(held);
       else if (open !== NONE && this.#touched(open) + this.#timeout < this.now) this.#give(open);
       else return;
     }
@@ -191,7 +196,7 @@ export class Lifetimes {
     const [arrival, held, open] = [this.#arrivals.first, this.#held.first, this.#open.first];
     return (
       (arrival !== NONE && this.#touched(arrival) + SLACK < time) ||
-      (held !== NONE && this.#touched(held) + REFUSAL_WAIT < time) ||
+      (held !== NONE && this.#touched(held) + this.#refusalWait < time) ||
       (open !== NONE && this.#touched(open) + this.#timeout < time)
     );
   }

@@ -7,6 +7,9 @@ import { reach, type Reach } from "../path/reach.js";
 import type { Address } from "../model/address.js";
 import { type AddressBook, macNumber } from "../packet/address.js";
 
+/** Ethernet with one VLAN tag. */
+const LINK_HEADER = 18;
+
 export class Scene {
   readonly network: Network;
   readonly hops: readonly Hop[];
@@ -21,6 +24,8 @@ export class Scene {
   /** By hop: 1 where the way leads out of the snapshot. */
   readonly outward: Uint8Array;
   readonly macs: Float64Array;
+  /** By hop: length of the longest frame that the interface lets out; Infinity where it is not known. */
+  readonly longest: Float64Array;
   readonly #nodeNumbers = new Map<string, number>();
   readonly #nat: boolean[] = [];
   readonly #book: AddressBook;
@@ -46,6 +51,7 @@ export class Scene {
         ? 1
         : 0,
     );
+    this.longest = Float64Array.from(this.places, (place) => (place ? place.interface.mtu + LINK_HEADER : Infinity));
     this.macs = Float64Array.from(hops, (hop) => (hop.mac === undefined ? -1 : macNumber(hop.mac)));
   }
 

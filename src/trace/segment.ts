@@ -3,6 +3,7 @@
  * fragmentation), or the other way round (GRO, reassembly). Such sightings are joined by the bytes they carry.
  */
 import { type Columns, Kind, Mark } from "../packet/columns.js";
+import { datagramBytes, isDatagram } from "./datagram.js";
 
 /** Segments take IP identifications in sequence from that of the large one; no super-packet has more than these. */
 const MAXIMUM_SEGMENTS = 128;
@@ -15,6 +16,7 @@ export function divisible(c: Columns, row: number): boolean {
 /** Bytes that both rows carry of one and the same packet or stream; 0 where they have nothing in common. */
 export function commonBytes(c: Columns, a: number, b: number): number {
   if (c.protocol[a] !== c.protocol[b] || c.family[a] !== c.family[b]) return 0;
+  if (isDatagram(c, a) && isDatagram(c, b)) return datagramBytes(c, a, b);
   const start = startOf(c, a);
   // Distance on the circle of sequence numbers, as a signed number.
   const shift = (startOf(c, b) - start) | 0;

@@ -6,12 +6,13 @@ import type { GapTimes } from "./gap-times.js";
 import type { TraceLog } from "./trace-log.js";
 import { count, duration, microseconds } from "./quantity.js";
 import { endMark, exchangeTone, verdictSentence, verdictTone } from "./verdict.js";
-import { wrap } from "./width.js";
+import { cutInk, wrap } from "./width.js";
 
 /** Exchanges listed one by one. Where there are more, those that were not answered come first. */
 const exchangesListed = 40;
 
-export function exchangeLines({ exchanges: all, exchangesGone }: TraceLog, ink: Ink): string[] {
+/** @param width cells that a line may take: rows are cut there, reasons go on in the next line */
+export function exchangeLines({ exchanges: all, exchangesGone }: TraceLog, ink: Ink, width = Infinity): string[] {
   const troubled = all.filter(({ verdict }) => verdict !== "answered");
   const exchanges = all.length <= exchangesListed || troubled.length === 0 ? all : troubled;
   const rows = exchanges
@@ -42,7 +43,9 @@ export function exchangeLines({ exchanges: all, exchangesGone }: TraceLog, ink: 
   ).flatMap((line, index) => {
     // A reason is a sentence: it stands below its exchange, where it cannot push the columns apart.
     const reason = exchanges[index - 1]?.reason;
-    return index === 0 || reason === undefined ? [line] : [line, `          ${reason}`];
+    const row = cutInk(line, width);
+    if (index === 0 || reason === undefined) return [row];
+    return [row, ...wrap(reason.split(" "), width - 10).map((text) => `          ${text}`)];
   });
   const more = all.length + exchangesGone - rows.length;
   return more > 0 ? [...lines, ink("dim", `… and ${more} more`)] : lines;
@@ -157,7 +160,10 @@ export function closingLines(
   }
   if (deaths.length > deathsTold)
     lines.push(ink("dim", `  … and ${count(deaths.length - deathsTold, "other reason")}`));
-  lines.push(...trustLines(ended, hops).map((line) => `${ink("warn", "!")} ${line}`));
+  for (const trust of trustLines(ended, hops))
+    lines.push(
+      ...wrap(trust.split(" "), columns - 2).map((line, index) => `${index === 0 ? ink("warn", "!") : " "} ${line}`),
+    );
   return lines;
 }
 

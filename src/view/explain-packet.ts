@@ -1,7 +1,7 @@
 /** One packet's path, drawn from top to bottom: what it looked like at each hop, what happened between, how it ended. */
 import type { PacketEvent } from "../model/trace.js";
 import { noInk, type Ink } from "./ink.js";
-import { addressesOf, marksOf, pathOf, rewritesOf, type Gap, type Station, titleOf } from "./path.js";
+import { addressesOf, marksOf, pathOf, rewritesOf, type Gap, type Station, stationName, titleOf } from "./path.js";
 import { duration, elapsedWithUnit, milliseconds } from "./quantity.js";
 import { doubt, endMark, verdictSentence, verdictTone } from "./verdict.js";
 import { displayWidth, padEnd, visibleDeep } from "./width.js";
@@ -16,7 +16,7 @@ export function explainPacket(raw: PacketEvent, ink: Ink = noInk): string[] {
     `${ink("strong", title)}${first === undefined ? "" : `  ${addressesOf(first)}`}  ${ink("dim", `packet ${packet.id}, exchange ${packet.exchange}, at ${milliseconds(packet.time)} ms`)}`,
     "",
   ];
-  const names = [...path.stations.map(({ hop }) => hop), ...(path.missing === undefined ? [] : [path.missing])];
+  const names = [...path.stations.map(stationName), ...(path.missing === undefined ? [] : [path.missing])];
   const width = Math.max(...names.map(displayWidth), 12);
   let before: string | undefined;
   for (const station of path.stations) {
@@ -24,7 +24,7 @@ export function explainPacket(raw: PacketEvent, ink: Ink = noInk): string[] {
     const looks = appearance(station);
     // What did not change since the last hop is not said again.
     const news = station.sighting === undefined || looks !== before ? looks : "";
-    lines.push(`  ${padEnd(station.hop, width)}  ${ink("dim", news)}`.trimEnd());
+    lines.push(`  ${padEnd(stationName(station), width)}  ${ink("dim", news)}`.trimEnd());
     if (station.sighting !== undefined) before = looks;
   }
   lines.push(...ending(packet, path.missing, width, ink));

@@ -3,6 +3,7 @@
  * trace is, and a quantile is right to 1 %.
  */
 import type { PacketEvent } from "../model/trace.js";
+import { isDivided } from "./path.js";
 
 /** Nanoseconds. */
 export interface GapTime {
@@ -24,8 +25,10 @@ export class GapTimes {
 
   push(packet: PacketEvent): void {
     if (packet.provisional === true) return;
+    const divided = isDivided(packet);
     let before = packet.sightings[0];
     for (const sighting of packet.sightings.slice(1)) {
+      if (divided && sighting.hop === before?.hop) continue; // another part of it
       // Equal stamps are one stamp, which is no duration.
       if (before !== undefined && sighting.time !== before.time) {
         this.#add(before.hop, sighting.hop, sighting.time - before.time);

@@ -20,14 +20,28 @@ const sgr: Readonly<Record<Exclude<Tone, "plain">, readonly [on: string, off: st
 
 export const noInk: Ink = (_tone, text) => text;
 
-const ansiInk: Ink = (tone, text) => {
-  if (tone === "plain" || text === "") return text;
-  const [on, off] = sgr[tone];
+/** Sets a text in SGR parameters. */
+function set(text: string, [on, off]: readonly [on: string, off: string]): string {
   return `\u001b[${on}m${text}\u001b[${off}m`;
-};
+}
+
+const ansiInk: Ink = (tone, text) => (tone === "plain" || text === "" ? text : set(text, sgr[tone]));
 
 export function inkFor(colours: boolean): Ink {
   return colours ? ansiInk : noInk;
+}
+
+/** Inside the TUI blessed draws, which knows no faint text: bright black is grey in every palette of sixteen colours. */
+const screenInk: Ink = (tone, text) => (tone === "dim" && text !== "" ? set(text, ["90", "39"]) : ansiInk(tone, text));
+
+/** For what the TUI draws. Bold is no colour: it stays with NO_COLOR. */
+export function tuiInk(colours: boolean): Ink {
+  return colours ? screenInk : (tone, text) => (tone === "strong" ? screenInk(tone, text) : text);
+}
+
+/** Reverse video, for the selected row and the cursor. The text must hold no SGR sequences: blessed ends all of them at once. */
+export function inverse(text: string): string {
+  return set(text, ["7", "27"]);
 }
 
 /** Whether a stream shall get colours: a terminal that is not dumb, and nobody said no (https://no-color.org). */

@@ -9,6 +9,8 @@ export interface Station {
   readonly hop: string;
   /** Absent: an implied hop, on the way but unable to show the packet. */
   readonly sighting?: Sighting;
+  /** Pieces that a divided packet passed here in; `sighting` is the first of them. Absent where it was in one piece. */
+  readonly parts?: number;
   /** Absent at the first station. */
   readonly gap?: Gap;
 }
@@ -32,9 +34,15 @@ export function pathOf(packet: PacketEvent): PacketPath {
   // Each is given out once: a packet may pass a hop twice.
   const rewrites = [...packet.rewrites];
   const implied = [...packet.implied];
+  const divided = isDivided(packet);
   let previous: Sighting | undefined;
   for (const sighting of packet.sightings) {
     const { hop, time } = sighting;
+    const station = stations.at(-1);
+    if (divided && previous?.hop === hop && station?.hop === hop) {
+      stations[stations.length - 1] = { ...station, parts: (station.parts ?? 1) + 1 };
+      continue;
+    }
     const from = previous;
     const gap = from && {
       elapsed: time - from.time,
@@ -50,9 +58,19 @@ export function pathOf(packet: PacketEvent): PacketPath {
   const { verdict } = packet;
   return {
     stations,
-    total: first === undefined || previous === undefined ? 0 : previous.time - first.time,
+    total: first === undefined ? 0 : (packet.sightings.at(-1) ?? first).time - first.time,
     ...(verdict.kind === "dropped" && verdict.before !== undefined && { missing: verdict.before }),
   };
+}
+
+/** Whether it was one frame at some hops and several at others: then neighbouring sightings of one hop are its parts. */
+export function isDivided({ rewrites }: Pick<PacketEvent, "rewrites">): boolean {
+  return rewrites.some(({ kind }) => kind === "segmentation");
+}
+
+/** `host:eth0`, `host:eth0 ×12` where a packet passed it in parts. */
+export function stationName({ hop, parts }: Station): string {
+  return parts === undefined ? hop : `${hop} ×${parts}`;
 }
 
 /** Takes out of the list what fits. */

@@ -60,6 +60,11 @@ export function cut(text: string, width: number): string {
   return width < 1 ? "" : `${result}…`;
 }
 
+/** As `cut`, for a line that may hold SGR sequences. */
+export function cutInk(text: string, width: number): string {
+  return displayWidth(text) <= width ? text : `${sliceCells(text, 0, width - 1)}…`;
+}
+
 /** Joins pieces by blanks into lines no wider than `width`. A plain piece that is too wide for any line is cut in two. */
 export function wrap(pieces: readonly string[], width: number): string[] {
   const lines: string[] = [];

@@ -52,6 +52,8 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["trace", "--from", `${lab}/host`, "--", "no-such-program"], 125, /no-such-program/],
   [["trace", "--lab", lab, "stray"], 2, /stray/],
   [["view", "no-such.trace"], 2, /no-such\.trace/],
+  [["view", "requst"], 2, /no trace requst.*\n.*did you mean 'request'/],
+  [["view", place.folder], 2, /is a folder, and no saved trace/],
   [["view", notATrace], 2, /not-a-trace/],
   [["gc", "--bogus"], 2, /--bogus/],
   [["ls", "surplus"], 2, /ls takes no argument 'surplus'/],

@@ -313,7 +313,8 @@ test.serial("validate: every problem, and exit code 2 only for errors", async (t
 
 test.serial("test: expectations that hold, beside the lab of the same file", async (t) => {
   const report = path.join(place.folder, "report.xml");
-  const { code, stdout } = await place.run("test", "docker-bridge", "--junit", report);
+  const running = place.start(["test", "docker-bridge", "--junit", report]);
+  const { code, stdout } = await running.ended;
   t.is(code, 0, stdout);
   t.is(stdout.match(/✓/g)?.length, 3);
   t.regex(readFileSync(report, "utf8"), /<testsuites tests="3" failures="0" errors="0"/);
@@ -321,7 +322,7 @@ test.serial("test: expectations that hold, beside the lab of the same file", asy
   t.is(await get(), "hello\n", "the lab that ran still does");
   const labs = await place.json<{ name: string }[]>("ls");
   t.deepEqual(
-    labs.filter(({ name }) => name.startsWith("docker-bridge.test")),
+    labs.filter(({ name }) => name === `docker-bridge.test${running.pid}`),
     [],
   );
 });

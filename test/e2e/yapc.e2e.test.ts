@@ -101,6 +101,15 @@ test.serial("pivot_root and overlay (p.48): what it writes lies in its own layer
   const running = yapc(place, {}, "--", "sh", "-c", "echo mine > /yapc; ls -l /yapc; exec sleep 60");
   t.true(await until(() => running.output().includes("/yapc\n")), running.output());
   t.false(existsSync("/yapc"));
+  const node = `yapc${running.pid}/yapc`;
+  t.is(
+    await place.ok("exec", node, "--", "cat", "/yapc"),
+    "mine\n",
+    "exec lands in the container, whosever its network is",
+  );
+  const outside = await place.run("exec", "--outside", node, "--", "cat", "/yapc");
+  t.not(outside.code, 0, "and with --outside beside it");
+  t.regex(outside.stderr, /^cat: .*\/yapc/);
   const upper = path.join(place.stateRoot, `yapc${running.pid}/containers/yapc/machine/upper/yapc`);
   t.is(readFileSync(upper, "utf8"), "mine\n");
   running.child.kill("SIGTERM");

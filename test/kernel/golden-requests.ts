@@ -63,6 +63,18 @@ export const goldenRequests: readonly GoldenRequest[] = [
     request: links.add({ kind: "vxlan", name: "x0", vxlan: { id: 42, port: 4789, underlay: 100 } }),
     differs: "another order; ip sends a default, too",
   },
+  {
+    command: "ip link add link v0 name v0.7 type vlan id 7",
+    request: links.add({ kind: "vlan", name: "v0.7", parent: 100, id: 7 }),
+  },
+  { command: "ip link add d0 type dummy", request: links.add({ kind: "dummy", name: "d0" }) },
+  {
+    command: "ip link add br2 type bridge vlan_filtering 1",
+    request: links.add({ kind: "bridge", name: "br2", bridge: { vlanFiltering: true } }),
+  },
+  { command: "ip link add red type vrf table 10", request: links.add({ kind: "vrf", name: "red", table: 10 }) },
+  // 101 is the index of a bridge or a vrf: the message is the same.
+  { command: "ip link set v0 master 101", request: links.set(100, { master: 101 }) },
   { command: "ip link set v0 up", request: links.set(100, { up: true }) },
   { command: "ip link set v0 mtu 1300", request: links.set(100, { mtu: 1300 }) },
   { command: "ip link set v0 name v9", request: links.set(100, { name: "v9" }) },
@@ -117,6 +129,10 @@ export const goldenRequests: readonly GoldenRequest[] = [
     command: "ip route add 10.4.0.0/16 dev v0 mtu 1300 table 1000 proto static",
     request: routes.add({ destination: "10.4.0.0/16", index: 100, metrics: { mtu: 1300 }, table: 1000 }),
   },
+  {
+    command: "ip route add 10.9.0.0/16 via 10.0.0.2 table 10 proto static",
+    request: routes.add({ destination: "10.9.0.0/16", gateway: "10.0.0.2", table: 10 }),
+  },
   { command: "ip route delete 10.1.0.0/16", request: routes.remove({ destination: "10.1.0.0/16" }) },
   { command: "ip route get 10.1.2.3", request: routes.lookup("10.1.2.3") },
   {
@@ -130,6 +146,10 @@ export const goldenRequests: readonly GoldenRequest[] = [
   {
     command: "ip rule add priority 100 from 10.0.0.0/24 lookup 1000",
     request: rules.add({ family: 4, priority: 100, source: "10.0.0.0/24", action: "lookup", table: 1000 }),
+  },
+  {
+    command: "ip rule add priority 1000 l3mdev",
+    request: rules.add({ family: 4, priority: 1000, action: "lookup", l3mdev: true }),
   },
   {
     command: "tc qdisc replace dev v0 root tbf rate 10mbit burst 4096 limit 66596",

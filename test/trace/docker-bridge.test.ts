@@ -1,11 +1,13 @@
 import test from "ava";
 import type { ExchangeEvent, PacketEvent, TraceEvent } from "../../src/model/trace.js";
+import type { Snapshot } from "../../src/model/snapshot.js";
 import { hops } from "../../src/path/hops.js";
 import { pcapHeader, pcapRecord } from "../../src/packet/pcap.js";
 import { createReplay } from "../../src/trace/replay.js";
 import { createTrace, type Trace, type TraceTap } from "../../src/trace/trace.js";
 import { type CoreOptions, noFilter } from "../../src/trace/core.js";
 import type { LogEntry } from "../../src/trace/log.js";
+import { longestDelay } from "../../src/trace/patience.js";
 import { dockerBridge, macs } from "../path/docker-bridge.js";
 import { arp, echo, flag, icmpError, ip, tcp, type TcpOptions, udp } from "./frames.js";
 
@@ -402,4 +404,151 @@ test("the clock is logged only where something comes to its end", (t) => {
   t.is(tick(11.1e9), 1, "a packet is given up");
   bench.end();
   t.deepEqual(replay(bench), bench.events);
+});
+
+/** The bridge with a link that holds back what goes to the web, and what comes from it. */
+function slow(delay: number): Snapshot {
+  const held = { kind: "netem", handle: "10000", parent: "ffffffff", drops: 0, backlog: 0, delay, jitter: delay / 10 };
+  return {
+    ...dockerBridge,
+    nodes: dockerBridge.nodes.map((node) => ({
+      ...node,
+      interfaces: node.interfaces.map((each) =>
+        each.name === "vethweb" || (node.name === "web" && each.name === "eth0") ? { ...each, qdiscs: [held] } : each,
+      ),
+    })),
+  };
+}
+
+test("links that hold packets back widen the window: what is late is neither lost nor split, and can be refused", (t) => {
+  const bench = new Bench(noFilter, { snapshot: slow(6e9) });
+  const syn = { id: 100, sequence: 1000, flags: flag.syn };
+  const ends = { source: "203.0.113.2", sourcePort: 40000, ttl: 64 };
+  const outer = { ...ends, destination: "203.0.113.1", destinationPort: 8080, ...syn };
+  const inner = { ...ends, destination: "10.0.0.10", destinationPort: 80, ...syn, ttl: 63 };
+  bench.see("client:eth0", 1e6, tcp({ ...outer, sourceMac: macs.client, destinationMac: macs.host }));
+  bench.see("host:eth0", 1.1e6, tcp({ ...outer, sourceMac: macs.client, destinationMac: macs.host }));
+  bench.see("host:yapc0", 1.2e6, tcp({ ...inner, sourceMac: macs.bridge, destinationMac: macs.web }));
+  bench.trace.tick(6e9);
+  bench.see("host:vethweb", 6.3e9, tcp({ ...inner, sourceMac: macs.bridge, destinationMac: macs.web }));
+  bench.see("web:eth0", 6.3e9 + 5000, tcp({ ...inner, sourceMac: macs.bridge, destinationMac: macs.web }));
+  bench.trace.tick(12e9);
+  answer(bench, 12.4e9, { id: 0, sequence: 0, acknowledgement: 1001, flags: flag.rst | flag.ack });
+  bench.end();
+  t.deepEqual(
+    bench.packets.map(({ sightings, verdict }) => [sightings.length, verdict.kind]),
+    [
+      [5, "refused"],
+      [5, "delivered"],
+    ],
+  );
+});
+
+test("the longest delay is that of one tapped interface, and of all without a tap", (t) => {
+  const list = hops(dockerBridge);
+  t.is(longestDelay(dockerBridge, list), 0);
+  t.is(longestDelay(slow(100), list), 110);
+  t.is(
+    longestDelay(
+      slow(100),
+      list.filter(({ node }) => node === "client"),
+    ),
+    220,
+  );
+});
+
+/** A datagram of web's to the client, as one frame where it is still one, else as the kernel cuts it (udp(7), UDP_SEGMENT). */
+function datagram(bench: Bench, start: number, id: number, sizes: readonly number[]): void {
+  const payload = Uint8Array.from({ length: sizes.reduce((sum, size) => sum + size, 0) }, (_, at) => (at * 7) & 255);
+  const inner = { source: "10.0.0.10", sourcePort: 5000, destination: "203.0.113.2", destinationPort: 53 };
+  const lan = { sourceMac: macs.web, destinationMac: macs.bridge };
+  const wire = { source: "203.0.113.1", sourceMac: macs.host, destinationMac: macs.client, ttl: 63 };
+  for (const [index, hop] of ["web:eth0", "host:vethweb", "host:yapc0"].entries())
+    bench.see(hop, start + index * 2000, udp({ ...inner, ...lan, id, payload }));
+  for (const [index, hop] of ["host:eth0", "client:eth0"].entries()) {
+    let at = 0;
+    for (const [number, size] of sizes.entries()) {
+      const part = payload.subarray(at, (at += size));
+      bench.see(
+        hop,
+        start + 6000 + index * 2000 + number * 100,
+        udp({ ...inner, ...wire, id: id + number, payload: part }),
+      );
+    }
+  }
+}
+
+test("a large datagram that is cut by UDP segmentation offload stays one packet", (t) => {
+  for (const sizes of [
+    [1400, 1400, 1200],
+    [1400, 1400, 1400],
+    [1472, 100],
+    [40, ...Array<number>(60).fill(40)],
+  ]) {
+    const bench = new Bench();
+    datagram(bench, 0.9e6, 49, [20]); // a small one first: it teaches what the masquerade makes of the tuple
+    datagram(bench, 1e6, 50, sizes);
+    datagram(bench, 1.1e6, 50 + sizes.length, sizes);
+    bench.end();
+    t.deepEqual(
+      bench.packets.map(({ sightings, verdict, match }) => [sightings.length, verdict.kind, match]),
+      [
+        [5, "delivered", "strong"],
+        [3 + 2 * sizes.length, "delivered", "strong"],
+        [3 + 2 * sizes.length, "delivered", "strong"],
+      ],
+      sizes.join(),
+    );
+    const whole = sizes.reduce((sum, size) => sum + size, 0);
+    t.deepEqual(
+      bench.packets[1]!.rewrites.filter(({ kind }) => kind === "segmentation"),
+      [
+        {
+          kind: "segmentation",
+          between: ["host:yapc0", "host:eth0"],
+          from: `${whole} B`,
+          to: `${sizes.length} × ${sizes[0]} B`,
+        },
+      ],
+    );
+    t.deepEqual(replay(bench), bench.events);
+  }
+});
+
+test("datagrams that are merged on the way (GRO) are each whole at the end", (t) => {
+  const bench = new Bench();
+  const ends = { source: "10.0.0.10", sourcePort: 5000, destination: "10.0.0.1", destinationPort: 53 };
+  const lan = { sourceMac: macs.web, destinationMac: macs.bridge };
+  const sizes = [1472, 1472, 100];
+  for (const [index, hop] of ["web:eth0", "host:vethweb", "host:yapc0"].entries())
+    bench.see(hop, 9e5 + index * 1000, udp({ ...ends, ...lan, id: 49, payload: new Uint8Array(20) }));
+  for (const start of [0, 1]) {
+    const payload = Uint8Array.from({ length: 3044 }, (_, at) => (at * 7 + start) & 255);
+    const time = 1e6 + start * 5e4;
+    for (const [number, size] of sizes.entries()) {
+      const part = payload.subarray(number * 1472, number * 1472 + size);
+      bench.see("web:eth0", time + number * 100, udp({ ...ends, ...lan, id: 50 + start * 3 + number, payload: part }));
+    }
+    for (const [index, hop] of ["host:vethweb", "host:yapc0"].entries())
+      bench.see(hop, time + 2000 + index * 1000, udp({ ...ends, ...lan, id: 50 + start * 3, payload }));
+  }
+  bench.end();
+  t.deepEqual(
+    bench.packets.map(({ sightings, verdict }) => [sightings.map(({ hop }) => hop), verdict.kind]),
+    Array.from({ length: 7 }, () => [["web:eth0", "host:vethweb", "host:yapc0"], "delivered"]),
+  );
+});
+
+test("neighbouring datagrams that a frame has room for are no segments of each other", (t) => {
+  const bench = new Bench();
+  const ends = { source: "203.0.113.2", sourcePort: 5000, destination: "203.0.113.1", destinationPort: 53 };
+  const wire = { sourceMac: macs.client, destinationMac: macs.host };
+  const datagrams = [1400, 700].map((size, index) =>
+    udp({ ...ends, ...wire, id: 50 + index, payload: new Uint8Array(size).fill(index) }),
+  );
+  bench.see("client:eth0", 1e6, datagrams[0]!);
+  // The tap at the client missed the second one.
+  bench.see("host:eth0", 1.1e6, datagrams[1]!);
+  bench.end();
+  t.is(bench.packets.length, 2);
 });

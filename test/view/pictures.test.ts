@@ -1,6 +1,6 @@
 /** Ladder corners, network pictures, and what CI and browsers read. */
 import test from "ava";
-import type { PacketEvent } from "../../src/model/trace.js";
+import type { PacketEvent, Sighting } from "../../src/model/trace.js";
 import {
   drawGraph,
   graphFormats,
@@ -11,9 +11,12 @@ import {
   type GraphData,
   type PacketSource,
 } from "../../src/view/index.js";
+import { explainPacket } from "../../src/view/explain-packet.js";
 import { GapTimes } from "../../src/view/gap-times.js";
 import { noInk } from "../../src/view/ink.js";
 import { ladderLayout, ladderRow } from "../../src/view/ladder.js";
+import { pathOf } from "../../src/view/path.js";
+import { pathPieces } from "../../src/view/path-line.js";
 import { bridged, events, exchangeOne, started } from "./fixture.js";
 import { golden } from "./golden.js";
 import { snapshot } from "./snapshot-fixture.js";
@@ -175,4 +178,38 @@ test("time on a gap: quantiles to a per cent, equal stamps are no duration", (t)
   t.like(gap, { from: "client:eth0", to: "host:eth0", packets: 1000, least: 1_000, most: 1_000_000 });
   t.true(Math.abs(gap!.median / 500_000 - 1) < 0.011, String(gap!.median));
   t.true(Math.abs(gap!.p99 / 990_000 - 1) < 0.011, String(gap!.p99));
+});
+
+test("a packet that was cut on its way stands once at each hop, with the number of its parts", (t) => {
+  const template = exchangeOne[3]!;
+  const at = (hop: string, time: number): Sighting => ({ ...template.sightings[0]!, hop, time });
+  const packet: PacketEvent = {
+    ...template,
+    time: 0,
+    sightings: [
+      at("web:eth0", 0),
+      ...[5000, 5100, 5200].map((time) => at("host:eth0", time)),
+      ...[7000, 7100, 7200].map((time) => at("client:eth0", time)),
+    ],
+    implied: [],
+    rewrites: [{ kind: "segmentation", between: ["web:eth0", "host:eth0"], from: "4000 B", to: "3 × 1400 B" }],
+    verdict: { kind: "delivered" },
+  };
+  t.is(
+    pathPieces(pathOf(packet), packet.verdict, noInk).join(" "),
+    "web:eth0 +5.0 segmentation host:eth0 ×3 +2.0 client:eth0 ×3",
+  );
+  t.is(pathOf(packet).total, 7200);
+  t.true(explainPacket(packet).some((line) => /^ {2}host:eth0 ×3/.test(line)));
+  const times = new GapTimes();
+  times.push(packet);
+  t.deepEqual(
+    times.list(["web:eth0", "host:eth0", "client:eth0"]).map(({ from, to, packets }) => [from, to, packets]),
+    [
+      ["web:eth0", "host:eth0", 1],
+      ["host:eth0", "client:eth0", 1],
+    ],
+  );
+  // Without segmentation two sightings of one hop are two visits.
+  t.is(pathOf({ ...packet, rewrites: [] }).stations.length, 7);
 });

@@ -3,13 +3,12 @@ import { fail, strictEqual } from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "ava";
 import fc from "fast-check";
-import { noInk } from "../../src/view/ink.js";
+import { noInk, tuiInk } from "../../src/view/ink.js";
 import { traceFormats } from "../../src/view/index.js";
 import { keywords, parseFilter } from "../../src/view/tui/filter.js";
 import { frame, smallest } from "../../src/view/tui/frame.js";
 import { actionFor, bindings } from "../../src/view/tui/keys.js";
 import { TuiState } from "../../src/view/tui/state.js";
-import { tuiInk } from "../../src/view/tui/tui-ink.js";
 import { displayWidth, sliceCells, withoutInk } from "../../src/view/width.js";
 import { arp, bridged, events, exchangeOne, exchangeTwo, lost } from "./fixture.js";
 import { golden } from "./golden.js";
@@ -76,6 +75,19 @@ test("what is still on its way when the trace ends is no packet of it, held stil
     t.deepEqual([state.list.all, state.list.shown], [[arp], [arp]]);
     t.is(state.list.packet, arp);
   }
+});
+
+test("the summary keeps to the terminal: rows are cut, sentences go on below", (t) => {
+  const state = saved();
+  state.act("summary");
+  const lines = frame(state, smallest.columns, 40, tuiInk(true)).map(withoutInk);
+  t.true(lines.every((line) => displayWidth(line) === smallest.columns));
+  const text = lines.map((line) => line.trim()).join(" ");
+  t.regex(text, /dropped between host:eth0 and host:yapc0 by nft rule 'no 81' \(inet yapc_filter, forward, handle 7\)/);
+  t.true(
+    lines.some((line) => /^ +\d+ +tcp .*…$/.test(line)),
+    "an exchange is wider than sixty cells",
+  );
 });
 
 test("frames: the list, a death, the ladder, the smallest screen", (t) => {

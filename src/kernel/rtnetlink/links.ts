@@ -14,7 +14,7 @@ export interface LinkChange {
   readonly up?: boolean;
   readonly mtu?: number;
   readonly mac?: string;
-  /** Index of a bridge; 0 takes the link off its bridge. */
+  /** Index of a bridge or a vrf; 0 takes the link off it. */
   readonly master?: number;
   /** A new name. The link must then be given by its index. */
   readonly name?: string;
@@ -250,5 +250,6 @@ const kindFeatures: Readonly<Record<LinkSpecification["kind"], Feature>> = {
   macvlan: { name: "macvlan links", symbol: "CONFIG_MACVLAN" },
   vxlan: { name: "vxlan links", symbol: "CONFIG_VXLAN" },
   vlan: { name: "vlan links", symbol: "CONFIG_VLAN_8021Q" },
+  vrf: { name: "vrf links", symbol: "CONFIG_NET_VRF" },
   dummy: { name: "dummy links", symbol: "CONFIG_DUMMY" },
 };

@@ -2,7 +2,16 @@
 import type { PacketEvent } from "../../model/trace.js";
 import { markup } from "../html-text.js";
 import type { FieldTree, PacketSource } from "../packet-source.js";
-import { addressesOf, marksOf, pathOf, rewritesOf, type PacketPath, type Station, titleOf } from "../path.js";
+import {
+  addressesOf,
+  marksOf,
+  pathOf,
+  rewritesOf,
+  type PacketPath,
+  type Station,
+  stationName,
+  titleOf,
+} from "../path.js";
 import { duration, elapsedWithUnit, milliseconds } from "../quantity.js";
 import { doubt, endMark, verdictSentence } from "../verdict.js";
 import { visible } from "../width.js";
@@ -23,12 +32,12 @@ ${path.stations.map((station) => fieldsAt(station, source)).join("")}</details>`
 
 function pathPicture(packet: PacketEvent, path: PacketPath): string {
   const pieces = path.stations.map((station) => {
-    const { gap, hop, sighting } = station;
+    const { gap, sighting } = station;
     const marks = gap === undefined ? [] : marksOf(gap);
     const time = gap?.elapsed === undefined ? "" : elapsedWithUnit(gap.elapsed);
     const arrow =
       gap === undefined ? "" : `<span class="gap"><i>${time}</i><i class="mark">${markup(marks.join(" "))}</i></span>`;
-    return `${arrow}<span class="hop${sighting === undefined ? " implied" : ""}">${markup(hop)}</span>`;
+    return `${arrow}<span class="hop${sighting === undefined ? " implied" : ""}">${markup(stationName(station))}</span>`;
   });
   const { kind } = packet.verdict;
   if (kind !== "delivered") pieces.push(`<b class="end ${kind}">${endMark[kind]}</b>`);

@@ -1,11 +1,10 @@
 /** The selected packet at the selected hop: decoded fields, and the bytes beside or instead of them. */
 import type { PacketEvent, Sighting } from "../../model/trace.js";
-import type { Ink } from "../ink.js";
+import { type Ink, inverse } from "../ink.js";
 import type { Field, FieldTree, PacketSource } from "../packet-source.js";
 import { endpoint, rewriteText } from "../path.js";
 import { cut, sliceCells, visible, withoutInk } from "../width.js";
 import { hexLines, hexWidth } from "./hex.js";
-import { inverse } from "./tui-ink.js";
 
 interface DetailLine {
   readonly indent: number;

@@ -3,18 +3,17 @@
  * state goes what only a size can tell: how far things are scrolled, and how long a page is.
  */
 import { closingLines, exchangeLines, gapLines, hopLines } from "../closing.js";
-import type { Ink } from "../ink.js";
+import { type Ink, inverse } from "../ink.js";
 import { ladderHead, ladderLayout, ladderRow, ladderWidth } from "../ladder.js";
 import { titleOf } from "../path.js";
 import { count, milliseconds } from "../quantity.js";
-import { cut, displayWidth, padEnd, padStart, sliceCells, withoutInk, wrap } from "../width.js";
+import { cut, cutInk, displayWidth, padEnd, padStart, sliceCells, withoutInk, wrap } from "../width.js";
 import { detailPane } from "./detail-pane.js";
 import { keywords } from "./filter.js";
 import { bindings } from "./keys.js";
 import { emptyText, listLines } from "./list-pane.js";
 import { pathLines } from "./path-pane.js";
 import type { Pane, TuiState } from "./state.js";
-import { inverse } from "./tui-ink.js";
 
 export const smallest = { columns: 60, rows: 15 } as const;
 
@@ -227,7 +226,7 @@ function summaryLines(state: TuiState, columns: number, ink: Ink): string[] {
   return [
     ...(ended === undefined ? [] : section("trace", closingLines(ended, hops, state.deaths.list(), ink, columns))),
     ...section("time on each gap", gapLines(state.gapTimes, state.log.hopNames(), ink)),
-    ...section("exchanges", exchangeLines(state.log, ink)),
+    ...section("exchanges", exchangeLines(state.log, ink, columns)),
     ...section("hops", hopLines(hops, ink)),
-  ];
+  ].map((line) => cutInk(line, columns));
 }

@@ -1,6 +1,5 @@
 /** Bytes in hexadecimal and, where they are printable ASCII, as characters. */
-import type { Ink } from "../ink.js";
-import { inverse } from "./tui-ink.js";
+import { type Ink, inverse } from "../ink.js";
 
 /** Cells that a line takes. */
 export function hexWidth(perLine: number): number {

@@ -1,13 +1,13 @@
 /** The TUI: packet list, path, fields; live or on a saved trace. `openTui` alone takes the terminal, and gives it back. */
 import type { PacketEvent, TraceEvent } from "../../model/trace.js";
 import { closingLines, exchangeLines, hopLines } from "../closing.js";
-import { inkFor, wantsColours } from "../ink.js";
+import { inkFor, wantsColours, tuiInk } from "../ink.js";
 import type { PacketSource } from "../packet-source.js";
 import { frame } from "./frame.js";
 import { actionFor } from "./keys.js";
 import { TuiState, type Request } from "./state.js";
+import { cutInk } from "../width.js";
 import { openTerminal, type Terminal } from "./terminal.js";
-import { tuiInk } from "./tui-ink.js";
 
 export interface TuiOptions {
   /** `trace docker-bridge, port 80` */
@@ -134,10 +134,11 @@ class TerminalUi implements Tui {
     const ink = inkFor(this.#colours);
     const { log, deaths } = this.#state;
     const { ended, hops } = log;
+    const { columns } = process.stdout;
     const sections = [
-      exchangeLines(log, ink),
-      hopLines(hops, ink),
-      ended === undefined ? [] : closingLines(ended, hops, deaths.list(), ink, process.stdout.columns),
+      exchangeLines(log, ink, columns),
+      hopLines(hops, ink).map((line) => cutInk(line, columns)),
+      ended === undefined ? [] : closingLines(ended, hops, deaths.list(), ink, columns),
     ];
     return sections
       .filter(({ length }) => length > 0)

@@ -1,12 +1,11 @@
 /** The packets, one a row; a dot for each hop that saw it. Only the rows in sight are made. */
 import type { PacketEvent } from "../../model/trace.js";
-import type { Ink } from "../ink.js";
+import { type Ink, inverse } from "../ink.js";
 import { addressesOf, pathOf, titleOf } from "../path.js";
 import { duration, milliseconds } from "../quantity.js";
 import { doubt, endMark, reasonOf, verdictTone } from "../verdict.js";
 import { cut, padEnd, padStart, sliceCells, withoutInk } from "../width.js";
 import type { TuiState } from "./state.js";
-import { inverse } from "./tui-ink.js";
 
 interface Layout {
   readonly id: number;

@@ -1,11 +1,10 @@
 /** The path of the selected packet: boxes with arrows and microseconds, rewrites, and the gap where it died. */
 import type { PacketEvent } from "../../model/trace.js";
-import type { Ink } from "../ink.js";
-import { gapLabel, marksOf, pathOf, rewritesOf, type PacketPath, type Station } from "../path.js";
+import { type Ink, inverse } from "../ink.js";
+import { gapLabel, marksOf, pathOf, rewritesOf, type PacketPath, type Station, stationName } from "../path.js";
 import { duration, elapsedWithUnit } from "../quantity.js";
 import { doubt, endMark, verdictSentence, verdictTone } from "../verdict.js";
 import { centre, displayWidth, sliceCells, wrap } from "../width.js";
-import { inverse } from "./tui-ink.js";
 
 export interface PathPaneOptions {
   readonly width: number;
@@ -54,8 +53,9 @@ function boxRows(packet: PacketEvent, path: PacketPath, options: PathPaneOptions
   return rows.flatMap((pieces) => [0, 1, 2].map((line) => ` ${pieces.map(({ lines }) => lines[line] ?? "").join("")}`));
 }
 
-function box({ hop, sighting }: Station, { ink, hop: chosen }: PathPaneOptions): Piece {
-  const name = ` ${hop} `;
+function box(station: Station, { ink, hop: chosen }: PathPaneOptions): Piece {
+  const { sighting } = station;
+  const name = ` ${stationName(station)} `;
   const lid = "─".repeat(displayWidth(name));
   if (sighting === undefined) {
     const dashes = "╌".repeat(displayWidth(name));
@@ -103,7 +103,7 @@ function inline(packet: PacketEvent, path: PacketPath, { width, ink, hop: chosen
     const { gap } = station;
     if (gap !== undefined) pieces.push(ink("dim", `─${gapLabel(gap)}─▶`));
     if (station.sighting === undefined) pieces.push(ink("dim", `(${station.hop})`));
-    else pieces.push(station.sighting === chosen?.sighting ? inverse(station.hop) : station.hop);
+    else pieces.push(station.sighting === chosen?.sighting ? inverse(stationName(station)) : stationName(station));
   }
   const { kind } = packet.verdict;
   if (kind !== "delivered" && packet.provisional !== true) pieces.push(ink(verdictTone[kind], `─${endMark[kind]}`));

@@ -185,7 +185,8 @@ async function bridge(count: number): Promise<void> {
     await cleanup(count);
     links.push(await phases(topology, linksOnly));
     await cleanup(count);
-    if (root) {
+    // Half a minute for 1,000: once must do.
+    if (root && (round === 0 || count < 1000)) {
       theirs.push(ipBatch(count, lines).up);
       await cleanup(count);
       const { up: made, down: gone } = ipBatch(count, []);
@@ -216,34 +217,48 @@ async function bridge(count: number): Promise<void> {
   print("up, whole, without the start of node", least(ups), "with reading back what was made");
   print("down, whole, without the start of node", least(downs), `${times(least(downs), least(ups))} the time of up`);
   console.log(`  init's memory ${Math.max(...whole.map((each) => each.memory)).toFixed(1)} MB`);
-  const memory = cliMemory(["up", file]);
-  spawnSync(process.execPath, [executable, "down", name]);
-  console.log(`  memory of \`up\` at its largest ${memory.toFixed(0)} MB`);
-  upOf.set(count, least(ups));
+  const walls: number[] = [];
+  const memories: number[] = [];
+  for (let round = 0; round < Math.min(turns, 3); round++) {
+    const { memory, wall } = program(["up", file]);
+    memories.push(memory);
+    walls.push(wall);
+    spawnSync(process.execPath, [executable, "down", name]);
+    await cleanup(count);
+  }
+  print("yapc-net up, whole, with the start of node", least(walls));
+  console.log(`  memory of \`up\` at its largest ${Math.max(...memories).toFixed(0)} MB`);
+  upOf.set(count, { work: least(ups), wall: least(walls) });
 }
 
 /** Least time of `up` by nodes: whether it is linear shows side by side. */
-const upOf = new Map<number, number>();
+const upOf = new Map<number, { readonly work: number; readonly wall: number }>();
 
 function printLinearity(): void {
   const [hundred, thousand] = [upOf.get(100), upOf.get(1000)];
   if (hundred !== undefined && thousand !== undefined)
-    console.log(`\nup of 1,000 nodes takes ${times(thousand, hundred)} the time of 100`);
+    console.log(
+      `\nyapc-net up of 1,000 nodes takes ${times(thousand.wall, hundred.wall)} the time of 100, without the start of node ${times(thousand.work, hundred.work)}`,
+    );
 }
 
-/** Largest resident memory of a run of the program, in MB. */
-function cliMemory(args: readonly string[]): number {
+/** A run of the program: its largest resident memory, in MB, and its wall time. */
+function program(args: readonly string[]): { memory: number; wall: number } {
   const report = path.join(scratch, "memory");
   const witness = path.join(scratch, "witness.mjs");
   writeFileSync(
     witness,
     `import fs from "node:fs"; process.on("exit", () => fs.writeFileSync(${JSON.stringify(report)}, String(process.resourceUsage().maxRSS)));`,
   );
+  const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
+  const from = performance.now();
   const { status, stderr } = spawnSync(process.execPath, ["--import", witness, executable, ...args], {
     encoding: "utf8",
+    env: { ...env, NODE_ENV: "production" },
   });
+  const wall = performance.now() - from;
   if (status !== 0) throw new Error(stderr);
-  return Number(readFileSync(report, "utf8")) / 1024;
+  return { memory: Number(readFileSync(report, "utf8")) / 1024, wall };
 }
 
 async function containers(): Promise<void> {

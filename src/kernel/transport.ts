@@ -34,8 +34,8 @@ export interface Transport extends Disposable {
   readonly receiveBuffer: number;
   send(datagram: Uint8Array): void;
   /**
-   * @returns the next datagram, valid until the next call; undefined where none is queued. The kernel works on a request
-   *   inside send, so what it answers is queued when that returns.
+   * @returns the next datagram, valid until the next call on any transport; undefined where none is queued. The kernel
+   *   works on a request inside send, so what it answers is queued when that returns.
    *   Throws `OverrunError` where the kernel dropped some, `TruncatedError` for one that is too long.
    */
   receive(): Input | undefined;
@@ -53,10 +53,17 @@ function kernelAddress(): Uint8Array {
   return address;
 }
 
+/**
+ * What requests are answered with is taken in before anything else is asked, on whichever socket: a lab of 1,000 nodes
+ * has 3,000 of them.
+ */
+const answers = new Input(new Uint8Array(RECEIVE_CAPACITY));
+
 /** A netlink socket, driven without waiting. It acts in the network namespace in which the descriptor was opened. */
 export class NetlinkSocket implements Transport {
   readonly receiveBuffer: number;
-  readonly #inbox = new Input(new Uint8Array(RECEIVE_CAPACITY));
+  /** For events: what they set off may ask something of another socket while some of them are still unread. */
+  #inbox: Input | undefined;
   /** Where events tell their namespace: recvmsg gives that, and costs more than recv. */
   #block: MessageBlock | undefined;
   #fd: number | undefined;
@@ -123,7 +130,10 @@ export class NetlinkSocket implements Transport {
   }
 
   receive(): Input | undefined {
-    const inbox = this.#inbox;
+    return this.#receiveInto(answers);
+  }
+
+  #receiveInto(inbox: Input): Input | undefined {
     const length = overrunning(() => sys.recv(this.fd, inbox.bytes, constants.MSG_DONTWAIT | constants.MSG_TRUNC));
     if (length === undefined) return undefined;
     if (length > inbox.bytes.length) throw new TruncatedError(length, inbox.bytes.length);
@@ -135,7 +145,7 @@ export class NetlinkSocket implements Transport {
   receiveTagged(): TaggedDatagram | undefined {
     const block = this.#block;
     if (block === undefined) {
-      const input = this.receive();
+      const input = this.#receiveInto((this.#inbox ??= new Input(new Uint8Array(RECEIVE_CAPACITY))));
       return input === undefined ? undefined : { input, nsid: undefined };
     }
     const message = overrunning(() => block.receive(this.fd, constants.MSG_DONTWAIT));

@@ -2,7 +2,7 @@
  * The netlink client beside the kernel's own time (a C program that sends the same bytes), `ip -batch` and `ip -j route`,
  * each pair in one run. Root, or an ordinary user that may make user namespaces.
  *
- *   node dist/bench/netlink.js
+ *   node dist/bench/netlink.js [requests] [dump] [pairs]
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -288,9 +288,11 @@ try {
     `Linux ${os.release()}, ${os.cpus().length} CPUs, load ${os.loadavg()[0]!.toFixed(1)}, ${tool}, Node ${process.version}`,
   );
   const binary = compileProgram();
-  perRequest(host, binary);
-  routeDump(host, binary, 10_000);
-  await pairsIntoNamespaces(host, binary, 1000);
+  const wanted = process.argv.slice(2);
+  const has = (part: string) => wanted.length === 0 || wanted.includes(part);
+  if (has("requests")) perRequest(host, binary);
+  if (has("dump")) routeDump(host, binary, 10_000);
+  if (has("pairs")) await pairsIntoNamespaces(host, binary, 1000);
 } finally {
   host[Symbol.dispose]();
   rmSync(scratch, { recursive: true });

@@ -5,6 +5,8 @@ import { BaseCommand } from "./base/command.js";
 export default class Demo extends BaseCommand {
   static override summary = "The five-minute tour: builds a lab, follows a request through NAT, breaks one, cleans up";
   static override examples = ["<%= config.bin %> demo"];
+  // A tour is for people.
+  static override enableJsonFlag = false;
 
   async run(): Promise<void> {
     await this.parse(Demo);

@@ -5,7 +5,7 @@ import { BaseCommand } from "./base/command.js";
 export default class Gc extends BaseCommand {
   static override summary = "Remove what labs left behind whose init died";
   static override description =
-    "Names in /run/netns, empty cgroups, state folders, and what a lab with --real or an uplink put on the machine itself: only what carries a lab's mark. Running labs are not touched.";
+    "Names in /run/netns, empty cgroups, state folders, and what a lab with --real or an uplink put on the machine itself: only what carries a lab's mark. A lab that runs on without its state folder ends, too. Other running labs are not touched.";
   static override examples = ["<%= config.bin %> gc", "<%= config.bin %> gc --dry-run"];
   static override flags = { "dry-run": Flags.boolean({ summary: "show what would be removed" }) };
 
@@ -13,10 +13,17 @@ export default class Gc extends BaseCommand {
     const { flags } = await this.parse(Gc);
     const removed = await gc({ dryRun: flags["dry-run"], onWarning: (text) => this.warning(text) });
     if (removed.length === 0) this.print("Nothing is left behind.");
-    for (const { lab, names, cgroups, machine, folder, notes } of removed) {
+    for (const { lab, inits, names, cgroups, machine, folder, notes } of removed) {
       for (const note of notes) this.warning(note);
-      const things = [...names.map((name) => `/run/netns/${name}`), ...cgroups, ...machine, folder];
-      this.print(`${flags["dry-run"] ? "would remove" : "removed"} of lab '${lab}': ${things.join(", ")}`);
+      const things = [
+        ...inits.map((pid) => `process ${pid} (its init)`),
+        ...names.map((name) => `/run/netns/${name}`),
+        ...cgroups,
+        ...machine,
+        ...(folder === undefined ? [] : [folder]),
+      ];
+      const owner = lab === undefined ? "a lab whose state is lost" : `lab '${lab}'`;
+      this.print(`${flags["dry-run"] ? "would remove" : "removed"} of ${owner}: ${things.join(", ")}`);
     }
     return removed;
   }

@@ -24,7 +24,7 @@ A second \`up\` changes what differs and nothing else. FILE may be the name of a
   static override flags = {
     name: Flags.string({ summary: "name of the lab instead of the file's", helpValue: "LAB" }),
     real: Flags.boolean({ summary: "build the machine's node on this machine itself (root only; docs/real-mode.md)" }),
-    "dry-run": Flags.boolean({ summary: "print the plan and change nothing" }),
+    "dry-run": Flags.boolean({ summary: "print the plan and change nothing", default: false }),
     set: Flags.string({ summary: "set a variable of the file", helpValue: "NAME=VALUE", multiple: true, default: [] }),
     strict: Flags.boolean({ summary: "treat warnings as errors (exit code 3 for what the machine cannot do)" }),
   };

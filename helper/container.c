@@ -27,7 +27,7 @@
 struct container {
   uint8_t *bytes;
   struct program program;
-  int files[FILES_MAX]; /* cgroup.procs of each hierarchy, then the counter of OOM kills */
+  int files[FILES_MAX]; /* where each hierarchy takes members, then the counter of OOM kills */
   unsigned file_count;
   uint64_t oom_kills; /* before it started */
   struct log *log;
@@ -62,7 +62,7 @@ bool container_ended(struct container *c) {
 
 static int join_cgroups(const struct container *c) {
   for (uint32_t i = 0; i < c->program.cgroup_count; i++)
-    if (write(c->files[i], "0", 1) != 1) return fail("join the cgroup", "cgroup.procs");
+    if (write(c->files[i], "0", 1) != 1) return fail("join the cgroup", "");
   return 0;
 }
 

@@ -171,13 +171,13 @@ static int hello(struct call *call) {
   return 0;
 }
 
-static int create_nodes(struct call *call) {
+static int create_all(struct call *call) {
   uint32_t counts[2];
   char **plain = take_strings(call->in, &counts[0]), **containers = take_strings(call->in, &counts[1]);
   struct node *before = nodes;
   int result = took_all(call->in) ? 0 : malformed();
-  for (uint32_t i = 0; !result && i < counts[0]; i++) result = create_node(plain[i], false);
-  for (uint32_t i = 0; !result && i < counts[1]; i++) result = create_node(containers[i], true);
+  if (!result) result = create_nodes(plain, counts[0], false);
+  if (!result) result = create_nodes(containers, counts[1], true);
   while (result && nodes != before) forget_node(nodes); /* all of them or none */
   free(plain);
   free(containers);
@@ -280,19 +280,28 @@ static int read_sysctls(struct call *call) {
   return result;
 }
 
+static bool reads_as(int fd, const char *value) {
+  char text[64];
+  ssize_t length = pread(fd, text, sizeof text, 0);
+  if (length > 0 && text[length - 1] == '\n') length--;
+  return length >= 0 && (size_t)length == strlen(value) && !memcmp(text, value, (size_t)length);
+}
+
 /* The next name, value and whether there may be no such file. */
-static int write_sysctl(struct reader *in) {
+static int write_sysctl(struct reader *in, bool fresh) {
   const char *name = take_string(in), *value = take_string(in);
   bool optional = take_u8(in);
-  int fd = open_sysctl(name, O_WRONLY), result = 0;
+  int fd = open_sysctl(name, fresh ? O_RDWR : O_WRONLY), result = 0;
+  if (fd < 0 && fresh && fault.error == EACCES) fd = open_sysctl(name, O_WRONLY);
   if (fd < 0) return optional && fault.error == ENOENT ? 0 : -1;
-  if (write(fd, value, strlen(value)) < 0) result = fail("write the sysctl", name);
+  /* Many writes wait for the link lock, also those that change nothing. */
+  if (!(fresh && reads_as(fd, value)) && write(fd, value, strlen(value)) < 0) result = fail("write the sysctl", name);
   close(fd);
   return result;
 }
 
 static int write_sysctls(struct call *call) {
-  const struct node *n = take_node(call);
+  struct node *n = take_node(call);
   uint32_t count = take_u32(call->in);
   struct reader entries = *call->in;
   if (!n) return -1;
@@ -301,7 +310,8 @@ static int write_sysctls(struct call *call) {
   if (!took_all(call->in)) return malformed(); /* before the first is written */
   if (enter_sysctls(n)) return -1;
   int result = 0;
-  for (uint32_t i = 0; !result && i < count; i++) result = write_sysctl(&entries);
+  for (uint32_t i = 0; !result && i < count; i++) result = write_sysctl(&entries, n->fresh);
+  n->fresh = false;
   leave_node();
   return result;
 }
@@ -361,7 +371,7 @@ static int shut_down(struct call *call) {
 
 static int (*const requests[])(struct call *) = {
     [HELLO] = hello,
-    [CREATE_NODES] = create_nodes,
+    [CREATE_NODES] = create_all,
     [ADOPT_NODE] = adopt,
     [REMOVE_NODE] = remove_node,
     [LIST_NODES] = list_nodes,

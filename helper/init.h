@@ -36,6 +36,7 @@ struct node {
   struct node *next;
   const char *name;
   bool container, adopted; /* adopted: others live there, whose connections are none of ours */
+  bool fresh;              /* no sysctl was written yet: nothing hangs on a value but the value */
   int net, user;           /* held until the node goes; user is -1 where there is no nested user namespace */
   uint64_t inode;
   struct process *first; /* of the container that runs */
@@ -44,7 +45,7 @@ struct node {
 };
 extern struct node *nodes;
 struct node *find_node(const char *name); /* NULL: a fault */
-int create_node(const char *name, bool container);
+int create_nodes(char *const *names, uint32_t count, bool containers); /* a fault: the caller forgets those that are new */
 int adopt_node(const char *name, int net);
 void forget_node(struct node *);
 int enter_node(const struct node *); /* the caller's network namespace is the node's until leave_node() */

@@ -51,7 +51,7 @@ struct program {
   struct sock_fprog filter; /* len 0: none */
   struct limit limits[LIMITS_MAX];
   uint32_t limit_count;
-  uint32_t cgroup_count; /* the first files: cgroup.procs, to be joined */
+  uint32_t cgroup_count; /* the first files: where members of a cgroup are written, to be joined */
   bool counts_oom;       /* then a file that counts oom_kill */
   struct operation *operations;
   uint32_t operation_count;

@@ -1,10 +1,11 @@
 /** A tap: one tcpdump on one hop, run by the lab's init inside the hop's namespace, its pcap stream read here. */
 import net from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import type { ExitStatus, InitLine, InitProcess } from "../init/api.js";
 import { close, pipe2 } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import { hopName, type Hop } from "../model/hop.js";
-import { tcpdumpArguments, TcpdumpMessages } from "./tcpdump.js";
+import { tcpdumpArguments, type TcpdumpCounts, TcpdumpMessages } from "./tcpdump.js";
 
 export interface TapOptions {
   readonly hop: Hop;
@@ -19,18 +20,23 @@ export interface TapOptions {
   readonly onDeath: (reason: string) => void;
 }
 
+/** How often a tap is asked whether it has read everything, milliseconds between; equal answers say that no more comes. */
+const drain = { interval: 10, equal: 5, attempts: 500 } as const;
+
 export class Tap {
   readonly hop: Hop;
   /** Settles when the stream has been read to its end. */
   readonly ended: Promise<void>;
   readonly #process: InitProcess;
   readonly #stream: net.Socket;
+  readonly #said: TcpdumpMessages;
   #asked = false;
 
-  private constructor(hop: Hop, process: InitProcess, stream: net.Socket) {
+  private constructor(hop: Hop, process: InitProcess, stream: net.Socket, said: TcpdumpMessages) {
     this.hop = hop;
     this.#process = process;
     this.#stream = stream;
+    this.#said = said;
     this.ended = new Promise((resolve) => stream.once("close", () => resolve()));
   }
 
@@ -40,15 +46,15 @@ export class Tap {
     const { process, output, messages } = await spawn(line, options);
     const stream = new net.Socket({ fd: output, readable: true, writable: false });
     stream.on("data", (chunk: Buffer) => options.onBytes(chunk));
-    const tap = new Tap(hop, process, stream);
     const said = new TcpdumpMessages();
+    const tap = new Tap(hop, process, stream, said);
     try {
       await listening(process, new net.Socket({ fd: messages, readable: true, writable: false }), said, options);
     } catch (error) {
       tap.abandon();
       throw error;
     }
-    void tap.#watch(said, options);
+    void tap.#watch(options);
     return tap;
   }
 
@@ -60,9 +66,37 @@ export class Tap {
   /** Ends tcpdump and reads what it still had; nothing is lost. */
   async stop(): Promise<void> {
     this.#asked = true;
+    await this.#drained();
     this.#process.signal("SIGINT");
     await this.#process.exit;
     await this.ended;
+  }
+
+  /**
+   * An interrupted tcpdump leaves unread what its ring holds (pcap_breakloop(3PCAP)), and on a busy machine it may not
+   * have run since the last packets came. So it is asked until it has read what it received.
+   */
+  async #drained(): Promise<void> {
+    let before: TcpdumpCounts | undefined;
+    let equal = 0;
+    for (let attempt = 0; attempt < drain.attempts && equal < drain.equal; attempt += 1) {
+      const counts = await this.#counts();
+      if (counts === undefined || counts.captured + counts.dropped >= counts.received) return;
+      // What came before its filter was set counts as received and is never read.
+      equal = before?.captured === counts.captured && before.received === counts.received ? equal + 1 : 0;
+      before = counts;
+      await delay(drain.interval);
+    }
+  }
+
+  /** @returns undefined where it has ended */
+  #counts(): Promise<TcpdumpCounts | undefined> {
+    return new Promise((resolve) => {
+      this.#said.onCounts = resolve;
+      const ended = (): void => resolve(undefined);
+      this.#process.exit.then(ended, ended);
+      this.askDrops();
+    });
   }
 
   /** Lets go of the stream at once, for the way out after a failure. */
@@ -72,12 +106,12 @@ export class Tap {
     this.#stream.destroy();
   }
 
-  async #watch(said: TcpdumpMessages, { onDeath }: TapOptions): Promise<void> {
+  async #watch({ onDeath }: TapOptions): Promise<void> {
     const status = await this.#process.exit.catch(() => undefined);
     // Where init is gone, so is the trace: that is told elsewhere.
     if (status === undefined) return;
     await this.ended;
-    if (!this.#asked) onDeath(said.lastWords || ending(status));
+    if (!this.#asked) onDeath(this.#said.lastWords || ending(status));
   }
 }
 

@@ -34,12 +34,28 @@ export function tcpdumpArguments({ interface: device, filter, snapshotLength }: 
 /** "12 packets captured", and the like: what it counts at its end, a line each, and on SIGUSR1, all in one. */
 const counted = /\d+ packets? (?:captured|received by filter|dropped by (?:kernel|interface))/;
 
+function countOf(what: string, line: string): number | undefined {
+  const digits = new RegExp(`(\\d+) packets? ${what}`).exec(line)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** What tcpdump answers to SIGUSR1. */
+export interface TcpdumpCounts {
+  /** Records that it has read. */
+  readonly captured: number;
+  /** Those that passed its filter: lost and unread ones among them. */
+  readonly received: number;
+  readonly dropped: number;
+}
+
 /** Reads tcpdump's standard error as it comes, in pieces of any size; holds on to no more than its last line. */
 export class TcpdumpMessages {
   /** "listening on" was said: the ring is open, and no packet from now on is missed. */
   listening = false;
   /** Records that the kernel had no room for, in all; undefined until tcpdump has counted. */
   dropped: number | undefined;
+  /** Called each time that it has counted. */
+  onCounts: (counts: TcpdumpCounts) => void = () => undefined;
   #rest = "";
   #words = "";
 
@@ -55,8 +71,10 @@ export class TcpdumpMessages {
   }
 
   #read(line: string): void {
-    const dropped = /(\d+) packets? dropped by kernel/.exec(line)?.[1];
-    if (dropped !== undefined) this.dropped = Number(dropped);
+    const dropped = countOf("dropped by kernel", line);
+    if (dropped !== undefined) this.dropped = dropped;
+    const [captured, received] = [countOf("captured", line), countOf("received by filter", line)];
+    if (captured !== undefined && received !== undefined) this.onCounts({ captured, received, dropped: dropped ?? 0 });
     if (line.includes("listening on ")) this.listening = true;
     else if (line.startsWith("tcpdump: ") && !counted.test(line))
       this.#words = line.slice("tcpdump: ".length).replace(/^pcap_loop: /, "");

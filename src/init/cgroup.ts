@@ -21,7 +21,7 @@ export interface Limits {
 /** The groups of one container. Descriptors belong to the caller. */
 export interface NodeCgroup extends Disposable {
   readonly folders: readonly string[];
-  /** cgroup.procs of each folder, open for writing. */
+  /** The file of each folder that takes its members, open for writing: see `membership`. */
   readonly memberships: readonly number[];
   /** memory.events or memory.oom_control. */
   readonly oomCounter: number | undefined;
@@ -47,7 +47,9 @@ export function makeCgroup(hierarchies: readonly Hierarchy[], lab: string, node:
   };
   return {
     folders: made,
-    memberships: made.map((folder) => opened(join(folder, "cgroup.procs"), constants.O_WRONLY)),
+    memberships: groups.flatMap(({ folder, membership }) =>
+      folder === undefined ? [] : [opened(join(folder, membership), constants.O_WRONLY)],
+    ),
     oomCounter: counter === undefined ? undefined : opened(counter, constants.O_RDONLY),
     shown: hierarchies.map(({ version, name }) => ({ version, controllers: name })),
     unenforced: controllers
@@ -60,9 +62,17 @@ export function makeCgroup(hierarchies: readonly Hierarchy[], lab: string, node:
   };
 }
 
+/**
+ * Who joins has one thread, so that either file of version 1 does. With `tasks` the kernel need not stop all that begin
+ * or end threads, which takes an RCU grace period: 10 to 20 ms on a busy machine (kernel/cgroup/cgroup.c,
+ * cgroup_procs_write_start). Version 2 takes single threads in threaded groups only.
+ */
+const membershipFiles = { 1: "tasks", 2: "cgroup.procs" } as const;
+
 /** A group in one hierarchy; `folder` is absent where none could be made. */
 interface Group {
   readonly folder?: string;
+  readonly membership: string;
   readonly oomCounter?: string;
   readonly problems: ReadonlyMap<Controller, string>;
 }
@@ -70,10 +80,11 @@ interface Group {
 function makeGroup(hierarchy: Hierarchy, parent: string, node: string, limits: Limits): Group {
   const { version, has } = hierarchy;
   const folder = join(parent, node);
+  const membership = membershipFiles[version];
   const refused = attempt(() => {
     mkdirSync(folder, { recursive: true });
   });
-  if (refused !== undefined) return { problems: new Map(has.map((controller) => [controller, refused])) };
+  if (refused !== undefined) return { membership, problems: new Map(has.map((controller) => [controller, refused])) };
   const problems = new Map<Controller, string>();
   for (const controller of has) {
     const problem = attempt(() => {
@@ -84,7 +95,7 @@ function makeGroup(hierarchy: Hierarchy, parent: string, node: string, limits: L
   }
   const counts = has.includes("memory") && !problems.has("memory");
   const oomCounter = join(folder, version === 2 ? "memory.events" : "memory.oom_control");
-  return { folder, problems, ...(counts ? { oomCounter } : {}) };
+  return { folder, membership, problems, ...(counts ? { oomCounter } : {}) };
 }
 
 /** @returns what went wrong */

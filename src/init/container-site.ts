@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import type { ContainerSite, LowerLayer } from "../model/container.js";
+import type { ContainerSite, LowerLayer, RootEntry } from "../model/container.js";
 import { Failure } from "../model/failure.js";
 import { unpack } from "./archive.js";
 import type { NodeCgroup } from "./cgroup.js";
@@ -18,6 +18,8 @@ export interface SiteRequest {
   readonly node: string;
   /** `/`, a folder, or a tar archive. */
   readonly root: string;
+  /** What `surveyRoot` found, for those that start many containers; absent: looked at anew. */
+  readonly machineRoot?: () => readonly RootEntry[];
   readonly files: ContainerSite["files"];
   readonly rootless: boolean;
   readonly ids: ContainerSite["ids"];
@@ -64,9 +66,9 @@ function layerName(lower: LowerLayer): string {
   return `${basename(lower.path)}-${createHash("sha256").update(lower.path).digest("hex").slice(0, 8)}`;
 }
 
-function lowerLayer({ root, rootless }: SiteRequest, folder: string): LowerLayer {
+function lowerLayer({ root, rootless, machineRoot }: SiteRequest, folder: string): LowerLayer {
   const path = resolve(root);
-  if (path === "/") return { kind: "machine", entries: surveyRoot(rootless) };
+  if (path === "/") return { kind: "machine", entries: machineRoot?.() ?? surveyRoot(rootless) };
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isDirectory() === true) return { kind: "folder", path: realpathSync(path) };
   if (found?.isFile() === true) return { kind: "folder", path: unpack(path, join(folder, "lower"), found.mtimeMs) };

@@ -62,6 +62,12 @@ const advice: readonly Advice[] = [
     kind: "machine",
     hint: "without root a container has one user: root, who is you outside",
   },
+  {
+    step: /^open the sysctl net\.bridge\./,
+    codes: ["ENOENT"],
+    kind: "machine",
+    hint: "the kernel needs br_netfilter (CONFIG_BRIDGE_NETFILTER): modprobe br_netfilter",
+  },
   { step: /^run /, codes: ["ENOENT"], kind: "machine", hint: "the program is not in the PATH of the node" },
   {
     step: /open files|descriptor|socket|namespace/,

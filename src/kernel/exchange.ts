@@ -115,7 +115,7 @@ export class Exchange {
   #find(sequence: number): Pending | undefined {
     const first = this.#first;
     const pending = this.#pending[sequence >= first ? sequence - first : LAST_SEQUENCE - first + sequence];
-    return pending?.report === undefined ? pending : undefined;
+    return pending?.sequence === sequence && pending.report === undefined ? pending : undefined;
   }
 
   #take(message: Message): void {

@@ -8,6 +8,8 @@
  * - an exception in the callback ends all later callbacks without a word: caught here, thrown again from a fresh stack;
  * - a socket error (ENOBUFS of netlink) is reported as status -9 and polling ends: started again here, once the
  *   callback has read the error off the socket;
+ * - an open handle that has something to say when the process ends by itself aborts it, with a stack trace and status
+ *   134: all are closed before;
  * - an open handle in a Worker that ends is a segmentation fault: not used in Workers.
  */
 import { fstatSync } from "node:fs";
@@ -16,6 +18,10 @@ import { type RawPollEvents, type RawPollHandle, constants, fcntl, rawPoll } fro
 
 /** Descriptors that are polled now, so that none is polled twice and no handle becomes garbage. */
 const watched = new Map<number, Watch>();
+
+process.once("exit", () => {
+  for (const watch of watched.values()) watch[Symbol.dispose]();
+});
 
 /**
  * What happens on a readable descriptor. Level-triggered: called again while something is left, so it may read a bounded

@@ -4,11 +4,11 @@
  */
 import { type Codec, Writer, encodeInto } from "./codec/index.js";
 import type { Feature } from "./errors.js";
-import { type Answer, answerOf } from "./exchange.js";
-import { type Message, NLM_F_REQUEST } from "./framing.js";
+import { type Answer, type Receiver, answerOf } from "./exchange.js";
+import { NLM_F_REQUEST } from "./framing.js";
 
-export interface Collector<T> {
-  take(message: Message): void;
+/** Takes the replies to a request, and makes its result of them. */
+export interface Collector<T> extends Receiver {
   result(): T;
 }
 

@@ -3,21 +3,22 @@
  * what was done is undone, last first, and the lab is as it was before.
  */
 import type { InitLine } from "../init/api.js";
-import { nftables, type NetlinkClient, writeOffloads } from "../kernel/index.js";
+import { NetlinkError, nftables, type NetlinkClient, UnsupportedError, writeOffloads } from "../kernel/index.js";
 import { closeQuietly, constants } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import type { NodeSockets } from "../observe/sockets.js";
+import { describeBody } from "../plan/describe.js";
 import type { Operation, OperationBody } from "../plan/operation.js";
 import { undo } from "../plan/undo.js";
 import type { ContainerRunner } from "./containers.js";
-import { Foundation, isFounding, nodesOf } from "./foundation.js";
 import { writeHosts } from "./hosts.js";
 import { LinkTable } from "./link-table.js";
 import { offloadsOf } from "./offloads.js";
 import type { NodeRequest } from "./node-request.js";
-import { operationFailure } from "./operation-failure.js";
-import { isRouted, requestsFor, type Routed } from "./requests.js";
+import { OriginalSysctls } from "./originals.js";
+import { isRouted, requestsFor } from "./requests.js";
 import { applyShaping } from "./shaping.js";
+import { withValuesBefore } from "./sysctls.js";
 import type { MachineSite } from "./machine/site.js";
 import type { LabFolder } from "./state.js";
 
@@ -38,36 +39,20 @@ export interface ApplyContext {
   readonly onNetwork?: () => void | Promise<void>;
 }
 
-/** What is known while operations are carried out. */
-interface Course {
-  readonly links: LinkTable;
-  readonly foundation: Foundation;
-  /** What was done, in that order. */
-  readonly done: OperationBody[];
-}
-
-function newCourse({ line, sockets, folder, site, signal }: ApplyContext, links = new LinkTable(sockets)): Course {
-  const done: OperationBody[] = [];
-  const machineNode = site?.node;
-  return { links, done, foundation: new Foundation({ line, sockets, folder, machineNode, links, done, signal }) };
-}
-
 /** @throws Failure; what was done before is undone by then, unless the undoing failed too, which the message says */
 export async function apply(operations: readonly Operation[], context: ApplyContext): Promise<void> {
-  const course = newCourse(context);
-  const { foundation, done } = course;
+  const links = new LinkTable(context.sockets);
+  const done: OperationBody[] = [];
   let networkStands = false;
   const announceNetwork = async (): Promise<void> => {
-    if (networkStands) return;
-    await foundation.whole();
-    await context.onNetwork?.();
+    if (!networkStands) await context.onNetwork?.();
     networkStands = true;
   };
   try {
     for (const batch of batches(operations)) {
       if (context.signal?.aborted === true) throw new Failure("interrupted", "interrupted");
       if (batch[0]?.kind === "container.start") await announceNetwork();
-      await applyBatch(batch, context, course);
+      await applyBatch(batch, context, links, done);
       context.onProgress?.(done.length, operations.length);
     }
     await announceNetwork();
@@ -75,25 +60,23 @@ export async function apply(operations: readonly Operation[], context: ApplyCont
     for (const operation of operations)
       if (operation.kind === "node.remove") await context.containers.forget(operation.node);
   } catch (error) {
-    await foundation.atRest();
     if (!context.undo) throw error;
-    const left = await rollBack(course, context);
+    const left = await rollBack(done, context, links);
     if (left.length === 0) throw error;
     const failure = error instanceof Failure ? error : new Failure("kernel", String(error), { cause: error });
     throw new Failure(failure.kind, `${failure.message}; and undoing failed: ${left.join("; ")}`, {
       cause: error,
       hint: "end the lab: yapc-net down",
+      code: "NOT_UNDONE",
     });
   }
 }
 
-/** Runs of operations of one kind. What init makes of nodes is one kind. */
+/** Runs of operations of one kind. */
 function* batches(operations: readonly Operation[]): Generator<readonly Operation[]> {
   let batch: Operation[] = [];
-  const belongs = ([first]: readonly Operation[], operation: Operation): boolean =>
-    first === undefined || first.kind === operation.kind || (isFounding(first) && isFounding(operation));
   for (const operation of operations) {
-    if (!belongs(batch, operation)) {
+    if (batch[0] !== undefined && batch[0].kind !== operation.kind) {
       yield batch;
       batch = [];
     }
@@ -104,16 +87,14 @@ function* batches(operations: readonly Operation[]): Generator<readonly Operatio
 
 const absent = new Set(["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL"]);
 
-async function rollBack({ done, links }: Course, context: ApplyContext): Promise<string[]> {
+async function rollBack(done: OperationBody[], context: ApplyContext, links: LinkTable): Promise<string[]> {
   const failures: string[] = [];
   // A Ctrl-C ends what was asked for, not the way back.
   const { signal: _, ...undisturbed } = context;
   for (const operation of done.toReversed())
     for (const inverse of undo(operation))
       try {
-        const back = newCourse(undisturbed, links);
-        await applyBatch([inverse], undisturbed, back);
-        await back.foundation.whole();
+        await applyBatch([inverse], undisturbed, links, []);
       } catch (error) {
         // Setting a link down takes its IPv6 addresses and routes with it: what is gone need not be removed.
         if (error instanceof Failure && absent.has(error.code ?? "")) continue;
@@ -122,43 +103,70 @@ async function rollBack({ done, links }: Course, context: ApplyContext): Promise
   return failures;
 }
 
-/** Does a batch of one kind, or begins with what init does of it; what was done is added to `done`, also where it throws. */
-async function applyBatch(batch: readonly OperationBody[], context: ApplyContext, course: Course): Promise<void> {
+/** Does a batch of one kind; what of it was done is added to `done`, also where it throws. */
+async function applyBatch(
+  batch: readonly OperationBody[],
+  context: ApplyContext,
+  links: LinkTable,
+  done: OperationBody[],
+): Promise<void> {
   context.site?.before(batch);
-  await carryOut(batch, context, course);
+  await carryOut(batch, context, links, done);
   context.site?.after(batch);
 }
 
-/** How many operations are sent together while init is still making nodes. */
-const portion = 16;
-
-async function carryOut(batch: readonly OperationBody[], context: ApplyContext, course: Course): Promise<void> {
-  const { foundation, done } = course;
+async function carryOut(
+  batch: readonly OperationBody[],
+  context: ApplyContext,
+  links: LinkTable,
+  done: OperationBody[],
+): Promise<void> {
   const [first] = batch;
   if (first === undefined) return;
-  if (isFounding(first)) {
-    foundation.begin(batch.filter(isFounding));
+  if (first.kind === "node.create") {
+    const nodes = batch.flatMap((each) =>
+      each.kind === "node.create" ? [{ name: each.node, container: each.container }] : [],
+    );
+    await context.line.createNodes(nodes);
+    new OriginalSysctls(context.folder).forget(nodes.map(({ name }) => name));
+    for (const { name } of nodes) links.fresh(name);
+    done.push(...batch);
+    await context.sockets.open(
+      nodes.map(({ name }) => name),
+      ["namespace", "route"],
+    );
     return;
   }
   if (isRouted(first)) {
-    const routed = batch.filter(isRouted);
-    const size = foundation.stands ? routed.length : portion;
-    for (let at = 0; at < routed.length; at += size) {
-      const part = routed.slice(at, at + size);
-      await foundation.under(part.flatMap(nodesOf));
-      if (context.signal?.aborted === true) throw new Failure("interrupted", "interrupted");
-      send(part, context, course);
-      writeBatchOffloads(part, context.line);
-    }
+    const requests = batch
+      .filter(isRouted)
+      .map((operation) => requestsFor(operation, { links, sockets: context.sockets, site: context.site }));
+    send(batch, requests, context.sockets, done);
+    writeBatchOffloads(batch, context.line);
     return;
   }
-  await foundation.whole();
-  if (independent.has(first.kind)) await applyTogether(batch, context, course);
+  if (first.kind === "sysctl.write") await applyTogether(await knowingBefore(batch, context), context, links, done);
+  else if (independent.has(first.kind)) await applyTogether(batch, context, links, done);
   else
     for (const operation of batch) {
-      await applyOne(operation, context, course.links);
+      await applyOne(operation, context, links);
       done.push(operation);
     }
+}
+
+/** Writes of sysctls with the values of now, where a file asks for them: before anything is written. */
+function knowingBefore(
+  batch: readonly OperationBody[],
+  { line, folder, site }: ApplyContext,
+): Promise<readonly OperationBody[]> {
+  const originals = new OriginalSysctls(folder);
+  return Promise.all(
+    batch.map(async (operation) =>
+      operation.kind === "sysctl.write" && operation.entries.some(({ asked }) => asked)
+        ? withValuesBefore(operation, line, operation.node === site?.node ? undefined : originals)
+        : operation,
+    ),
+  );
 }
 
 /** What rtnetlink has no attribute for goes by ethtool, once the links are there. */
@@ -177,7 +185,7 @@ function writeBatchOffloads(batch: readonly OperationBody[], line: InitLine): vo
 }
 
 /** Kinds whose operations concern one node each and mostly wait for init. */
-const independent = new Set<OperationBody["kind"]>(["container.start", "container.stop"]);
+const independent = new Set<OperationBody["kind"]>(["sysctl.write", "container.start", "container.stop"]);
 /** How many of them are under way at once. */
 const together = 16;
 
@@ -185,7 +193,8 @@ const together = 16;
 async function applyTogether(
   batch: readonly OperationBody[],
   context: ApplyContext,
-  { links, done }: Course,
+  links: LinkTable,
+  done: OperationBody[],
 ): Promise<void> {
   const waiting = batch.values();
   let failure: unknown;
@@ -196,6 +205,8 @@ async function applyTogether(
         done.push(operation);
       } catch (error) {
         failure ??= error;
+        // Some of its values were written before the one that was refused.
+        if (operation.kind === "sysctl.write") done.push(operation);
       }
       if (failure !== undefined || context.signal?.aborted === true) return;
     }
@@ -206,8 +217,12 @@ async function applyTogether(
 }
 
 /** Sends the requests of a batch, one pipeline a node, first the ones that make things, then those that need them. */
-function send(batch: readonly Routed[], { sockets, site }: ApplyContext, { links, done }: Course): void {
-  const requests = batch.map((operation) => requestsFor(operation, { links, sockets, site }));
+function send(
+  batch: readonly OperationBody[],
+  requests: readonly (readonly NodeRequest[])[],
+  sockets: NodeSockets,
+  done: OperationBody[],
+): void {
   const failed = new Map<OperationBody, Error>();
   const made = new Set<OperationBody>();
   for (const later of [undefined, true] as const) {
@@ -244,6 +259,12 @@ async function applyOne(operation: OperationBody, context: ApplyContext, links: 
         sockets.forget(operation.node);
         links.forget(operation.node);
         await line.removeNode(operation.node);
+        return;
+      case "sysctl.write":
+        await line.writeSysctls(
+          operation.node,
+          operation.entries.map(({ name, value, optional }) => [name, value, optional === true]),
+        );
         return;
       case "nftables.replace":
         replaceTables(
@@ -284,5 +305,15 @@ function replaceTables(
   const kept = new Set(tables.map(({ family, name }) => `${family} ${name}`));
   nftables.replaceTables(client, [...tables], {
     absent: previous.filter(({ family, name }) => !kept.has(`${family} ${name}`)),
+  });
+}
+
+function operationFailure(operation: OperationBody, error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  const kind = error instanceof UnsupportedError ? "machine" : "kernel";
+  return new Failure(kind, `${describeBody(operation)}: ${reason}`, {
+    ...(error instanceof NetlinkError ? { code: error.code } : {}),
+    cause: error,
   });
 }

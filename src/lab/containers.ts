@@ -6,6 +6,8 @@ import { findUser } from "../container/user.js";
 import type { ContainerOutput, InitLine, InitProcess } from "../init/api.js";
 import { findHierarchies, makeCgroup, type NodeCgroup, removeCgroup } from "../init/cgroup.js";
 import { prepareSite, readInside } from "../init/container-site.js";
+import { surveyRoot } from "../init/root-survey.js";
+import type { RootEntry } from "../model/container.js";
 import { removeTree } from "../init/remove-tree.js";
 import { rmSync } from "node:fs";
 import path from "node:path";
@@ -30,6 +32,8 @@ export interface PreparedContainer extends Disposable {
 const grace = 2000;
 
 export class ContainerRunner {
+  #machineRoot: readonly RootEntry[] | undefined;
+
   constructor(
     private readonly line: InitLine,
     private readonly folder: LabFolder,
@@ -61,6 +65,7 @@ export class ContainerRunner {
         stateFolder: this.folder.path,
         node,
         root: container.root,
+        machineRoot: () => (this.#machineRoot ??= surveyRoot(this.line.rootless)),
         files: containerFiles(container, this.#hosts(node), readResolv(this.folder, node)),
         rootless: this.line.rootless,
         ids: this.line.ids,
@@ -92,8 +97,10 @@ export class ContainerRunner {
   }
 
   #reportLimits(node: string, unenforced: readonly { readonly limit: string; readonly reason: string }[]): void {
-    for (const { limit, reason } of unenforced) {
-      const text = `the ${limit} limit of '${node}' has no effect here: ${reason}`;
+    for (const reason of new Set(unenforced.map((each) => each.reason))) {
+      const limits = unenforced.filter((each) => each.reason === reason).map(({ limit }) => limit);
+      const what = limits.length === 1 ? `the ${limits[0]} limit` : `the limits ${limits.join(", ")}`;
+      const text = `${what} of '${node}' ${limits.length === 1 ? "has" : "have"} no effect here: ${reason}`;
       if (this.options.strict)
         throw new Failure("machine", text, { hint: "run as root, or have systemd delegate the controller to you" });
       this.options.onWarning(text);

@@ -50,6 +50,10 @@ export function removeName(name: string, initPid: number): void {
 
 /** Names in /run/netns that point into the given init. */
 export function listNames(initPid: number): string[] {
+  return namesWhere((target) => target.startsWith(`/proc/${initPid}/fd/`));
+}
+
+function namesWhere(holds: (target: string) => boolean): string[] {
   let entries: string[];
   try {
     entries = readdirSync(folder);
@@ -58,11 +62,34 @@ export function listNames(initPid: number): string[] {
   }
   return entries.filter((name) => {
     try {
-      return readlinkSync(path.join(folder, name)).startsWith(`/proc/${initPid}/fd/`);
+      return holds(readlinkSync(path.join(folder, name)));
     } catch {
       return false; // not a link, or gone meanwhile
     }
   });
+}
+
+/**
+ * Names of labs whose init is gone and whose state is lost: of the form that we make, and leading to no namespace, so
+ * that nobody has a use for them.
+ */
+export function danglingNames(): string[] {
+  // Where a link leads in another user's process is for root to see.
+  if (process.getuid?.() !== 0) return [];
+  return namesWhere((target) => isOurs(target) && !leadsToNamespace(target));
+}
+
+export function removeDangling(names: readonly string[]): void {
+  const dangling = new Set(danglingNames());
+  for (const name of names) if (dangling.has(name)) unlinkSync(path.join(folder, name));
+}
+
+function leadsToNamespace(descriptor: string): boolean {
+  try {
+    return readlinkSync(descriptor).startsWith("net:");
+  } catch {
+    return false; // no such process, or no such descriptor
+  }
 }
 
 function isOurs(target: string): boolean {

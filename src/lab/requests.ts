@@ -152,7 +152,7 @@ export function requestsFor(operation: Routed, context: RequestContext): NodeReq
   }
 }
 
-/** A vlan, macvlan or vxlan: made with its settings, then put on its bridge, then brought up. */
+/** A vlan, macvlan, vxlan or vrf: made with its settings, then put on its bridge, then brought up. */
 function deviceRequests(
   node: string,
   { name, mac, mtu, up, master, port, settings }: ResolvedDevice,
@@ -191,6 +191,8 @@ function specificationOf(
   switch (settings.kind) {
     case "vlan":
       return { ...common, kind: "vlan", parent, id: settings.id };
+    case "vrf":
+      return { ...common, kind: "vrf", table: settings.table };
     case "macvlan":
       return { ...common, kind: "macvlan", parent, mode: settings.mode };
     case "vxlan": {

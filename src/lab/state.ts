@@ -6,7 +6,6 @@
  */
 import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { removeTree } from "../init/remove-tree.js";
 import { Failure } from "../model/failure.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
 
@@ -33,7 +32,10 @@ export interface LabRecord {
   readonly machine?: MachineRecord;
   /** False until the first `up` is complete. */
   readonly committed: boolean;
+  /** What was carried out last. */
   readonly topology: ResolvedTopology;
+  /** What is being carried out, or was when a command was killed: the lab is anywhere between the two. */
+  readonly towards?: ResolvedTopology;
 }
 
 export interface MachineRecord {
@@ -149,10 +151,6 @@ export class LabFolder {
     const file = path.join(this.path, "lab.json");
     writeFileSync(`${file}.new`, JSON.stringify(record), { mode: 0o600 });
     renameSync(`${file}.new`, file);
-  }
-
-  remove(): Promise<void> {
-    return removeTree(this.path);
   }
 }
 

@@ -60,7 +60,7 @@ export interface ContainerSite {
   /** Absolute paths inside, without links on the way. */
   readonly files: readonly (readonly [path: string, content: string])[];
   readonly cgroups: readonly CgroupMount[];
-  /** How many cgroups it joins (descriptors of cgroup.procs). */
+  /** How many cgroups it joins (descriptors that take its members). */
   readonly cgroupCount: number;
   /** Whether a descriptor that counts OOM kills follows those. */
   readonly countsOom: boolean;

@@ -54,7 +54,8 @@ export function currentNodes(current: Current | undefined): Map<string, CurrentN
   }
   for (const node of snapshot.nodes) {
     const known = remembered.get(node.name);
-    const container = known ? known.container !== undefined : node.role === "container";
+    // The machine of a sandbox may be a container, too: of that its role does not tell.
+    const container = node.role === "container" || known?.container !== undefined;
     nodes.set(node.name, {
       snapshot: node,
       interfaces: new Map(node.interfaces.map((member) => [member.name, member])),

@@ -87,19 +87,22 @@ function endName(end: ResolvedEnd): string {
 
 function deviceText({ name, master, settings }: ResolvedDevice): string {
   const words: string[] = [settings.kind, master === undefined ? name : `${master}/${name}`];
-  if (settings.kind !== "macvlan") words.push(`id ${settings.id}`);
+  if ("id" in settings) words.push(`id ${settings.id}`);
+  if (settings.kind === "vrf") words.push(`table ${settings.table}`);
   if (settings.kind === "vxlan" && settings.remote !== undefined) words.push(`to ${settings.remote}`);
   if (settings.parent !== undefined) words.push(`on ${settings.parent}`);
   return words.join(" ");
 }
 
-function linkChange({ interface: name, change }: OperationBody & { kind: "link.change" }): string {
+function linkChange({ interface: name, change, previous }: OperationBody & { kind: "link.change" }): string {
   const words = Object.entries(change).map(([key, value]) => {
     switch (key) {
       case "up":
         return value === true ? "up" : "down";
       case "master":
-        return value === null ? "off its bridge" : `onto ${String(value)}`;
+        // Only what is on a bridge has settings of a port.
+        if (value === null) return previous.port ? "off its bridge" : "out of its vrf";
+        return `${change.port ? "onto" : "into"} ${String(value)}`;
       case "port":
       case "offload":
         return Object.entries(value as object) // the two keys that hold objects

@@ -12,7 +12,7 @@ export function placeOf(node: string, name: string): string {
 }
 
 /** What a lab makes by itself. */
-export const ownKinds: ReadonlySet<string> = new Set(["veth", "bridge", "vlan", "macvlan", "vxlan"]);
+export const ownKinds: ReadonlySet<string> = new Set(["veth", "bridge", "vlan", "macvlan", "vxlan", "vrf"]);
 
 /** Whether an interface that is there is the one that the topology has in this place. */
 type Test = (node: CurrentNode, member: InterfaceSnapshot) => boolean;

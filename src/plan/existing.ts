@@ -18,7 +18,8 @@ export function stateOf(member: InterfaceSnapshot): Omit<ResolvedEnd, "node" | "
     mac: member.mac ?? "",
     mtu: member.mtu,
     up: member.up,
-    ...(member.master === undefined ? {} : { master: member.master, port: portOf(member) }),
+    // Of what is in a vrf that is the master, too, and there are no settings of a port.
+    ...(member.master === undefined || !member.port ? {} : { master: member.master, port: portOf(member) }),
   };
 }
 

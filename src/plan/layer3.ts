@@ -10,7 +10,6 @@ import type {
 } from "../topology/resolved.js";
 import type { CurrentNode } from "./current.js";
 import { equal } from "./equal.js";
-import { type Doomed, placeOf } from "./doomed.js";
 import type { Draft } from "./phase.js";
 
 const mainTable = 254;
@@ -25,21 +24,23 @@ export interface Layer3Context {
   /** Absent: the node goes, and so does all that is in it. */
   readonly wanted: ResolvedNode | undefined;
   readonly current: CurrentNode | undefined;
-  readonly doomed: Doomed;
+  /** Why what is on an interface of now does not stay there, or has to come anew; undefined where it stays. */
+  readonly lost: (interfaceName: string) => string | undefined;
   /** Whether what the topology does not name may be taken away from this interface. */
   readonly ours: (interfaceName: string) => boolean;
 }
 
-export function planAddresses({ draft, name, wanted, current, doomed, ours }: Layer3Context): void {
+export function planAddresses({ draft, name, wanted, current, lost, ours }: Layer3Context): void {
   const members = new Map((wanted?.interfaces ?? []).map((member) => [member.name, member]));
   for (const existing of current?.interfaces.values() ?? []) {
     const keep = members.get(existing.name);
-    const gone = doomed.has(placeOf(name, existing.name));
+    const reason = lost(existing.name);
+    const gone = reason !== undefined;
     for (const { family, address, prefixLength } of existing.addresses) {
       const found: ResolvedAddress = { family, address, prefixLength };
       const stays = !gone && keep?.addresses.some((other) => equal(other, found));
       if (stays === true || isAutomatic(found, existing.kind) || (!gone && !ours(existing.name))) continue;
-      draft.add("address.remove", gone ? "its interface goes" : "not in the topology", {
+      draft.add("address.remove", reason ?? "not in the topology", {
         kind: "address.remove",
         node: name,
         interface: existing.name,
@@ -48,7 +49,7 @@ export function planAddresses({ draft, name, wanted, current, doomed, ours }: La
     }
   }
   for (const member of members.values()) {
-    const existing = doomed.has(placeOf(name, member.name)) ? undefined : current?.interfaces.get(member.name);
+    const existing = lost(member.name) === undefined ? current?.interfaces.get(member.name) : undefined;
     for (const address of member.addresses) {
       const { family, address: text, prefixLength } = address;
       const there = existing?.addresses.some(
@@ -67,11 +68,22 @@ function isAutomatic({ family, address }: ResolvedAddress, kind: string): boolea
   return (family === 6 && isLinkLocal(parsed)) || (kind === "loopback" && isLoopback(parsed));
 }
 
-export function planRoutes({ draft, name, wanted, current, doomed, ours }: Layer3Context): void {
+export function planRoutes({ draft, name, wanted, current, lost, ours }: Layer3Context): void {
   const there = (current?.snapshot.routes ?? []).filter(isWritten).map(asRoute);
+  // A route goes with its interface, and with the address that it says for a source.
+  const lostSources = new Map(
+    [...(current?.interfaces.values() ?? [])].flatMap((member) =>
+      lost(member.name) === undefined
+        ? []
+        : member.addresses.map(({ address }) => [address, lost(member.name)] as const),
+    ),
+  );
   const missing = [...(wanted?.routes ?? [])];
   for (const route of there) {
-    const gone = route.interface !== undefined && doomed.has(placeOf(name, route.interface));
+    const why =
+      (route.interface === undefined ? undefined : lost(route.interface)) ??
+      (route.preferredSource === undefined ? undefined : lostSources.get(route.preferredSource));
+    const gone = why !== undefined;
     const index = gone ? -1 : missing.findIndex((other) => sameRoute(other, route));
     if (index >= 0) {
       missing.splice(index, 1);
@@ -79,7 +91,7 @@ export function planRoutes({ draft, name, wanted, current, doomed, ours }: Layer
     }
     if (!gone && route.interface !== undefined && !ours(route.interface)) continue;
     const successor = missing.find((other) => sameKey(other, route));
-    const reason = gone ? "its interface goes" : successor ? "changes" : "not in the topology";
+    const reason = why ?? (successor ? "changes" : "not in the topology");
     draft.add("route.remove", reason, { kind: "route.remove", node: name, route });
   }
   for (const route of missing) {
@@ -167,15 +179,15 @@ function asRule(rule: PolicyRuleSnapshot): ResolvedPolicyRule | undefined {
   };
 }
 
-export function planNeighbours({ draft, name, wanted, current, doomed }: Layer3Context): void {
+export function planNeighbours({ draft, name, wanted, current, lost }: Layer3Context): void {
   const there = (current?.snapshot.neighbours ?? []).flatMap((entry) => asNeighbour(entry) ?? []);
   const missing = [...(wanted?.neighbours ?? [])];
   for (const neighbour of there) {
-    const gone = doomed.has(placeOf(name, neighbour.interface));
-    const index = gone ? -1 : missing.findIndex((other) => equal(other, neighbour));
+    const reason = lost(neighbour.interface);
+    const index = reason !== undefined ? -1 : missing.findIndex((other) => equal(other, neighbour));
     if (index >= 0) missing.splice(index, 1);
     else {
-      draft.add("neighbour.remove", gone ? "its interface goes" : "not in the topology", {
+      draft.add("neighbour.remove", reason ?? "not in the topology", {
         kind: "neighbour.remove",
         node: name,
         neighbour,

@@ -7,6 +7,7 @@ import type { LinkChange } from "./operation.js";
 import { type Doomed, placeOf } from "./doomed.js";
 import { bridgeOf, portOf } from "./existing.js";
 import type { Draft, Phase } from "./phase.js";
+import { vrfOf } from "./vrf.js";
 
 export function planBridge(
   draft: Draft,
@@ -39,8 +40,8 @@ export function planEnd(
   doomed: Doomed,
   phase: Phase = "link.change",
 ): void {
-  const kept =
-    existing.master !== undefined && !doomed.has(placeOf(end.node, existing.master)) ? existing.master : undefined;
+  const bridge = vrfOf(node, existing) === undefined ? existing.master : undefined;
+  const kept = bridge !== undefined && !doomed.has(placeOf(end.node, bridge)) ? bridge : undefined;
   const change: Record<string, unknown> = {};
   const previous: Record<string, unknown> = {};
   const compare = (key: keyof LinkChange, from: unknown, to: unknown): void => {

@@ -170,6 +170,14 @@ export function planContainer(
       container: before,
     });
   }
+  if (after && !before && running) {
+    // A command that was killed had started it.
+    draft.add("container.stop", "it is not known what it runs", {
+      kind: "container.stop",
+      node: name,
+      container: after,
+    });
+  }
   if (after) {
     const reason = !before ? "new" : running ? "its settings differ" : "does not run";
     draft.add("container.start", reason, { kind: "container.start", node: name, container: after });

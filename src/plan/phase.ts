@@ -3,7 +3,7 @@ import type { Operation, OperationBody } from "./operation.js";
 
 /**
  * What is made on an interface never has a larger MTU than that: it shrinks before and grows after it. Bridges go after their ports, so that undoing has them back before the ports. Bridges come up last: each port that joins a bridge that is up costs a topology change. Routes need their links up;
- * a container starts when its network stands.
+ * a container starts when its network stands. An interface joins its vrf before it has an address: joining takes those of IPv6 away.
  */
 const phases = [
   "container.stop",
@@ -15,6 +15,7 @@ const phases = [
   "address.remove",
   "bridge.release",
   "port.release",
+  "vrf.leave",
   "link.delete",
   "bridge.delete",
   "node.remove",
@@ -27,6 +28,7 @@ const phases = [
   "link.change",
   "device.change",
   "device.create",
+  "vrf.join",
   "sysctl.interface",
   "address.add",
   "link.up",

@@ -4,7 +4,7 @@
  */
 import type { HostsLine, ResolvedNode, ResolvedTopology } from "../topology/resolved.js";
 import { type Current, type CurrentNode, currentNodes, type PlanOptions } from "./current.js";
-import { planAddresses, planNeighbours, planRoutes, planRules } from "./layer3.js";
+import { type Layer3Context, planAddresses, planNeighbours, planRoutes, planRules } from "./layer3.js";
 import { doomedInterfaces, placeOf } from "./doomed.js";
 import { planBridgeMtus } from "./bridge-mtu.js";
 import { planBridge, planDevice, planEnd } from "./links.js";
@@ -21,6 +21,7 @@ import {
 } from "./node.js";
 import type { OperationBody, Plan } from "./operation.js";
 import { Draft } from "./phase.js";
+import { movingInterfaces, planVrfJoins, planVrfLeaves } from "./vrf.js";
 
 export function plan(topology: ResolvedTopology, current?: Current, options: PlanOptions = {}): Plan {
   const draft = new Draft();
@@ -35,7 +36,9 @@ export function plan(topology: ResolvedTopology, current?: Current, options: Pla
     }),
   );
   const doomed = doomedInterfaces(topology, existing, replaced, options);
+  const moving = movingInterfaces(topology, existing, doomed);
   planLinkRemovals(draft, existing, doomed);
+  planVrfLeaves(draft, topology, existing, doomed);
 
   const hostsBefore = hostsOf(current?.topology);
   const hostsAfter = hostsOf(topology);
@@ -48,6 +51,7 @@ export function plan(topology: ResolvedTopology, current?: Current, options: Pla
       planNode(draft, after, kept, {
         isMachine: isMachine(name),
         doomed,
+        moving,
         options,
         hosts: hostsAfter.get(name) ?? [],
         hostsBefore: kept && hostsBefore.get(name),
@@ -74,13 +78,15 @@ function hostsOf(topology: ResolvedTopology | undefined): Map<string, readonly H
 interface NodeContext {
   readonly isMachine: boolean;
   readonly doomed: ReadonlySet<string>;
+  /** As `node:interface`: its vrf changes. */
+  readonly moving: ReadonlySet<string>;
   readonly options: PlanOptions;
   readonly hosts: readonly HostsLine[];
   readonly hostsBefore: readonly HostsLine[] | undefined;
 }
 
 function planNode(draft: Draft, node: ResolvedNode, current: CurrentNode | undefined, context: NodeContext): void {
-  const { isMachine, doomed, options, hosts, hostsBefore } = context;
+  const { isMachine, doomed, moving, options, hosts, hostsBefore } = context;
   const { name } = node;
   const there = (member: string) => (doomed.has(placeOf(name, member)) ? undefined : current?.interfaces.get(member));
   if (!current && !isMachine) {
@@ -90,7 +96,15 @@ function planNode(draft: Draft, node: ResolvedNode, current: CurrentNode | undef
   planSysctls(draft, node, sysctls, current, (member) => there(member) === undefined);
   for (const bridge of node.bridges) planBridge(draft, node, bridge, there(bridge.name));
   for (const device of node.devices) planDevice(draft, node, device, there(device.name), current, doomed);
-  const layer3 = { draft, name, wanted: node, current, doomed, ours: oursOn(current, isMachine, options) };
+  planVrfJoins(draft, node, current, there);
+  const layer3 = {
+    draft,
+    name,
+    wanted: node,
+    current,
+    lost: lostWith(name, doomed, moving),
+    ours: oursOn(current, isMachine, options),
+  };
   planAddresses(layer3);
   planUp(draft, node, there, isMachine);
   planRoutes(layer3);
@@ -99,6 +113,15 @@ function planNode(draft: Draft, node: ResolvedNode, current: CurrentNode | undef
   planNftables(draft, name, node, current);
   if (!isMachine) planHosts(draft, name, hosts, hostsBefore);
   planContainer(draft, name, node, current);
+}
+
+/** Why what is on an interface of a node does not stay with it. */
+function lostWith(node: string, doomed: ReadonlySet<string>, moving?: ReadonlySet<string>): Layer3Context["lost"] {
+  return (name) => {
+    const place = placeOf(node, name);
+    if (doomed.has(place)) return "its interface goes";
+    return moving?.has(place) === true ? "its interface changes its vrf" : undefined;
+  };
 }
 
 /** On the computer itself only what is on our interfaces is ours; in a sandbox all that is on interfaces of the topology. */
@@ -145,7 +168,7 @@ function planEmptying(
   hosts: readonly HostsLine[] | undefined,
   doomed: ReadonlySet<string>,
 ): void {
-  const layer3 = { draft, name, wanted: undefined, current, doomed, ours: () => true };
+  const layer3 = { draft, name, wanted: undefined, current, lost: lostWith(name, doomed), ours: () => true };
   planContainer(draft, name, undefined, current);
   planNftables(draft, name, undefined, current);
   planNeighbours(layer3);

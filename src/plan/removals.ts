@@ -7,6 +7,7 @@ import { bridgeOf, longNameOf, portOf, stateOf } from "./existing.js";
 import { interfaceOf } from "./node.js";
 import type { OperationBody } from "./operation.js";
 import type { Draft } from "./phase.js";
+import { vrfOf } from "./vrf.js";
 
 /**
  * Deletes what is doomed: a veth pair by one of its ends; what is made on an interface that goes, goes with it. Ports
@@ -19,7 +20,7 @@ export function planLinkRemovals(draft: Draft, nodes: ReadonlyMap<string, Curren
       const place = placeOf(name, member.name);
       const { master, peer } = member;
       if (!doomed.has(place)) {
-        if (master !== undefined && doomed.has(placeOf(name, master))) {
+        if (master !== undefined && doomed.has(placeOf(name, master)) && vrfOf(node, member) === undefined) {
           draft.add("port.release", `its bridge ${master} goes`, {
             kind: "link.change",
             node: name,

@@ -1,5 +1,6 @@
 /** Building a lab from nothing, and taking one down again that was never committed. */
 import { startInit } from "../init/client.js";
+import { removeTree } from "../init/remove-tree.js";
 import { apply } from "../lab/apply.js";
 import { ContainerRunner } from "../lab/containers.js";
 import { labsOnMachine } from "../lab/machine/lab-on-machine.js";
@@ -48,7 +49,7 @@ export async function buildLab(
   if (folder.exists() || labsOnMachine().includes(folder.name)) await sweep(folder);
   folder.make();
   const line = await startInit({ stateFolder: folder.path }).catch(async (error: unknown) => {
-    await folder.remove();
+    await removeTree(folder.path);
     throw error;
   });
   const record: LabRecord = {

@@ -188,8 +188,11 @@ function featureChecks(sockets: NodeSockets): Check[] {
     attempt("vxlan", "limited", "no vxlan interfaces", () =>
       route.execute(links.add({ kind: "vxlan", name: "x0", vxlan: { id: 1, port: 4789 } })),
     ),
-    attempt("vlan", "limited", "no `vlan` on links", () =>
+    attempt("vlan", "limited", "no vlan interfaces", () =>
       route.execute(links.add({ kind: "vlan", name: "v0", parent: device(), id: 5 })),
+    ),
+    attempt("vrf", "limited", "no vrf interfaces", () =>
+      route.execute(links.add({ kind: "vrf", name: "r0", table: 10 })),
     ),
   ];
 }

@@ -2,8 +2,10 @@
 import { connectInit } from "../init/client.js";
 import { withLabLock } from "../lab/lock.js";
 import { isAlive, labNames, LabFolder } from "../lab/state.js";
-import { checkOwnMachine, labsOnMachine } from "../lab/machine/lab-on-machine.js";
-import { sweep } from "../lab/sweep.js";
+import { checkOwnMachine } from "../lab/machine/lab-on-machine.js";
+import { endInit, lostInits } from "../lab/inits.js";
+import { danglingNames, removeDangling, removeNames } from "../lab/names.js";
+import { lostLabs, sweep } from "../lab/sweep.js";
 import { countOwned } from "../lab/owned.js";
 import { didYouMean } from "../model/spelling.js";
 import { Failure } from "../model/failure.js";
@@ -26,7 +28,7 @@ export interface DownResult {
 
 export async function down(options: DownOptions): Promise<DownResult> {
   const name = options.lab ?? findLab(undefined).record.name;
-  if (!labNames().includes(name) && !labsOnMachine().includes(name)) {
+  if (!labNames().includes(name) && !lostLabs().includes(name)) {
     throw new Failure("usage", `no lab '${name}'`, {
       hint: didYouMean(name, labNames()) ?? "yapc-net ls shows what runs",
       code: "NO_LAB",
@@ -47,6 +49,18 @@ async function end(name: string, onWarning: (text: string) => void): Promise<Dow
     using line = await connectInit({ stateFolder: folder.path });
     await line.shutdown();
   }
+  // Without a record an init may still run: its state was removed under it.
+  const lost = record === undefined ? lostInits().filter((init) => init.lab === name) : [];
+  for (const init of lost) {
+    await endInit(init);
+    removeNames(init.pid);
+  }
+  if (record === undefined) removeDangling(danglingNames().filter((each) => each.startsWith(`${name}-`)));
   for (const note of (await sweep(folder)).notes) onWarning(note);
-  return { lab: name, wasRunning, nodes: record?.topology.nodes.length ?? 0, left: countOwned(name, record) };
+  return {
+    lab: name,
+    wasRunning: wasRunning || lost.length > 0,
+    nodes: record?.topology.nodes.length ?? 0,
+    left: countOwned(name, record),
+  };
 }

@@ -1,7 +1,9 @@
-/** `gc`: removes what labs left whose init died. Running labs are not touched. */
+/** `gc`: removes what labs left whose init died, and labs whose state was lost. Running labs are not touched. */
 import { removeStaleLocks, withLabLock } from "../lab/lock.js";
 import { Failure } from "../model/failure.js";
 import { isAlive, LabFolder } from "../lab/state.js";
+import { endInit, lostInits } from "../lab/inits.js";
+import { listNames, removeDangling, removeNames } from "../lab/names.js";
 import { findLeftovers, type Leftovers, sweep } from "../lab/sweep.js";
 
 export async function gc(options: {
@@ -11,20 +13,36 @@ export async function gc(options: {
   const found = findLeftovers();
   if (options.dryRun) return found;
   const removed: Leftovers[] = [];
-  for (const { lab } of found)
-    await withLabLock(
-      lab,
-      "gc",
-      async () => {
-        // It may have been started anew while we waited for the lock.
-        const folder = new LabFolder(lab);
-        const record = folder.read();
-        if (record === undefined || !isAlive(record)) removed.push(...(await sweepHere(folder, options.onWarning)));
-      },
-      { onWait: (holder) => options.onWarning(`lab '${lab}' is in use by ${holder}; waiting`) },
-    );
+  for (const leftover of found) {
+    const { lab, names } = leftover;
+    if (lab === undefined) {
+      removeDangling(names);
+      removed.push(leftover);
+      continue;
+    }
+    const onWait = (holder: string) => options.onWarning(`lab '${lab}' is in use by ${holder}; waiting`);
+    await withLabLock(lab, "gc", async () => removed.push(...(await collect(lab, options.onWarning))), { onWait });
+  }
   removeStaleLocks();
   return removed;
+}
+
+/** Asks anew: the lab may have been started while we waited for the lock. */
+async function collect(lab: string, onWarning: (text: string) => void): Promise<Leftovers[]> {
+  const names: string[] = [];
+  const lost = lostInits().filter((init) => init.lab === lab);
+  for (const init of lost) {
+    names.push(...listNames(init.pid));
+    await endInit(init);
+    removeNames(init.pid);
+  }
+  const inits = lost.map(({ pid }) => pid);
+  const folder = new LabFolder(lab);
+  const record = folder.read();
+  if (record !== undefined && isAlive(record))
+    return inits.length === 0 ? [] : [{ lab, inits, names, cgroups: [], machine: [], notes: [] }];
+  const swept = await sweepHere(folder, onWarning);
+  return swept.map((each) => ({ ...each, inits, names: [...each.names, ...names] }));
 }
 
 /** Passes over a lab that was built in another network namespace: it is for whoever runs `gc` there. */

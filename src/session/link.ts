@@ -211,5 +211,5 @@ function linkOf(lab: OpenLab, end: End): Link {
 function readEnd(lab: OpenLab, end: End): LinkEnd {
   const { index, up } = linkOf(lab, end);
   const shaping = readShaping(lab.sockets.route(end.node), index);
-  return { ...end, up, ...(shaping === undefined ? {} : { shaping }) };
+  return { node: end.node, interface: end.interface, up, ...(shaping === undefined ? {} : { shaping }) };
 }

@@ -134,6 +134,7 @@ async function round(
     filter: { ports: [], hosts: [], protocols: [] },
     save: recording,
     snapshotLength: 262,
+    clock: false,
     onEvent: (event: TraceEvent) => {
       if (event.type === "packet") packets.push(event);
       else if (event.type === "exchange") exchanges.push(event);

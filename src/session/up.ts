@@ -6,6 +6,7 @@ import { OriginalSysctls } from "../lab/originals.js";
 import { isAlive, LabFolder, type LabRecord } from "../lab/state.js";
 import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
+import { agreed } from "../plan/agreed.js";
 import { describeBody } from "../plan/describe.js";
 import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
@@ -111,16 +112,24 @@ async function change(
   const snapshot = await lab.snapshot();
   const running = new Set((await lab.line.nodes()).flatMap((node) => (node.pid === undefined ? [] : [node.name])));
   checkUplinkWishes(topology, record.machine?.node);
-  const before = { snapshot, topology: record.topology };
+  const { towards, ...settled } = record;
+  const remembered = towards === undefined ? record.topology : agreed(record.topology, towards);
+  const before = { snapshot, topology: remembered };
   using machine = await MachineWork.prepare(lab, topology, options.onWarning, before);
   const originals = new OriginalSysctls(folder).known;
-  const current = { snapshot: machine.snapshot ?? snapshot, topology: record.topology, running, originals };
+  const current = { snapshot: machine.snapshot ?? snapshot, topology: remembered, running, originals };
   const { operations } = plan(topology, current, planOptions(record));
   if (options.dryRun) return result(file, topology, options, operations, false, snapshot, record.topology);
   if (operations.length === 0 && !machine.hasWork)
     return result(file, topology, options, operations, false, snapshot, record.topology);
-  await applyTo(lab, topology, operations, true, options, machine);
-  const { machine: _, ...rest } = record;
+  folder.write({ ...settled, topology: remembered, towards: topology });
+  try {
+    await applyTo(lab, topology, operations, true, options, machine);
+  } catch (error) {
+    if (!(error instanceof Failure && error.code === "NOT_UNDONE")) folder.write({ ...settled, topology: remembered });
+    throw error;
+  }
+  const { machine: _, ...rest } = settled;
   folder.write({ ...rest, ...machineRecord(topology, isReal(record)), file, topology });
   machine.settle(topology);
   const after = await whenReady(lab, topology, options);

@@ -16,6 +16,8 @@ import { addressesOf, type Draft, type DraftInterface, type DraftNode, findInter
 import type { RouteForm } from "./form/node.js";
 import type { Path } from "./problem.js";
 import type { Routing } from "./routing.js";
+import { suggestion } from "./suggest.js";
+import { tableOf, vrfOfRoute, vrfsOf } from "./vrf.js";
 import { longestName, wireName } from "./wire-name.js";
 
 /** Smallest MTU of IPv6 (RFC 8200, 5): the kernel takes IPv6 off a link with less. */
@@ -98,12 +100,13 @@ function checkAddresses(draft: Draft, node: DraftNode): void {
   for (const member of node.interfaces.values()) {
     for (const { address, length, at } of member.addresses) {
       const text = formatAddress(address);
-      const other = seen.get(text);
+      const key = `${member.vrf?.name ?? ""} ${text}`;
+      const other = seen.get(key);
       if (other === member) document.error(at, `${node.name}:${member.name} has ${text} twice`, { code: "duplicate" });
       else if (other) {
         document.warning(at, `${text} is an address of ${node.name}:${other.name} as well`, { code: "unreachable" });
       }
-      seen.set(text, member);
+      seen.set(key, member);
       if (isMulticast(address) || address.value === 0n) {
         document.error(at, `${text} cannot be an address of an interface`, { code: "conflict" });
         continue;
@@ -126,7 +129,9 @@ function checkReferences(draft: Draft, node: DraftNode, routing: Routing): void 
   };
   for (const [index, route] of (form.routes ?? []).entries()) {
     named(route.interface, [...at, "routes", index, "interface"]);
-    checkGateway(draft, node, route, [...at, "routes", index], routing);
+    if (hasVrf(draft, node, route, [...at, "routes", index])) {
+      checkGateway(draft, node, route, [...at, "routes", index], routing);
+    }
   }
   for (const [index, rule] of (form.rules ?? []).entries()) named(rule.in, [...at, "rules", index, "in"]);
   for (const [index, entry] of (form.neighbours ?? []).entries()) {
@@ -162,6 +167,27 @@ function checkReferences(draft: Draft, node: DraftNode, routing: Routing): void 
   }
 }
 
+/** @returns false where a route names what is no vrf */
+function hasVrf(draft: Draft, node: DraftNode, { vrf, table }: RouteForm, at: Path): boolean {
+  if (vrf === undefined) return true;
+  const found = findInterface(draft, node, vrf, [...at, "vrf"]);
+  if (found && tableOf(found) === undefined) {
+    draft.document.error([...at, "vrf"], `${node.name}:${vrf} is no vrf`, {
+      code: "conflict",
+      hint: suggestion(
+        vrf,
+        vrfsOf(node).map(({ name }) => name),
+      ),
+    });
+  } else if (table !== undefined) {
+    draft.document.error([...at, "table"], `the vrf "${vrf}" says the table already`, {
+      code: "conflict",
+      atKey: true,
+    });
+  }
+  return found !== undefined && tableOf(found) !== undefined;
+}
+
 function owns(node: DraftNode, text: string): boolean {
   const address = parseAddress(text);
   return address !== undefined && addressesOf(node).some((own) => same(own.address, address));
@@ -171,6 +197,11 @@ function same(a: Address, b: Address): boolean {
   return a.family === b.family && a.value === b.value;
 }
 
+/** A vrf's own addresses are in it. */
+function vrfItself(member: DraftInterface): DraftInterface | undefined {
+  return tableOf(member) === undefined ? undefined : member;
+}
+
 function checkGateway(draft: Draft, node: DraftNode, route: RouteForm, at: Path, routing: Routing): void {
   const { document } = draft;
   const via = route.via === undefined ? undefined : parseAddress(route.via);
@@ -178,8 +209,17 @@ function checkGateway(draft: Draft, node: DraftNode, route: RouteForm, at: Path,
   if (!via || via.family !== family || (route.type ?? "unicast") !== "unicast") return;
   const path = [...at, "via"];
   // The kernel refuses it: "Nexthop has invalid gateway" (fib_check_nh in net/ipv4/fib_semantics.c).
-  if (!addressesOf(node).some(({ address, length }) => contains(networkOf(address, length), via))) {
-    document.error(path, `the gateway ${formatAddress(via)} is in no network of "${node.name}"`, { code: "conflict" });
+  const near = [...node.interfaces.values()].filter(({ addresses }) =>
+    addresses.some(({ address, length }) => contains(networkOf(address, length), via)),
+  );
+  const vrf = vrfOfRoute(node, route);
+  if (!near.some((member) => route.interface !== undefined || (member.vrf ?? vrfItself(member)) === vrf)) {
+    const where = vrf ? `the vrf "${vrf.name}" of "${node.name}"` : `"${node.name}"`;
+    const other = near.find((member) => member.vrf)?.vrf;
+    document.error(path, `the gateway ${formatAddress(via)} is in no network of ${where}`, {
+      code: "conflict",
+      hint: other && `that network is in a vrf: "vrf": "${other.name}"`,
+    });
     return;
   }
   if (owns(node, formatAddress(via))) {

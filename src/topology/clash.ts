@@ -2,6 +2,7 @@
 import { formatAddress, formatPrefix, overlaps } from "../model/address.js";
 import type { Draft, DraftInterface } from "./draft.js";
 import { segmentsOf, type Subnet, subnetsOf } from "./segment.js";
+import { realmsOf } from "./vrf.js";
 
 export function checkClashes(draft: Draft): void {
   const segments = segmentsOf(draft);
@@ -9,7 +10,9 @@ export function checkClashes(draft: Draft): void {
     checkSameAddresses(draft, segment);
     checkSameMacs(draft, segment);
   }
-  for (const family of [4, 6] as const) checkSubnets(draft, subnetsOf(segments, family));
+  for (const family of [4, 6] as const) {
+    for (const realm of realmsOf(draft, subnetsOf(segments, family))) checkSubnets(draft, realm);
+  }
   checkLoops(draft);
 }
 

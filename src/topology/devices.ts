@@ -1,4 +1,4 @@
-/** Interfaces without another end: vlan, macvlan, vxlan. */
+/** Interfaces without another end: vlan, macvlan, vxlan, vrf. */
 import { formatAddress, parseAddress } from "../model/address.js";
 import type { Document } from "./document.js";
 import { addressesOf, type Draft, type DraftInterface, type DraftNode, findInterface } from "./draft.js";
@@ -6,6 +6,7 @@ import type { InterfaceForm } from "./form/node.js";
 import type { Path } from "./problem.js";
 import { resolvePort } from "./port.js";
 import type { ResolvedDevice, ResolvedDeviceSettings } from "./resolved.js";
+import { vrfMtu } from "./vrf.js";
 import { wireName } from "./wire-name.js";
 
 /** IANA's port of VXLAN (RFC 7348); the kernel's own default is an older one. */
@@ -17,12 +18,15 @@ const vxlanOverhead = { 4: 50, 6: 70 } as const;
 export function deviceOf(
   document: Document,
   at: Path,
-  { vlan, macvlan, vxlan }: Pick<InterfaceForm, "vlan" | "macvlan" | "vxlan">,
+  { vlan, macvlan, vxlan, vrf }: Pick<InterfaceForm, "vlan" | "macvlan" | "vxlan" | "vrf">,
 ): ResolvedDeviceSettings | undefined {
-  const kinds = [vlan && "vlan", macvlan && "macvlan", vxlan && "vxlan"].filter((kind) => kind !== undefined);
+  const kinds = [vlan && "vlan", macvlan && "macvlan", vxlan && "vxlan", vrf && "vrf"].filter(
+    (kind) => kind !== undefined,
+  );
   if (kinds.length > 1) document.error(at, `this interface is ${kinds.join(" and ")} at once`, { code: "conflict" });
   if (vlan) return { kind: "vlan", parent: wireName(vlan.parent), id: vlan.id };
   if (macvlan) return { kind: "macvlan", parent: wireName(macvlan.parent), mode: macvlan.mode ?? "bridge" };
+  if (vrf) return { kind: "vrf", table: vrf.table };
   if (!vxlan) return undefined;
   const [local, remote] = [vxlan.local, vxlan.remote].map((text) =>
     text === undefined ? undefined : parseAddress(text),
@@ -69,7 +73,9 @@ export function checkDevice(draft: Draft, member: DraftInterface, device: Resolv
   if (device.parent !== undefined && !parentOf(member)) {
     findInterface(draft, node, device.parent, [...at, device.kind, "parent"]);
   }
-  if (master !== undefined) {
+  if (master !== undefined && device.kind === "vrf") {
+    document.error([...at, "bridge"], `a vrf is no port of a bridge`, { code: "conflict", atKey: true });
+  } else if (master !== undefined) {
     const bridge = findInterface(draft, node, master, [...at, "bridge"]);
     if (bridge && !bridge.bridge) document.error([...at, "bridge"], `"${master}" is no bridge`, { code: "conflict" });
   }
@@ -94,7 +100,7 @@ export function checkDevice(draft: Draft, member: DraftInterface, device: Resolv
   }
   const members = [...node.interfaces.values()];
   const twin = members.slice(0, members.indexOf(member)).find((other) => other.device && sameTag(other.device, device));
-  if (twin && device.kind !== "macvlan") {
+  if (twin && "id" in device) {
     document.error([...at, device.kind, "id"], `${node.name}:${twin.name} has the id ${device.id} already`, {
       code: "duplicate",
     });
@@ -123,6 +129,7 @@ function lineage(member: DraftInterface): DraftInterface[] {
 
 /** The MTU of an interface: its own, else that of what it is made on, less what a tunnel adds. */
 export function mtuOf(member: DraftInterface): number {
+  if (member.device?.kind === "vrf") return member.settings.mtu ?? vrfMtu;
   let overhead = 0;
   for (const { settings, device } of lineage(member)) {
     if (settings.mtu !== undefined) return settings.mtu - overhead;

@@ -45,6 +45,8 @@ export interface DraftInterface {
   readonly device?: ResolvedDeviceSettings;
   /** The bridge that this is a port of. */
   readonly master?: string;
+  /** The vrf that it belongs to. */
+  vrf?: DraftInterface;
   /** The link that it is an end of. */
   link?: DraftLink;
   /** Where the file names it as an end. */

@@ -9,6 +9,7 @@
  * }
  * ```
  */
+import { icmpTypes, icmpv6Types } from "../model/icmp.js";
 import type { NftChain, NftRule, NftStatement, NftTable } from "../model/nft.js";
 import type { Draft, DraftNode } from "./draft.js";
 import type { ChainForm, RuleForm } from "./form/filter.js";
@@ -16,7 +17,6 @@ import {
   addressMatches,
   anyOf,
   equal,
-  icmpTypes,
   interfaceMatches,
   portValue,
   protocolNumbers,
@@ -76,7 +76,7 @@ function lowerRule(context: RuleContext, form: RuleForm): NftRule[] {
 
 function icmpTypeOf({ draft, at }: RuleContext, { protocol, type }: RuleForm): NftStatement[] {
   if (type === undefined || (protocol !== "icmp" && protocol !== "icmpv6")) return [];
-  const known: Readonly<Record<string, number>> = icmpTypes[protocol];
+  const known: Readonly<Record<string, number>> = protocol === "icmp" ? icmpTypes : icmpv6Types;
   const numbers = listOf(type).flatMap((word) => {
     const number = known[word];
     if (number === undefined) {

@@ -26,31 +26,6 @@ export interface RuleContext {
 
 export const protocolNumbers = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
 
-/** Types by their nft words (linux/icmp.h, linux/icmpv6.h). */
-export const icmpTypes = {
-  icmp: {
-    "echo-reply": 0,
-    "destination-unreachable": 3,
-    redirect: 5,
-    "echo-request": 8,
-    "time-exceeded": 11,
-    "parameter-problem": 12,
-  },
-  icmpv6: {
-    "destination-unreachable": 1,
-    "packet-too-big": 2,
-    "time-exceeded": 3,
-    "parameter-problem": 4,
-    "echo-request": 128,
-    "echo-reply": 129,
-    "nd-router-solicit": 133,
-    "nd-router-advert": 134,
-    "nd-neighbor-solicit": 135,
-    "nd-neighbor-advert": 136,
-    redirect: 137,
-  },
-} as const satisfies Record<string, Readonly<Record<string, number>>>;
-
 export function equal(field: NftField, value: NftValue): NftStatement {
   return { kind: "match", field, op: "==", value };
 }

@@ -124,8 +124,8 @@ function declareInterfaces(document: Document, node: DraftNode): void {
       continue;
     }
     const own: InterfaceForm = typeof form === "string" || Array.isArray(form) ? { addresses: form } : form;
-    const { addresses, vlan, macvlan, vxlan, bridge, ...settings } = own;
-    const device = deviceOf(document, at, { vlan, macvlan, vxlan });
+    const { addresses, vlan, macvlan, vxlan, vrf, bridge, ...settings } = own;
+    const device = deviceOf(document, at, { vlan, macvlan, vxlan, vrf });
     if (bridge !== undefined && !device) {
       document.error([...at, "bridge"], `"bridge" is for a vlan, macvlan or vxlan; a link names it as its end`, {
         code: "conflict",

@@ -32,6 +32,7 @@ import { resolvePort } from "./port.js";
 import { planRoutes, type Routing } from "./routing.js";
 import { resolveShaping } from "./shaping.js";
 import { sysctlsOf } from "./sysctls.js";
+import { joinVrfs, tableOf, vrfOfRoute } from "./vrf.js";
 import { stableMac, wireName } from "./wire-name.js";
 
 const defaultMtu = 1500;
@@ -51,6 +52,7 @@ export function resolve(document: Document, form: TopologyForm, name: string, pr
   declareNetworks(draft);
   expandLinks(draft);
   expandNetworks(draft);
+  joinVrfs(draft);
   allocate(draft);
   const routing = planRoutes(draft);
   checkDraft(draft, routing);
@@ -133,6 +135,7 @@ function resolveInterface(member: DraftInterface): ResolvedInterface {
   return {
     name,
     ...(name === member.name ? {} : { longName: member.name }),
+    ...(member.vrf ? { vrf: wireName(member.vrf.name) } : {}),
     addresses: member.addresses.map(({ address, length }) => ({
       family: address.family,
       address: formatAddress(address),
@@ -211,6 +214,8 @@ function resolveRoute(draft: Draft, node: DraftNode, form: RouteForm, index: num
     draft.document.error(at, `a ${type} route goes nowhere: it has no "via" and no "interface"`, { code: "conflict" });
     return undefined;
   }
+  const vrf = vrfOfRoute(node, form);
+  const table = form.table ?? (vrf && tableOf(vrf));
   return {
     family,
     destination: to ? formatPrefix(to) : family === 4 ? "0.0.0.0/0" : "::/0",
@@ -218,7 +223,7 @@ function resolveRoute(draft: Draft, node: DraftNode, form: RouteForm, index: num
     ...(via ? { gateway: formatAddress(via) } : {}),
     ...(form.interface === undefined ? {} : { interface: wireName(form.interface) }),
     ...(form.metric === undefined ? {} : { metric: form.metric }),
-    ...(form.table === undefined ? {} : { table: form.table }),
+    ...(table === undefined ? {} : { table }),
     ...(source ? { preferredSource: formatAddress(source) } : {}),
   };
 }

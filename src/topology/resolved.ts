@@ -63,7 +63,7 @@ export interface ResolvedBridge {
   readonly vlanFiltering: boolean;
 }
 
-/** An interface without another end: made on top of one of the same node, or, a vxlan, of its addresses. */
+/** An interface without another end: made on top of one of the same node, or, a vxlan, of its addresses; or a vrf. */
 export interface ResolvedDevice {
   readonly name: string;
   readonly mac: string;
@@ -78,6 +78,7 @@ export interface ResolvedDevice {
 /** What cannot be changed once it is made. Interfaces by their names on the wire. */
 export type ResolvedDeviceSettings =
   | { readonly kind: "vlan"; readonly parent: string; readonly id: number }
+  | { readonly kind: "vrf"; readonly table: number; readonly parent?: never }
   | { readonly kind: "macvlan"; readonly parent: string; readonly mode: "private" | "vepa" | "bridge" | "passthru" }
   | {
       readonly kind: "vxlan";
@@ -95,6 +96,8 @@ export interface ResolvedInterface {
   readonly name: string;
   /** The name of the file where that was longer; becomes altname and alias. */
   readonly longName?: string;
+  /** The vrf that it belongs to. */
+  readonly vrf?: string;
   readonly addresses: readonly ResolvedAddress[];
   readonly up: boolean;
 }

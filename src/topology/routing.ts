@@ -20,6 +20,7 @@ import type { RouteForm } from "./form/node.js";
 import { listOf } from "./merge.js";
 import type { ResolvedRoute } from "./resolved.js";
 import { type Attachment, groupBy, segmentsOf, type Subnet, subnetsOf } from "./segment.js";
+import { type Routers, routersOf } from "./vrf.js";
 import { wireName } from "./wire-name.js";
 
 /** The next router on the way, and the interface by which a packet leaves for it. */
@@ -42,14 +43,17 @@ export interface Routing {
 
 export function planRoutes(draft: Draft): Routing {
   const segments = segmentsOf(draft);
+  const routers = routersOf(draft);
   const routes = new Map<DraftNode, ResolvedRoute[]>();
   const forwarding = new Map<Family, ReadonlySet<DraftNode>>();
   for (const family of [4, 6] as const) {
-    const subnets = subnetsOf(segments, family);
-    const routers = forwardingNodes(draft, subnets, family);
-    forwarding.set(family, routers);
-    for (const [node, found] of routesOf(draft, subnets, routers, family)) {
-      routes.set(node, [...(routes.get(node) ?? []), ...found]);
+    const subnets = subnetsOf(segments, family, routers.of);
+    const transit = forwardingNodes(routers, subnets, family);
+    forwarding.set(family, new Set([...transit].map((router) => routers.home(router).node)));
+    for (const [router, found] of routesOf(draft, routers, subnets, transit, family)) {
+      const { node, table } = routers.home(router);
+      const own = table === undefined ? found : found.map((route) => ({ ...route, table }));
+      routes.set(node, [...(routes.get(node) ?? []), ...own]);
     }
   }
   return { routes, forwards: (node, family) => forwarding.get(family)?.has(node) ?? false };
@@ -59,7 +63,7 @@ export function planRoutes(draft: Draft): Routing {
  * Nodes in more than one network, or with a way out; not those that run a container, which is the end of a way even with
  * a foot in two networks. A sysctl of the node has the last word.
  */
-function forwardingNodes(draft: Draft, subnets: readonly Subnet[], family: Family): Set<DraftNode> {
+function forwardingNodes({ all }: Routers, subnets: readonly Subnet[], family: Family): Set<DraftNode> {
   const counts = new Map<DraftNode, Set<string>>();
   for (const { attachments } of subnets) {
     for (const {
@@ -73,7 +77,7 @@ function forwardingNodes(draft: Draft, subnets: readonly Subnet[], family: Famil
   }
   const name = family === 4 ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding";
   return new Set(
-    [...draft.nodes.values()].filter((node) => {
+    all.filter((node) => {
       const said = node.form.sysctls?.[name];
       if (said !== undefined) return String(said) !== "0";
       if (node.form.container) return false;
@@ -89,12 +93,13 @@ function routingOf(draft: Draft, node: DraftNode): "auto" | "none" {
 
 function routesOf(
   draft: Draft,
+  routers: Routers,
   subnets: readonly Subnet[],
-  routers: ReadonlySet<DraftNode>,
+  forwarding: ReadonlySet<DraftNode>,
   family: Family,
 ): Map<DraftNode, ResolvedRoute[]> {
-  const auto = new Set([...draft.nodes.values()].filter((node) => routingOf(draft, node) === "auto"));
-  const transit = new Set([...routers].filter((node) => auto.has(node)));
+  const auto = new Set(routers.all.filter((node) => routingOf(draft, node) === "auto"));
+  const transit = new Set([...forwarding].filter((node) => auto.has(node)));
   const links = neighbourhood(subnets);
   const uplinks = new Set([...auto].filter((node) => node.form.uplink === true));
   const everywhere = parsePrefix(defaultPrefix(family));
@@ -110,10 +115,15 @@ function routesOf(
 
   const found = new Map<DraftNode, ResolvedRoute[]>();
   for (const node of auto) {
-    const written = new Set((node.form.routes ?? []).flatMap((route) => writtenDestination(route, family) ?? []));
+    const { table } = routers.home(node);
+    const written = new Set(
+      (node.form.routes ?? []).flatMap((route) =>
+        isIn(table, node, route) ? (writtenDestination(route, family) ?? []) : [],
+      ),
+    );
     const own = transit.has(node)
       ? routerRoutes(node, destinations)
-      : endRoutes(draft, node, destinations, links, transit, family);
+      : endRoutes(draft, routers, node, destinations, links, transit, family);
     const fresh = own.filter((route) => !written.has(route.destination));
     if (fresh.length > 0) found.set(node, fresh);
   }
@@ -124,9 +134,16 @@ function nodesOf(subnets: readonly Subnet[]): Set<DraftNode> {
   return new Set(subnets.flatMap(({ attachments }) => attachments.map(({ node }) => node)));
 }
 
+/** Whether a route of the file stands among those of a router: in the table of the vrf that it is, or in main. */
+function isIn(table: number | undefined, { interfaces }: DraftNode, route: RouteForm): boolean {
+  // The routes of a vrf are its own by then (`routersOf`).
+  if (table !== undefined) return true;
+  const out = route.interface === undefined ? undefined : interfaces.get(route.interface);
+  return route.table === undefined && route.vrf === undefined && out?.vrf === undefined;
+}
+
 /** The destination of a route of the file, where it takes the place of ours. */
 function writtenDestination(route: RouteForm, family: Family): string | undefined {
-  if (route.table !== undefined) return undefined;
   if (route.to !== "default") {
     const prefix = parsePrefix(route.to);
     return prefix && formatPrefix(prefix);
@@ -198,6 +215,7 @@ function routerRoutes(node: DraftNode, destinations: readonly Destination[]): Re
 /** One gateway for everything where there is but one and it hides nothing; else a route for each network. */
 function endRoutes(
   draft: Draft,
+  routers: Routers,
   node: DraftNode,
   destinations: readonly Destination[],
   links: Neighbourhood,
@@ -224,7 +242,8 @@ function endRoutes(
   }
   if (gateways.size === 0 && everywhere) {
     const lan = draft.networks.find(
-      ({ members, bridge }) => bridge.node !== node && members.some((member) => member.interface.node === node),
+      ({ members, bridge }) =>
+        routers.of(bridge) !== node && members.some((member) => routers.of(member.interface) === node),
     );
     const via = lan && gatewayOf(own, lan.bridge);
     if (via) return [routeVia(everywhere, via)];

@@ -41,14 +41,21 @@ export function segmentsOf(draft: Draft): DraftInterface[][] {
   return [...groupBy(all, root).values()];
 }
 
-/** The subnets of a family, in the order of the file: each with who has an address in it, per broadcast domain. */
-export function subnetsOf(segments: readonly DraftInterface[][], family: Family): Subnet[] {
+/**
+ * The subnets of a family, in the order of the file: each with who has an address in it, per broadcast domain.
+ * @param nodeOf who an interface stands for: its node, or the vrf of it that it is in
+ */
+export function subnetsOf(
+  segments: readonly DraftInterface[][],
+  family: Family,
+  nodeOf: (member: DraftInterface) => DraftNode = ({ node }) => node,
+): Subnet[] {
   return segments.flatMap((segment) => {
     const attachments = segment.flatMap((member) =>
       member.addresses
         .filter(({ address }) => address.family === family)
         .map((address): Attachment => ({
-          node: member.node,
+          node: nodeOf(member),
           interface: member,
           address,
           subnet: networkOf(address.address, address.length),

@@ -84,7 +84,11 @@ test("what is no saved trace says what it lacks", (t) => {
   const name = path.join(place, "web.trace");
   new RecordingWriter(name, header, dockerBridge).close();
   writeFileSync(path.join(name, "log.jsonl"), '{"at":0,"tick":5}\n{"at":1,"ti');
-  t.deepEqual(readRecording(name).log, [{ at: 0, tick: 5 }], "what was being written when it was killed does not count");
+  t.deepEqual(
+    readRecording(name).log,
+    [{ at: 0, tick: 5 }],
+    "what was being written when it was killed does not count",
+  );
   writeFileSync(path.join(name, "log.jsonl"), '{"at":0,"tick":5}\n{"at":1,"ti\n{"at":2,"tick":7}\n');
   t.regex(t.throws(() => readRecording(name)).message, /log\.jsonl, line 2 is not JSON$/);
   writeFileSync(path.join(name, "trace.json"), JSON.stringify({ ...header, version: 2 }));

@@ -3,12 +3,21 @@
  * where the lab lives) leaves nothing, and nothing else was touched: neither the machine nor a lab beside it.
  */
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, readlinkSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
-import type { LabRecord } from "../../src/lab/state.js";
-import { cli, Cli as Place, isRoot, program, until } from "./cli.js";
+import { isAlive, type LabRecord } from "../../src/lab/state.js";
+import { cli, Cli as Place, has, isRoot, program, until } from "./cli.js";
 import { machineListing, remains, unnatural } from "./machine.js";
 import { seededRandom } from "./random.js";
 
@@ -35,10 +44,18 @@ function initOf(place: Place, lab: string): number | undefined {
   }
 }
 
-function kill(pid: number | undefined): void {
+function recordOf(place: Place, lab: string): LabRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(path.join(place.stateRoot, lab, "lab.json"), "utf8")) as LabRecord;
+  } catch {
+    return undefined; // not yet, or no longer
+  }
+}
+
+function kill(pid: number | undefined, signal: "SIGKILL" | "SIGCONT" = "SIGKILL"): void {
   if (pid === undefined) return;
   try {
-    process.kill(pid, "SIGKILL");
+    process.kill(pid, signal);
   } catch {
     // it has ended by itself
   }
@@ -181,6 +198,43 @@ test.serial("a half-written state folder is no reason to stop", async (t) => {
   t.deepEqual(remains(place.stateRoot, lab), []);
 });
 
+test.serial(
+  "the state folder is lost: under a lab that runs, after it was killed, and before the next of its name",
+  async (t) => {
+    const place = cli(t);
+    const lab = place.lab("lost");
+    const folder = path.join(place.stateRoot, lab);
+    const lose = async () => {
+      await place.ok("up", "docker-bridge", "--name", lab);
+      const init = initOf(place, lab);
+      rmSync(folder, { recursive: true });
+      return init;
+    };
+    let init = await lose();
+    t.true(remains(place.stateRoot, lab).some((each) => each.startsWith(`process ${init} `)));
+    t.true((await place.ok("gc", "--dry-run")).includes(`would remove of lab '${lab}': process ${init} (its init)`));
+    t.true((await place.ok("gc")).includes(`removed of lab '${lab}': process ${init} (its init)`));
+    t.deepEqual(remains(place.stateRoot, lab), []);
+
+    init = await lose();
+    t.regex(await place.ok("down", lab), /lab '.*' has ended; .*: 0/);
+    t.deepEqual(remains(place.stateRoot, lab), []);
+
+    kill(await lose());
+    t.true(await ended(place, lab), remains(place.stateRoot, lab).join("\n"));
+    await place.ok("gc");
+    t.deepEqual(remains(place.stateRoot, lab), []);
+
+    init = await lose();
+    await place.ok("up", "docker-bridge", "--name", lab);
+    const collected = await place.json<{ lab: string; inits: number[]; folder?: string }[]>("gc");
+    t.deepEqual(collected.find((each) => each.lab === lab)?.inits, [init]);
+    t.is((await place.run("exec", `${lab}/client`, "--", "ping", "-c", "1", "-W", "2", "203.0.113.1")).code, 0);
+    await place.ok("down", lab);
+    t.deepEqual(remains(place.stateRoot, lab), []);
+  },
+);
+
 test.serial("gc leaves alone what is not a lab's", async (t) => {
   if (!isRoot) {
     t.log("SKIP only root has /run/netns");
@@ -227,17 +281,53 @@ test.serial("trace says so when the lab ends under it", async (t) => {
 const phases = ["up", "apply", "down"] as const;
 const victims = ["command", "init", "both"] as const;
 const labs = ["docker-bridge", "double-nat", "router-chain", "hairpin-nat", "yapc-bridge"] as const;
+/** The steps that a command takes outside of itself: messages to the kernel and to init, and what it does to files. */
+const calls = ["sendto", "sendto", "sendto", "sendmsg", "mkdir", "rename", "unlink", "symlink"] as const;
 
-test.serial(`${killPoints} kills at random moments leave nothing`, async (t) => {
+/**
+ * Runs a command that is stopped before the call `call` number `step`, whereupon the victims are killed.
+ * @returns its PID where it stands stopped; how often it made the call where that was less, and it came to its end
+ */
+async function killAt(place: Place, command: readonly string[], call: string, step: number, kills: () => void) {
+  const trace = path.join(place.folder, "strace");
+  writeFileSync(trace, "");
+  const inject = ["-e", `trace=${call}`, "-e", `inject=${call}:signal=STOP:when=${step}`];
+  const running = place.start(command, { under: ["strace", "-o", trace, ...inject] });
+  const over = () => running.child.exitCode !== null || running.child.signalCode !== null;
+  const stopped = () => readFileSync(trace, "latin1").includes("--- stopped by SIGSTOP ---");
+  if (!(await until(() => over() || stopped()))) throw new Error(`${command.join(" ")} neither ended nor stopped`);
+  const { ended } = running;
+  if (over()) return { made: readFileSync(trace, "latin1").split(`${call}(`).length - 1, ended };
+  kills();
+  return { pid: childOf(running.pid), ended };
+}
+
+function childOf(pid: number): number | undefined {
+  try {
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ")[0]) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+test.serial(`${killPoints} kills at random steps leave nothing`, async (t) => {
+  if (!(await has(t, "strace"))) return;
   t.timeout(killPoints * 60_000);
   t.log(`seed ${seed}`);
   const random = seededRandom(seed);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] ?? list[0]!;
   const place = cli(t);
+  // How often a command makes a call, as far as is known from one that came to its end.
+  const known = new Map<string, number>();
+  let beyond = 0;
   for (let point = 0; point < killPoints; point++) {
     const [phase, victim, topology, other] = [phases[point % 3]!, pick(victims), pick(labs), pick(labs)];
+    const wish = pick(calls);
+    const call = known.get(`${phase} ${wish}`) === 0 ? "sendto" : wish;
+    const kind = `${phase} ${call}`;
+    const step = 1 + Math.floor(random() * (known.get(kind) ?? (call === "sendto" ? 40 : 3)));
     const lab = place.lab("kill");
-    const story = `point ${point}: ${victim} killed during ${phase} of ${topology}`;
+    const story = `point ${point}: ${victim} killed at ${call} ${step} during ${phase} of ${topology}`;
     if (phase !== "up") await place.ok("up", topology, "--name", lab);
     const command =
       phase === "up"
@@ -245,30 +335,34 @@ test.serial(`${killPoints} kills at random moments leave nothing`, async (t) => 
         : phase === "apply"
           ? ["up", other, "--name", lab]
           : ["down", lab];
-    // Most of a command's time is node's start and the wait for what it made: the moments are spread over all of it.
-    const moment = random() * (phase === "down" ? 500 : 900);
-    const running = place.start(command);
-    await Promise.race([delay(moment), running.ended]);
-    const init = initOf(place, lab);
-    if (victim !== "init") kill(running.pid);
-    if (victim !== "command") kill(init);
-    const outcome = await running.ended;
+    const init = () => (victim === "command" ? undefined : initOf(place, lab));
+    const { pid, made, ended: end } = await killAt(place, command, call, step, () => kill(init()));
+    if (made === undefined) kill(pid, victim === "init" ? "SIGCONT" : "SIGKILL");
+    else {
+      // It made fewer of these calls: what it left is killed as it is.
+      kill(init());
+      known.set(kind, made);
+      beyond += 1;
+    }
+    const outcome = await end;
     if (victim === "init" && outcome.code !== 0)
       t.regex(outcome.stderr, /^(warning: .*\n)*error: /, `${story}: ${outcome.stderr}`);
     t.notRegex(outcome.stderr, /a bug in yapc-net/, `${story}: ${outcome.stderr}`);
 
-    const listed = (await place.json<{ name: string; state: string }[]>("ls")).find(({ name }) => name === lab);
-    if (listed?.state === "running" && phase === "apply" && victim === "command") {
+    const record = recordOf(place, lab);
+    const running = record !== undefined && isAlive(record);
+    if (running && phase === "apply" && victim === "command") {
       // Half of an apply is no dead end: the next one finishes it.
       await place.ok("up", other, "--name", lab);
       const { operations } = await place.json<{ operations: { text: string }[] }>("up", other, "--name", lab);
       t.deepEqual(operations, [], story);
     }
-    if (listed?.state === "running") await place.run("down", lab);
+    if (running) await place.run("down", lab);
     await place.ok("gc");
     t.true(await ended(place, lab), `${story}: ${remains(place.stateRoot, lab).join("\n")}`);
     t.deepEqual(remains(place.stateRoot, lab), [], story);
   }
+  t.log(`${killPoints - beyond} in the middle of a command, ${beyond} after its end`);
 });
 
 test.serial("the machine and the lab beside are as they were", async (t) => {

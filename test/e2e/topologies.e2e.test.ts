@@ -108,15 +108,22 @@ function targetOf(text: string, snapshot: Snapshot) {
   };
 }
 
-function traceOf(place: Cli, lab: string, snapshot: Snapshot, { from, to }: Expectation): Promise<TraceEvent[]> {
+function traceOf(
+  place: Cli,
+  lab: string,
+  snapshot: Snapshot,
+  { from, to, verdict }: Expectation,
+): Promise<TraceEvent[]> {
   const { protocol, host, port } = targetOf(to, snapshot);
   const six = host.includes(":");
+  // For what is dropped nobody waits long: its first packet tells.
+  const patience = verdict === "dropped" ? "1" : "5";
   const url = `http://${six ? `[${host}]` : host}:${port ?? ""}/`;
   // busybox, curl and nc are in every root that ships: the machine's own.
   const command =
     protocol === "tcp"
-      ? ["curl", "-s", "-m", "2", url]
-      : ["busybox", "ping", six ? "-6" : "-4", "-c", "1", "-W", "2", host];
+      ? ["curl", "-s", "-m", patience, url]
+      : ["busybox", "ping", six ? "-6" : "-4", "-c", "1", "-W", patience, host];
   // Not by port: what a machine sends to its own published port never shows that port to a tap.
   const filter = protocol === "tcp" ? ["--proto", "tcp"] : ["--proto", six ? "icmpv6" : "icmp", "--host", host];
   return place

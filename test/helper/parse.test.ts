@@ -1,6 +1,6 @@
 /** 26: the parser of the helper, built with the sanitizers, against programs that were tampered with. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
@@ -37,7 +37,9 @@ function build(folder: string): string | undefined {
   const objects = join(folder, "start.o");
   const flags = ["-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
   const helper = (name: string) => join(project, "helper", name);
-  const sources = ["wire.c", "program.c", "init.c", "node.c", "process.c", "container.c", "log.c"].map(helper);
+  const sources = readdirSync(helper("."))
+    .filter((file) => file.endsWith(".c") && file !== "start.c")
+    .map(helper);
   const compiler = process.env.CC ?? "cc";
   const start = spawnSync(compiler, [...flags, "-Dmain=helper_main", "-c", helper("start.c"), "-o", objects]);
   if (start.status !== 0) return undefined;

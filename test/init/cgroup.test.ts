@@ -54,8 +54,8 @@ test("version 2: controllers are handed down from the base, and swap is no way a
 test("both versions: limits go where their controller is, and a limit without one is named", (t) => {
   const root = machine(t, {
     "cpu,cpuacct/tasks": "",
-    "cpu,cpuacct/yapc-net-lab/web/cgroup.procs": "",
-    "memory/yapc-net-lab/web/cgroup.procs": "",
+    "cpu,cpuacct/yapc-net-lab/web/tasks": "",
+    "memory/yapc-net-lab/web/tasks": "",
     "memory/yapc-net-lab/web/memory.oom_control": "oom_kill 0\n",
     "unified/cgroup.controllers": "hugetlb\n",
     "unified/cgroup.procs": "",

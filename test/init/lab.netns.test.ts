@@ -155,6 +155,11 @@ test("sysctls are written and read in the node, and no others", async (t) => {
     ["net.ipv4.ip_default_ttl", "33", true],
   ]);
   t.deepEqual(await init.readSysctls("a", ["net.ipv4.ip_default_ttl"]), ["33"]);
+  const bridged = await t.throwsAsync(init.writeSysctls("a", [["net.bridge.no_such", "1"]]));
+  t.like(bridged, {
+    kind: "machine",
+    hint: "the kernel needs br_netfilter (CONFIG_BRIDGE_NETFILTER): modprobe br_netfilter",
+  });
   t.regex(await init.readProcNet("a", "dev"), /^ +lo:/m);
   await t.throwsAsync(init.readProcNet("a", "../status"));
 });

@@ -299,6 +299,33 @@ test("an offset has a name, also in lists, in variants and behind structs", (t) 
   t.is(pathAt(rich, encode(attributes({ x: [99, u8] }), { x: 1 }), 0), "attribute 99");
 });
 
+test("a variant goes by a sibling, or by what stands beside the nest that it is in", (t) => {
+  // As statistics of a qdisc do: TCA_KIND decides about what is two nests further in.
+  const app = variant("../../kind", { tbf: attributes({ tokens: [1, u32] }), red: attributes({ marked: [1, u32] }) });
+  const message = headed(
+    point,
+    attributes({
+      kind: [1, str],
+      statistics: [7, attributes({ kind: [9, str], inner: [4, attributes({ app: [1, app] })] })],
+    }),
+  );
+  const of = (kind: string, data: object) => ({
+    header: point.zero,
+    attributes: { kind, statistics: { kind: "not this one", inner: { app: data } } },
+  });
+  for (const value of [of("tbf", { tbf: { tokens: 7 } }), of("red", { red: { marked: 8 } })]) {
+    const encoded = encode(message, value);
+    t.deepEqual(decode(message, encoded), value);
+    const names = Array.from(encoded, (_, offset) => pathAt(message, encoded, offset));
+    t.is(
+      names.at(-1),
+      `statistics.inner.app.${"tbf" in value.attributes.statistics.inner.app ? "tbf.tokens" : "red.marked"}`,
+    );
+  }
+  const foreign = encode(message, of("of tomorrow", { other: Uint8Array.of(1, 2, 3) }));
+  t.deepEqual(decode(message, foreign).attributes.statistics?.inner?.app, { other: Uint8Array.of(1, 2, 3) });
+});
+
 test("values print on one line", (t) => {
   t.is(
     print({

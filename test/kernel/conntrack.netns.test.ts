@@ -89,6 +89,7 @@ test("a connection through DNAT: its events, its list entry, its end", async (t)
   client.execute(conntrack.flows.remove(flow!.original, { id: flow!.id }));
   const end = await until(() => events.find(({ kind }) => kind === "destroy"), "the end");
   t.is(end.flow.id, flow!.id);
+  t.true(end.flow.stop! > end.flow.start!);
   t.throws(() => client.execute(conntrack.flows.remove(flow!.original)), { code: "ENOENT" });
   t.deepEqual(client.execute(conntrack.flows.list()), []);
 });

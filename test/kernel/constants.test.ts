@@ -97,6 +97,8 @@ const schemas: readonly (readonly [prefix: string, types: readonly (readonly [st
   }],
   ["IFLA_MACVLAN_", linkMessages.macvlanAttributes.types, {}],
   ["IFLA_VLAN_", linkMessages.vlanAttributes.types, {}],
+  ["IFLA_VRF_", linkMessages.vrfAttributes.types, {}],
+  ["IFLA_VRF_PORT_", linkMessages.vrfPortAttributes.types, {}],
   ["IFLA_VXLAN_", linkMessages.vxlanAttributes.types, { udpChecksum: "UDP_CSUM" }],
   ["IFA_", routeMessages.addressAttributes.types, { cacheInfo: "CACHEINFO", routePriority: "RT_PRIORITY", protocol: "PROTO" }],
   ["RTA_", routeMessages.routeAttributes.types, {

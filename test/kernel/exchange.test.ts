@@ -310,10 +310,15 @@ test("sequence numbers go round without ever being 0, which events have", (t) =>
   const begin = () => exchange.begin(new Writer(), request, "ack").sequence;
   t.deepEqual([begin(), begin()], [0xffffffff, 1]);
   t.is(exchange.waiting, 2);
+  exchange.receive(new Input(message(NLMSG_ERROR, NLM_F_CAPPED, 0, Buffer.alloc(20))));
+  t.deepEqual([exchange.waiting, exchange.strays], [2, 1]);
   exchange.receive(new Input(message(NLMSG_ERROR, NLM_F_CAPPED, 1, Buffer.alloc(20))));
   t.is(exchange.waiting, 1);
   exchange.receive(new Input(message(NLMSG_ERROR, NLM_F_CAPPED, 4711, Buffer.alloc(20))));
-  t.is(exchange.strays, 1);
+  t.is(exchange.strays, 2);
+  // What was answered already is answered no more.
+  exchange.receive(new Input(message(NLMSG_ERROR, NLM_F_CAPPED, 1, Buffer.alloc(20))));
+  t.deepEqual([exchange.waiting, exchange.strays], [1, 3]);
 });
 
 test("what was recorded can be played back, and nothing else", (t) => {

@@ -63,6 +63,33 @@ export const goldenRequests: readonly GoldenRequest[] = [
     request: links.add({ kind: "vxlan", name: "x0", vxlan: { id: 42, port: 4789, underlay: 100 } }),
     differs: "another order; ip sends a default, too",
   },
+  {
+    command: "ip link add link v0 name v0.7 type vlan id 7",
+    request: links.add({ kind: "vlan", name: "v0.7", parent: 100, id: 7 }),
+  },
+  { command: "ip link add d0 type dummy", request: links.add({ kind: "dummy", name: "d0" }) },
+  {
+    command: "ip link add br2 type bridge vlan_filtering 1",
+    request: links.add({ kind: "bridge", name: "br2", bridge: { vlanFiltering: true } }),
+  },
+  { command: "ip link add red type vrf table 10", request: links.add({ kind: "vrf", name: "red", table: 10 }) },
+  // 101 is the index of a bridge or a vrf: the message is the same.
+  { command: "ip link set v0 master 101", request: links.set(100, { master: 101 }) },
+  {
+    command: "ip link property del dev v0 altname a-long-name-of-v0",
+    request: links.removeAltname(100, "a-long-name-of-v0"),
+  },
+  {
+    command: "ip link set v0 type bridge ageing_time 3000",
+    request: links.setKind(100, { kind: "bridge", name: "v0", bridge: { ageingTime: 30 } }),
+  },
+  { command: "ip link set v0 promisc on", request: links.set(100, { promiscuous: true }) },
+  {
+    command: "ip link set v0 netns NAME",
+    request: links.set(100, { netnsFd: 9 }),
+    differs: "the descriptor is one of ip's own",
+  },
+  { command: "ip address show", request: addresses.list() },
   { command: "ip link set v0 up", request: links.set(100, { up: true }) },
   { command: "ip link set v0 mtu 1300", request: links.set(100, { mtu: 1300 }) },
   { command: "ip link set v0 name v9", request: links.set(100, { name: "v9" }) },
@@ -117,11 +144,28 @@ export const goldenRequests: readonly GoldenRequest[] = [
     command: "ip route add 10.4.0.0/16 dev v0 mtu 1300 table 1000 proto static",
     request: routes.add({ destination: "10.4.0.0/16", index: 100, metrics: { mtu: 1300 }, table: 1000 }),
   },
+  {
+    command: "ip route add 10.9.0.0/16 via 10.0.0.2 table 10 proto static",
+    request: routes.add({ destination: "10.9.0.0/16", gateway: "10.0.0.2", table: 10 }),
+  },
+  { command: "ip route show table all", request: routes.list() },
   { command: "ip route delete 10.1.0.0/16", request: routes.remove({ destination: "10.1.0.0/16" }) },
   { command: "ip route get 10.1.2.3", request: routes.lookup("10.1.2.3") },
   {
     command: "ip neighbour replace 10.0.0.9 lladdr 02:00:00:00:00:09 dev v0",
     request: neighbours.add({ index: 100, address: "10.0.0.9", mac: "02:00:00:00:00:09" }),
+  },
+  { command: "ip neighbour show", request: neighbours.list() },
+  {
+    command: "ip neighbour delete 10.0.0.9 dev v0",
+    request: neighbours.remove({ index: 100, address: "10.0.0.9" }),
+    differs: "ip names a state, which the kernel does not look at",
+  },
+  { command: "bridge fdb show br v0", request: neighbours.listFdb(100) },
+  {
+    command: "bridge fdb delete 02:00:00:00:00:11 dev v0 master",
+    request: neighbours.removeFdb({ index: 100, mac: "02:00:00:00:00:11" }),
+    differs: "bridge names another state, which the kernel does not look at",
   },
   {
     command: "bridge fdb replace 02:00:00:00:00:11 dev v0 master static",
@@ -130,6 +174,16 @@ export const goldenRequests: readonly GoldenRequest[] = [
   {
     command: "ip rule add priority 100 from 10.0.0.0/24 lookup 1000",
     request: rules.add({ family: 4, priority: 100, source: "10.0.0.0/24", action: "lookup", table: 1000 }),
+  },
+  { command: "ip rule show", request: rules.list(4) },
+  {
+    command: "ip rule delete priority 100 from 10.0.0.0/24 lookup 1000",
+    request: rules.remove({ family: 4, priority: 100, source: "10.0.0.0/24", action: "lookup", table: 1000 }),
+    differs: "ip leaves the action out: any would do",
+  },
+  {
+    command: "ip rule add priority 1000 l3mdev",
+    request: rules.add({ family: 4, priority: 1000, action: "lookup", l3mdev: true }),
   },
   {
     command: "tc qdisc replace dev v0 root tbf rate 10mbit burst 4096 limit 66596",
@@ -160,8 +214,16 @@ export const goldenRequests: readonly GoldenRequest[] = [
     command: "tc qdisc replace dev v0 root handle 1: htb default 10",
     request: qdiscs.set(100, { kind: "htb", defaultClass: 0x10 }, { handle: 0x10000 }),
   },
+  {
+    command: "tc class replace dev v0 parent 1: classid 1:10 htb rate 8mbit ceil 16mbit burst 11600",
+    request: qdiscs.setHtbClass(100, { rate: 1e6, ceil: 2e6, burst: 11_600 }, { parent: 0x10000, handle: 0x10010 }),
+    differs: "tc sends the rate tables that kernels before 3.8 wanted",
+  },
+  { command: "tc qdisc show dev v0", request: qdiscs.list(100) },
   { command: "tc qdisc delete dev v0 root", request: qdiscs.remove(100) },
   { command: "ip netns set NAME 77", request: nsids.assign(9, 77), differs: "the descriptor is one of ip's own" },
+  { command: "ip netns list-id", request: nsids.list() },
+  { command: "ip netns identify", request: nsids.get(9), differs: "ip compares inodes; this asks for the number" },
   { command: "nft add table inet t", request: nftables.batch([nftables.addTable({ family: "inet", name: "t" })]) },
   {
     command: "nft add chain inet t c { type filter hook forward priority 0; policy drop; }",
@@ -200,6 +262,15 @@ export const goldenRequests: readonly GoldenRequest[] = [
       }).requests,
     ),
     differs: "nft numbers the elements and keeps more of its own beside the set",
+  },
+  {
+    command: "nft delete rule inet t c handle 9",
+    request: nftables.batch([nftables.removeRule({ family: "inet", name: "t" }, "c", 9)]),
+  },
+  {
+    command: "nft delete table inet t2",
+    request: nftables.batch(nftables.removeTable({ family: "inet", name: "t2" })),
+    differs: "we make it first, so that it is no error where there is none",
   },
   {
     command: "nft add rule inet t n tcp dport 8080 dnat ip to 10.0.0.10:80",

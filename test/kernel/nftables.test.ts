@@ -145,7 +145,7 @@ test("a comment is kept as nft keeps it", (t) => {
 });
 
 /** A kernel with one rule, which looks in a set, and a ruleset that changes at every look until it has been looked at so often. */
-function restlessRuleset(changes: number): NetlinkClient {
+function restlessRuleset(changes: number): FakeTransport {
   let generation = 0;
   const encoded = <T>(schema: Codec<T>, value: T) => {
     const out = new Writer();
@@ -182,19 +182,37 @@ function restlessRuleset(changes: number): NetlinkClient {
     refusal.set(input.bytes.subarray(start - 16, start), 4);
     return [frame(NLMSG_ERROR, NLM_F_CAPPED, sequence, refusal)];
   };
-  return new NetlinkClient(
-    new FakeTransport((datagram) => {
-      const answers: Uint8Array[] = [];
-      eachMessage(new Input(datagram), (message) => answers.push(...answer(message)));
-      return answers;
-    }),
-  );
+  return new FakeTransport((datagram) => {
+    const answers: Uint8Array[] = [];
+    eachMessage(new Input(datagram), (message) => answers.push(...answer(message)));
+    return answers;
+  });
 }
 
 test("a ruleset that changes while it is read is read again; one that never rests is thrown with what was read", (t) => {
   const shape = [{ family: "inet", name: "t", chains: [{ name: "c" }] }];
-  t.like(nftables.readTables(restlessRuleset(7)), shape);
-  const error = t.throws(() => nftables.readTables(restlessRuleset(Infinity)), { instanceOf: DumpInterruptedError });
+  t.like(nftables.readTables(new NetlinkClient(restlessRuleset(7))), shape);
+  const error = t.throws(() => nftables.readTables(new NetlinkClient(restlessRuleset(Infinity))), {
+    instanceOf: DumpInterruptedError,
+  });
   t.is(error.attempts, 10);
   t.like(error.partial, shape);
+});
+
+test("a ruleset is asked for as nft asks for it", (t) => {
+  const transport = restlessRuleset(1);
+  nftables.readTables(new NetlinkClient(transport));
+  // `nft list ruleset`, traced with strace, but that it asks for rules by family and for sets by table.
+  t.deepEqual(
+    transport.sent.map((bytes) => Buffer.from(bytes).fill(0, 8, 12).toString("hex")),
+    [
+      "14000000100a0100000000000000000000000000",
+      "14000000010a0103000000000000000000000000",
+      "14000000040a0103000000000000000000000000",
+      "14000000070a0103000000000000000000000000",
+      "140000000a0a0103000000000000000000000000",
+      "240000000d0a010300000000000000000100000006000100740000000600020073000000",
+      "14000000100a0100000000000000000000000000",
+    ],
+  );
 });

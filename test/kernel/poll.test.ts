@@ -107,6 +107,17 @@ test("a process whose watch keeps it not alive ends", (t) => {
   );
 });
 
+test("a process ends as it wants while a descriptor that keeps it not alive has something to say", (t) => {
+  t.is(
+    runAlone(`
+    const [a, b] = sys.socketpair(constants.AF_UNIX, constants.SOCK_DGRAM);
+    new Watch(a, () => undefined, { keepsAlive: false });
+    sys.send(b, Uint8Array.of(1));
+    console.log("ready");`),
+    "ready\n",
+  );
+});
+
 test("descriptors travel with a message, and arrive close-on-exec", (t) => {
   const [a, b] = sys.socketpair(constants.AF_UNIX, constants.SOCK_SEQPACKET);
   using block = new MessageBlock(64);

@@ -4,7 +4,7 @@
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { Journal, readJournal } from "../../src/lab/machine/journal.js";
 import { canRun, Host, yapcCommand } from "./host.js";
 
@@ -212,6 +212,61 @@ test.serial("what is in the way is said before anything is done", async (t) => {
   }
 });
 
+/** The machine gets settings of its own, so that the computer's stay as they are. */
+const ownSettings = (files: readonly string[]) =>
+  files
+    .map(
+      (file) => `mkdir -p /run/own; cp -a ${file} /run/own/${path.basename(file)}-${file.length}
+      mount --bind /run/own/${path.basename(file)}-${file.length} ${file}`,
+    )
+    .join("\n");
+
+test.serial("beside real ufw: the line that the message gives opens it", async (t) => {
+  if (!(await canRun(t, "ip", "nft", "iptables", "ufw", "busybox", "curl"))) return;
+  const host = await Host.create(t);
+  await host.sh(`${ownSettings(["/etc/ufw", "/etc/default/ufw"])}; ufw --force enable`);
+  await opensBy(
+    t,
+    host,
+    /table ip filter, chain FORWARD/,
+    /ufw route allow in on yapc0 && ufw route allow out on yapc0/,
+  );
+});
+
+test.serial("beside real firewalld: the line that the message gives opens it", async (t) => {
+  if (!(await canRun(t, "ip", "nft", "firewalld", "dbus-daemon", "busybox", "curl"))) return;
+  const host = await Host.create(t);
+  // Without services that the bus would start by itself and that would outlive the test.
+  await host.sh(`${ownSettings(["/etc/firewalld"])}
+    mount -t tmpfs tmpfs /usr/share/dbus-1/system-services; mkdir /run/dbus`);
+  host.start("dbus-daemon", "--system", "--nofork", "--nopidfile");
+  await host.sh("for i in $(seq 500); do [ -S /run/dbus/system_bus_socket ] && exit; sleep 0.01; done; exit 1");
+  host.start("firewalld", "--nofork", "--nopid");
+  await host.sh("for i in $(seq 300); do firewall-cmd --state >/dev/null 2>&1 && exit; sleep 0.05; done; exit 1");
+  const line = /firewall-cmd --zone=trusted --add-interface=yapc0/;
+  await opensBy(t, host, /table inet firewalld, chain filter_FORWARD/, line);
+});
+
+/** A firewall drops what is forwarded: `up` says so and does nothing; its line opens it, and `down` leaves that alone. */
+async function opensBy(t: ExecutionContext, host: Host, where: RegExp, opening: RegExp): Promise<void> {
+  const lab = host.lab();
+  const file = host.file("lab.json", published(lab));
+  const closed = await host.state();
+  const { code, stderr } = await host.yapc("up", file, "--real");
+  t.is(code, 3, stderr);
+  t.regex(stderr, where);
+  t.is(await host.state(), closed);
+  const line = /; run: (.*)/.exec(stderr)?.[1] ?? "";
+  t.regex(line, opening);
+  await host.sh(line);
+  const opened = await host.state();
+  await host.ok("up", file, "--real");
+  t.is(await host.get("outer", "http://198.51.100.1:8080/"), lab);
+  t.regex(await host.ok("up", file), /nothing was changed/);
+  await host.ok("down", lab);
+  t.is(await host.state(), opened);
+}
+
 test.serial("--real is for root, and for a topology that says what the machine is", async (t) => {
   if (!(await canRun(t, "ip", "setpriv"))) return;
   const host = await Host.create(t);
@@ -286,9 +341,20 @@ test.serial("init is killed: down, gc and the next up each find what is left", a
   // The state folder is lost as well: the marks alone lead to the rest.
   await host.ok("up", file, "--real");
   await kill();
-  await host.sh(`rm -r /run/yapc-net/${lab}; sysctl -qw net.ipv4.ip_forward=0 net.ipv4.conf.all.accept_redirects=1`);
-  t.regex(await host.ok("down", lab), /objects of it left on this machine: 0/);
-  await host.sh(`rm -f /run/netns/${lab}-*`);
+  await host.sh(`rm -r /run/yapc-net/${lab}`);
+  const lost = await host.yapc("down", lab);
+  t.regex(lost.stdout, /objects of it left on this machine: 0/);
+  const line = /ip_forward is 1, and the journal .* is lost: if nothing else .* forwards, (sysctl -w .*=0)\n/.exec(
+    lost.stderr,
+  );
+  await host.sh(line?.[1] ?? "false");
+  t.is(await host.state(), before);
+
+  // Or it is lost while the lab runs.
+  await host.ok("up", file, "--real");
+  await host.sh(`rm -r /run/yapc-net/${lab}`);
+  t.regex(await host.ok("gc"), /removed of lab '.*': process \d+ \(its init\), .*link yapc0/);
+  await host.sh(line?.[1] ?? "false");
   t.is(await host.state(), before);
 });
 
@@ -332,20 +398,23 @@ test.serial("killed at any step: one down or gc leaves the machine as it was", a
   const messages = await count("sendto", up);
   await host.ok("down", lab);
   t.true(flushes > 5, `${flushes} flushes of the journal`);
+  const points = [sample(flushes, 5, 1), sample(messages, 5, 2), sample(downMessages, 5, 3)];
+  t.timeout(Math.max(120_000, points.flat().length * 30_000));
+  t.log(`${points.map(({ length }) => length).join(" + ")} of ${flushes} + ${messages} + ${downMessages} points`);
 
   // As the journal is flushed: the entry is written, its step is not taken.
-  for (const step of sample(flushes, 5, 1)) {
+  for (const step of points[0]!) {
     await kill("fdatasync", step, up);
     t.regex(await host.ok("down", lab), /objects of it left on this machine: 0/);
     t.is(await host.state(), before, `up killed at flush ${step} of ${flushes}`);
   }
   // Between any two messages to the kernel: a link is made and not yet marked.
-  for (const message of sample(messages, 5, 2)) {
+  for (const message of points[1]!) {
     await kill("sendto", message, up);
     await host.ok("gc");
     t.is(await host.state(), before, `up killed at message ${message} of ${messages}`);
   }
-  for (const message of sample(downMessages, 5, 3)) {
+  for (const message of points[2]!) {
     await host.ok("up", file, "--real");
     await kill("sendto", message, down);
     await host.ok("gc");
@@ -362,9 +431,14 @@ test.serial("init is killed while the command works: the command undoes what it 
   const lab = host.lab();
   const file = host.file("lab.json", published(lab));
   const trace = path.join(host.folder, "strace");
-  for (const step of [2, 4]) {
+  const up = yapcCommand("up", file, "--real");
+  await host.execute("strace", "-o", trace, "-e", "trace=fdatasync", ...up);
+  const flushes = Number(await host.sh(`grep -c '^fdatasync(' ${trace}`));
+  await host.ok("down", lab);
+  t.timeout(300_000);
+  for (const step of soak ? sample(flushes, flushes, 0) : [2, 4]) {
     const inject = ["strace", "-o", trace, "-e", `inject=fdatasync:signal=STOP:when=${step}`];
-    const running = host.execute(...inject, ...yapcCommand("up", file, "--real"));
+    const running = host.execute(...inject, ...up);
     await host.sh(
       `for i in $(seq 2000); do [ "$(grep -c . /run/yapc-net/${lab}/journal 2>/dev/null)" -ge ${step} ] && exit; sleep 0.01; done; exit 1`,
     );
@@ -445,6 +519,8 @@ test.serial("uplink as root: the lab's way out through the machine", async (t) =
     "the half that is in use is passed over",
   );
   t.regex(await host.ok("exec", "--lab", lab, "lone", "--", "cat", "/etc/resolv.conf"), /nameserver (?!127)/);
+  const six = await host.yapc("exec", "--lab", lab, "lone", "--", "ip", "-6", "route", "get", "2001:db8::1");
+  t.regex(six.stderr, /unreachable/, "an uplink carries IPv4 alone");
   t.regex(await host.ok("up", file), /nothing was changed/);
   host.file("lab.json", { ...uplinked(lab), nodes: { ...uplinked(lab).nodes, lone: {} } });
   t.regex(await host.ok("up", file), /1 operation/);

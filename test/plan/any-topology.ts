@@ -40,12 +40,14 @@ const node = fc.record({
   sysctls: sometimes(fc.constantFrom({ "net.ipv4.ip_default_ttl": 32 }, { "net.ipv4.ip_forward": 1 })),
 });
 
-/** On whatever link the node has: of these, the parent is filled in. */
+/** On whatever link the node has: that is filled in where a name is empty. */
 const device = fc.constantFrom(
   ["mac0", { macvlan: { parent: "", mode: "bridge" }, addresses: "10.7.0.1/24" }],
   ["mac0", { macvlan: { parent: "", mode: "vepa" }, mtu: 1300 }],
   ["tag0", { vlan: { parent: "", id: 7 }, addresses: "fd00:7::1/64" }],
   ["tag0", { vlan: { parent: "", id: 8 }, up: false }],
+  ["red", { vrf: { table: 10, members: [""] }, addresses: "10.5.0.1/32" }],
+  ["red", { vrf: { table: 11, members: [""] } }],
   ["tun0", { vxlan: { id: 9, remote: "192.0.2.9" } }],
   ["tun0", { vxlan: { id: 9, remote: "192.0.2.9" }, mtu: 1300, addresses: "10.6.0.1/24" }],
 );
@@ -121,11 +123,14 @@ export const anyTopology: fc.Arbitrary<string> = fc
         return [`net${index}`, { bridge: `${holder}:${bridge}`, subnets, members: joined, isolated, mtu }];
       });
     for (const [name, [device, form]] of shape.devices) {
-      const interfaces = forms[name]?.interfaces as Record<string, unknown> | undefined;
-      const parent = links.flatMap(({ ends }) => ends).find((end) => end.startsWith(`${name}:`));
+      const { interfaces, bridges } = forms[name] ?? {};
+      const ends = links.flatMap(({ ends }) => ends).filter((end) => end.startsWith(`${name}:`));
+      // A vrf may have a bridge for its member, too; nothing is made on one here.
+      const members = "vrf" in form ? Object.keys(bridges ?? {}) : [];
+      const parent = [...members, ...ends.map((end) => end.slice(2))][0];
       const text = JSON.stringify(form);
-      if (!interfaces || (parent === undefined && text.includes("parent"))) continue;
-      interfaces[device] = JSON.parse(text.replace('"parent":""', `"parent":"${parent?.slice(2) ?? ""}"`)) as unknown;
+      if (!interfaces || (parent === undefined && text.includes('""'))) continue;
+      (interfaces as Record<string, unknown>)[device] = JSON.parse(text.replace('""', JSON.stringify(parent)));
     }
     return JSON.stringify({
       routing: shape.routing,

@@ -27,7 +27,7 @@ import type {
 } from "../../src/topology/resolved.js";
 
 interface Interface {
-  kind: "loopback" | "veth" | "bridge" | "vlan" | "macvlan" | "vxlan";
+  kind: "loopback" | "veth" | "bridge" | "vlan" | "macvlan" | "vxlan" | "vrf";
   device?: ResolvedDevice["settings"];
   mac: string;
   mtu: number;
@@ -250,14 +250,17 @@ export class ModelKernel {
     const member = this.#interface(node, name);
     if (change.mtu !== undefined) this.#setMtu(node, name, member, change.mtu);
     if (change.mac !== undefined) member.mac = change.mac;
-    if (change.master === null) {
-      const { master } = member;
-      delete member.master;
-      delete member.port;
-      this.#adjustBridge(node, master);
-    } else if (change.master !== undefined) {
-      this.#refuse(this.#interface(node, change.master).kind !== "bridge", `EINVAL master ${change.master}`);
+    if (change.master === null) this.#release(node, name, member);
+    else if (change.master !== undefined) {
+      const { kind } = this.#interface(node, change.master);
+      this.#refuse(kind !== "bridge" && kind !== "vrf", `EINVAL master ${change.master}`);
+      this.#release(node, name, member);
       member.master = change.master;
+      if (kind === "vrf") {
+        this.#refuse(member.kind === "vrf" || member.kind === "loopback", `EINVAL ${name} in ${change.master}`);
+        this.#cycle(node, name, member);
+        return;
+      }
       member.port = { hairpin: false, isolated: false, learning: true };
       this.#adjustBridge(node, member.master);
     }
@@ -274,10 +277,40 @@ export class ModelKernel {
     else this.#flushRoutes(node, name);
   }
 
+  /** do_set_master: off its bridge, or out of its vrf. */
+  #release(node: string, name: string, member: Interface): void {
+    const { master } = member;
+    if (master === undefined) return;
+    delete member.master;
+    delete member.port;
+    this.#adjustBridge(node, master);
+    if (this.#node(node).interfaces.get(master)?.kind === "vrf") this.#cycle(node, name, member);
+  }
+
+  /** cycle_netdev in drivers/net/vrf.c: down and up again, a vlan on it with it. What IPv6 and the routes had is gone. */
+  #cycle(node: string, name: string, member: Interface): void {
+    const owner = this.#node(node);
+    if (!member.up) return;
+    member.addresses = member.addresses.filter(({ family, automatic }) => family === 4 || automatic);
+    owner.neighbours = owner.neighbours.filter((entry) => entry.interface !== name);
+    this.#flushRoutes(node, name);
+    for (const [child, state] of owner.interfaces) {
+      if (state.device?.kind === "vlan" && state.device.parent === name) this.#cycle(node, child, state);
+    }
+  }
+
+  /** The table that the routes of an interface stand in. */
+  #tableOf(node: string, name: string): number {
+    const { interfaces } = this.#node(node);
+    const member = this.#interface(node, name);
+    const vrf = member.kind === "vrf" ? member : interfaces.get(member.master ?? "");
+    return vrf?.device?.kind === "vrf" ? vrf.device.table : 254;
+  }
+
   /** vlan_dev_change_mtu and macvlan_change_mtu: never more than the parent's; a parent that shrinks takes them with it. */
   #setMtu(node: string, name: string, member: Interface, mtu: number): void {
     const { device } = member;
-    if (device && device.kind !== "vxlan") {
+    if (device && device.kind !== "vxlan" && device.kind !== "vrf") {
       this.#refuse(mtu > this.#interface(node, device.parent).mtu, `EINVAL MTU of ${node}:${name}`);
     }
     if (member.kind === "bridge" && member.mtu !== mtu) member.mtuSet = true;
@@ -293,7 +326,7 @@ export class ModelKernel {
   #adjustBridge(node: string, name: string | undefined): void {
     const { interfaces } = this.#node(node);
     const bridge = name === undefined ? undefined : interfaces.get(name);
-    if (!bridge || bridge.mtuSet === true) return;
+    if (bridge?.kind !== "bridge" || bridge.mtuSet === true) return;
     const ports = [...interfaces.values()].filter(({ master }) => master === name);
     bridge.mtu = ports.length === 0 ? 1500 : Math.min(...ports.map(({ mtu }) => mtu));
   }
@@ -319,10 +352,11 @@ export class ModelKernel {
       this.#adjustBridge(end.node, master);
       for (const sysctl of owner.sysctls.keys())
         if (sysctl.includes(`.${end.interface}.`)) owner.sysctls.delete(sysctl);
-      for (const other of owner.interfaces.values()) {
+      for (const [port, other] of owner.interfaces) {
         if (other.master !== end.interface) continue;
         delete other.master;
         delete other.port;
+        if (member.kind === "vrf") this.#cycle(end.node, port, other);
       }
     }
   }
@@ -346,7 +380,8 @@ export class ModelKernel {
     if (route.gateway !== undefined) {
       const near = own.find(
         ({ member, address, prefixLength }) =>
-          (out === undefined || out === member) && holds(prefixOf(address, prefixLength), route.gateway),
+          (out === undefined ? this.#tableOf(name, member) === (route.table ?? 254) : out === member) &&
+          holds(prefixOf(address, prefixLength), route.gateway),
       );
       this.#refuse(near === undefined, `ENETUNREACH gateway ${route.gateway} in ${name}`);
       out ??= near?.member;

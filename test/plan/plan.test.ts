@@ -334,3 +334,56 @@ test("nodes with the same names to know share one list of them", (t) => {
   t.is(lists.length, 51);
   t.is(new Set(lists).size, 1);
 });
+
+const withVrf = (vrf: string) => `{
+  "nodes": {
+    "a": { "interfaces": { "eth0": ["10.0.0.1/24", "fd00::1/64"]${vrf} } },
+    "b": { "interfaces": { "eth0": ["10.0.0.2/24", "fd00::2/64"] } }
+  },
+  "links": [["a:eth0", "b:eth0"]]
+}`;
+const red = `, "red": { "vrf": { "table": 10, "members": ["eth0"] } }`;
+
+test("a vrf is there before its members join, and they have joined before they have addresses", (t) => {
+  const lines = build(read(withVrf(red)))
+    .map(describe)
+    .filter((line) => line.startsWith("a: ") && !line.includes("sysctl"));
+  t.deepEqual(lines.slice(0, 7), [
+    "a: create node",
+    "a: create vrf red table 10",
+    "a: set eth0 into red",
+    "a: add address 10.0.0.1/24 to eth0",
+    "a: add address fd00::1/64 to eth0",
+    "a: set lo up",
+    "a: write /etc/hosts with 4 lines",
+  ]);
+});
+
+test("an interface that joins a vrf, leaves it or changes it takes its addresses along; the same twice is nothing", (t) => {
+  t.deepEqual(differences(withVrf(""), withVrf(red)), [
+    "a: remove address 10.0.0.1/24 from eth0  (its interface changes its vrf)",
+    "a: remove address fd00::1/64 from eth0  (its interface changes its vrf)",
+    "a: create vrf red table 10",
+    "a: set eth0 into red  (vrf none -> red)",
+    "a: add address 10.0.0.1/24 to eth0",
+    "a: add address fd00::1/64 to eth0",
+  ]);
+  t.deepEqual(differences(withVrf(red), withVrf("")), [
+    "a: remove address 10.0.0.1/24 from eth0  (its interface changes its vrf)",
+    "a: remove address fd00::1/64 from eth0  (its interface changes its vrf)",
+    "a: set eth0 out of its vrf  (the vrf red goes)",
+    "a: delete red  (not in the topology)",
+    "a: add address 10.0.0.1/24 to eth0",
+    "a: add address fd00::1/64 to eth0",
+  ]);
+  t.deepEqual(
+    differences(withVrf(red), withVrf(red.replace("10", "11"))).filter((line) => !line.includes("address")),
+    [
+      "a: set eth0 out of its vrf  (the vrf red goes)",
+      "a: delete red  (not in the topology)",
+      "a: create vrf red table 11",
+      "a: set eth0 into red  (the vrf red is made anew)",
+    ],
+  );
+  t.deepEqual(differences(withVrf(red), withVrf(red)), []);
+});

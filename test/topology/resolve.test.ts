@@ -363,3 +363,69 @@ test("no JSON value in the place of another makes the reader throw", (t) => {
     }
   }
 });
+
+//   red1 ─ provider ─ red-ce ─ red2      the same networks twice: once in table 10, once in table 20
+//  blue1 ─┘        └─ blue-ce ─ blue2
+const provider = {
+  nodes: {
+    provider: {
+      interfaces: {
+        red: { vrf: { table: 10, members: ["red1", "red-ce"] } },
+        blue: { vrf: { table: 20, members: ["blue1", "blue-ce"] }, addresses: "192.0.2.1/32" },
+        ...Object.fromEntries<string | string[]>(
+          ["red", "blue"].flatMap((name): [string, string | string[]][] => [
+            [`${name}1`, "10.0.1.1/24"],
+            [`${name}-ce`, ["10.0.2.1/24", "fd00:2::1/64"]],
+          ]),
+        ),
+      },
+      routes: [{ to: "198.51.100.0/24", interface: "red1" }],
+    },
+    ...Object.fromEntries(
+      ["red", "blue"].flatMap((name) => [
+        [`${name}1`, at({ provider: "10.0.1.2/24" })],
+        [`${name}-ce`, at({ provider: ["10.0.2.2/24", "fd00:2::2/64"], [`${name}2`]: "10.0.3.1/24" })],
+        [`${name}2`, at({ [`${name}-ce`]: "10.0.3.2/24" })],
+      ]),
+    ),
+  },
+  links: ["red", "blue"].flatMap((name) => [
+    cable("provider", `${name}1`),
+    cable("provider", `${name}-ce`),
+    cable(`${name}-ce`, `${name}2`),
+  ]),
+};
+
+test("each vrf routes by itself, in its table; what only vrfs keep apart may be the same", (t) => {
+  const result = readTopology(JSON.stringify(provider), { path: "lab.json", strict: true });
+  t.is(formatProblems(result.problems), "");
+  const topology = read(provider);
+  const routes = nodeOf(topology, "provider").routes.map(
+    ({ destination, gateway, interface: out, table }) =>
+      `${destination} ${gateway ?? "-"} ${out ?? "-"} ${table ?? "main"}`,
+  );
+  t.deepEqual(routes, [
+    "198.51.100.0/24 - red1 10",
+    "10.0.3.0/24 10.0.2.2 red-ce 10",
+    "10.0.3.0/24 10.0.2.2 blue-ce 20",
+  ]);
+  t.deepEqual(routesOf(topology, "red1"), ["0.0.0.0/0 via 10.0.1.1"]);
+  t.deepEqual(routesOf(topology, "red-ce"), ["10.0.1.0/24 via 10.0.2.1"]);
+  t.deepEqual(routesOf(topology, "blue-ce").toSorted(), ["10.0.1.0/24 via 10.0.2.1", "192.0.2.1/32 via 10.0.2.1"]);
+  t.is(sysctl(topology, "provider", "net.ipv4.ip_forward"), "1");
+  const vrfs = nodeOf(topology, "provider").interfaces.map(({ name, vrf }) => `${name} ${vrf ?? "-"}`);
+  t.deepEqual(vrfs, ["red -", "blue -", "red1 red", "red-ce red", "blue1 blue", "blue-ce blue"]);
+});
+
+test("a node with one network in each vrf passes nothing between them", (t) => {
+  const topology = read({
+    nodes: {
+      m: { interfaces: { mgmt: { vrf: { table: 10, members: ["a"] } }, a: "10.0.1.1/24", b: "10.0.2.1/24" } },
+      a: at({ m: "10.0.1.2/24" }),
+      b: at({ m: "10.0.2.2/24" }),
+    },
+    links: [cable("m", "a"), cable("m", "b")],
+  });
+  t.is(sysctl(topology, "m", "net.ipv4.ip_forward"), "0");
+  t.deepEqual(routesOf(topology, "a"), []);
+});

@@ -99,8 +99,9 @@ function attributesOf<
   for (const entry of entries) byType[entry.type] = entry;
   const fieldOf = (type: number): Field | undefined => (type < byType.length ? byType[type] : undefined);
 
-  const read = (input: Input, start: number, end: number): T => {
+  const read = (input: Input, start: number, end: number, around: Siblings): T => {
     const value: Record<string, unknown> = {};
+    const siblings = { values: value, around };
     let unknown: UnknownAttribute[] | undefined;
     // `eachAttribute` written out: a callback for each attribute makes dumps a third slower.
     const { view } = input;
@@ -116,10 +117,10 @@ function attributesOf<
         if (!keepsUnknown) continue;
         (unknown ??= []).push({ type, nested: (tag & NLA_F_NESTED) !== 0, bytes: input.bytes.slice(from, to) });
       } else if (entry.codec.each === undefined) {
-        value[entry.name] = entry.codec.read(input, from, to, value);
+        value[entry.name] = entry.codec.read(input, from, to, siblings);
       } else {
         const list = value[entry.name];
-        const element = entry.codec.each.read(input, from, to, value);
+        const element = entry.codec.each.read(input, from, to, siblings);
         if (Array.isArray(list)) list.push(element);
         else value[entry.name] = [element];
       }
@@ -139,22 +140,24 @@ function attributesOf<
     },
     nameOf: (type) => [fieldOf(type)?.name ?? unnamed(type)],
     isNested: () => true,
-    write(out, value) {
+    write(out, value, around) {
+      const siblings = { values: value, around };
       for (const { name, type, codec } of entries) {
         const field: unknown = value[name];
         if (field === undefined || codec.isAbsent?.(field) === true) continue;
         const { each } = codec;
-        if (each === undefined) writeAttribute(out, type, codec, field, value);
+        if (each === undefined) writeAttribute(out, type, codec, field, siblings);
         // Where a codec has `each`, its value is the list of all (`multi`).
-        else for (const one of field as readonly unknown[]) writeAttribute(out, type, each, one, value);
+        else for (const one of field as readonly unknown[]) writeAttribute(out, type, each, one, siblings);
       }
       for (const { type, nested, bytes } of value.unknown ?? []) {
-        writeAttribute(out, type, nested ? nest : plain, bytes, value);
+        writeAttribute(out, type, nested ? nest : plain, bytes, siblings);
       }
     },
     read,
-    pathAt(input, start, end, sought) {
-      const siblings: Record<string, unknown> = {};
+    pathAt(input, start, end, sought, around) {
+      const values: Record<string, unknown> = {};
+      const siblings = { values, around };
       let path: string[] = [];
       eachAttribute(input, start, end, (type, from, to) => {
         const entry = fieldOf(type);
@@ -162,7 +165,7 @@ function attributesOf<
           const codec = entry?.codec.each ?? entry?.codec;
           path = [entry?.name ?? unnamed(type), ...pathInside(codec, input, from, to, sought, siblings)];
         } else if (entry?.codec.pathAt === undefined && entry !== undefined && sought.offset >= to) {
-          siblings[entry.name] = entry.codec.read(input, from, to, siblings);
+          values[entry.name] = entry.codec.read(input, from, to, siblings);
         }
       });
       return path;

@@ -4,8 +4,11 @@
  */
 import { Input, type Writer } from "./wire.js";
 
-/** The attributes beside the one that is being read or written: what selects a variant. */
-export type Siblings = Readonly<Record<string, unknown>>;
+/** The attributes beside the one that is being read or written, and those around the nest that it is in: what selects a variant. */
+export interface Siblings {
+  readonly values?: Readonly<Record<string, unknown>>;
+  readonly around?: Siblings;
+}
 
 /** A place in an input. */
 export interface Sought {

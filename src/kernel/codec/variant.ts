@@ -11,12 +11,17 @@ type VariantOf<V extends Variants> = { readonly [K in keyof V]?: Infer<V[K]> | u
 /**
  * A value whose form depends on a sibling: IFLA_INFO_KIND decides about IFLA_INFO_DATA. The selector has to stand
  * before it in the schema, and does so in what the kernel sends.
+ * @param selector the sibling's name; `../kind` is one beside the nest that the value is in, `../../kind` one further out
  */
 export function variant<V extends Variants>(selector: string, variants: V): Codec<VariantOf<V>> {
   type T = VariantOf<V>;
   const known = new Map(Object.entries(variants));
+  const steps = selector.split("../");
+  const name = steps.pop() ?? selector;
   const selected = (siblings: Siblings): [string, Codec<unknown>] | undefined => {
-    const key = siblings[selector];
+    let scope: Siblings | undefined = siblings;
+    for (const _ of steps) scope = scope?.around;
+    const key = scope?.values?.[name];
     const codec = typeof key === "string" || typeof key === "number" ? known.get(String(key)) : undefined;
     return codec === undefined ? undefined : [String(key), codec];
   };

@@ -1,4 +1,5 @@
 /** What a rule can look at: for each field of `NftField`, how it is loaded into a register and how its values look there. */
+import { icmpTypes, icmpv6Types } from "../../model/icmp.js";
 import type { NftField } from "../../model/nft.js";
 import { formatIpv4, formatIpv6, littleEndian, parseIp } from "../codec/index.js";
 import * as k from "./constants.js";
@@ -150,28 +151,6 @@ const addressTypes: Names = {
   blackhole: 6,
   unreachable: 7,
   prohibit: 8,
-};
-/** RFC 792; RFC 4443 and 4861. */
-const icmpTypes: Names = {
-  "echo-reply": 0,
-  "destination-unreachable": 3,
-  redirect: 5,
-  "echo-request": 8,
-  "time-exceeded": 11,
-  "parameter-problem": 12,
-};
-const icmpv6Types: Names = {
-  "destination-unreachable": 1,
-  "packet-too-big": 2,
-  "time-exceeded": 3,
-  "parameter-problem": 4,
-  "echo-request": 128,
-  "echo-reply": 129,
-  "nd-router-solicit": 133,
-  "nd-router-advert": 134,
-  "nd-neighbor-solicit": 135,
-  "nd-neighbor-advert": 136,
-  "nd-redirect": 137,
 };
 const packetTypes: Names = { host: 0, broadcast: 1, multicast: 2, other: 3 };
 

@@ -78,8 +78,6 @@ export const operationalStates = [
   "up",
 ] as const;
 
-export const RTEXT_FILTER_SKIP_STATS = 8;
-
 export const IFA_F_NODAD = 0x2;
 export const IFA_F_DADFAILED = 0x8;
 export const IFA_F_TENTATIVE = 0x40;

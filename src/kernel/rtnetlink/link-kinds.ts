@@ -60,6 +60,8 @@ export type LinkSpecification = LinkEnd & { readonly up?: boolean } & (
     | { readonly kind: "macvlan"; readonly parent: number; readonly mode: keyof typeof macvlanModes }
     | { readonly kind: "vxlan"; readonly vxlan: VxlanSettings }
     | { readonly kind: "vlan"; readonly parent: number; readonly id: number }
+    /** Links join it with `links.set(…, { master })`; their routes then stand in its table. */
+    | { readonly kind: "vrf"; readonly table: number }
     | { readonly kind: "dummy" }
   );
 
@@ -81,6 +83,8 @@ export function infoOf(specification: LinkSpecification): Info {
       return { kind, data: { vxlan: vxlanData(specification.vxlan) } };
     case "vlan":
       return { kind, data: { vlan: { id: specification.id } } };
+    case "vrf":
+      return { kind, data: { vrf: { table: specification.table } } };
     case "dummy":
       return { kind };
   }

@@ -125,10 +125,16 @@ export const vlanAttributes = attributes({
   protocol: [5, be16],
 });
 
+/** IFLA_VRF_*. */
+export const vrfAttributes = attributes({ table: [1, u32] });
+
+/** IFLA_VRF_PORT_*, of a link that belongs to a vrf. */
+export const vrfPortAttributes = attributes({ table: [1, u32] });
+
 /** IFLA_PROP_LIST. */
 export const properties = attributes({ altnames: [53, multi(cstr)] });
 
-const slaveInfo = variant("slaveKind", { bridge: bridgePortAttributes });
+const slaveInfo = variant("slaveKind", { bridge: bridgePortAttributes, vrf: vrfPortAttributes });
 
 /** What the other end of a veth pair can be given: VETH_INFO_PEER holds a whole link message. */
 const peerAttributes = attributes({
@@ -155,6 +161,7 @@ export const linkInfo = attributes({
         macvlan: macvlanAttributes,
         vxlan: vxlanAttributes,
         vlan: vlanAttributes,
+        vrf: vrfAttributes,
       }),
     ),
   ],

@@ -28,7 +28,7 @@ export interface Link {
   readonly alias: string | undefined;
   readonly altnames: readonly string[];
   readonly group: number;
-  /** Index of the bridge (or other master) that it is a port of. */
+  /** Index of the bridge that it is a port of, or of the vrf (or other master) that it belongs to. */
   readonly master: number | undefined;
   /** IFLA_LINK: the other end of a veth pair, the parent of a macvlan. In the namespace `linkNetnsid`, if there is one. */
   readonly link: number | undefined;
@@ -42,26 +42,27 @@ export interface Link {
   readonly statistics: LinkStatistics | undefined;
 }
 
+const shown = [
+  "name",
+  "mac",
+  "mtu",
+  "operationalState",
+  "alias",
+  "properties",
+  "group",
+  "master",
+  "link",
+  "linkNetnsid",
+  "qdisc",
+  "txQueueLength",
+  "info",
+] as const;
+
 /** Of a link message, what `Link` shows. */
-export const linkReply = headed(
-  ifinfomsg,
-  linkAttributes.only(
-    "name",
-    "mac",
-    "mtu",
-    "operationalState",
-    "alias",
-    "properties",
-    "group",
-    "master",
-    "link",
-    "linkNetnsid",
-    "qdisc",
-    "txQueueLength",
-    "info",
-    "statistics",
-  ),
-);
+export const linkReply = headed(ifinfomsg, linkAttributes.only(...shown, "statistics"));
+
+/** The same without the counters. */
+export const uncountedLinkReply = headed(ifinfomsg, linkAttributes.only(...shown));
 
 export type LinkReply = Infer<typeof linkReply>;
 

@@ -3,7 +3,7 @@ import type { Feature } from "../errors.js";
 import { NETLINK_ROUTE, NLM_F_ACK, NLM_F_APPEND, NLM_F_DUMP, NLM_F_ECHO } from "../framing.js";
 import { type Request, type RequestSpecification, request } from "../request.js";
 import * as k from "./constants.js";
-import { type BridgePort, type Link, type LinkReply, linkReply, toLink } from "./link.js";
+import { type BridgePort, type Link, type LinkReply, linkReply, toLink, uncountedLinkReply } from "./link.js";
 import { type LinkSpecification, infoOf } from "./link-kinds.js";
 import { type LinkMessage, ifinfomsg, linkMessage } from "./link-messages.js";
 
@@ -14,7 +14,7 @@ export interface LinkChange {
   readonly up?: boolean;
   readonly mtu?: number;
   readonly mac?: string;
-  /** Index of a bridge; 0 takes the link off its bridge. */
+  /** Index of a bridge or a vrf; 0 takes the link off it. */
   readonly master?: number;
   /** A new name. The link must then be given by its index. */
   readonly name?: string;
@@ -46,7 +46,7 @@ export type PortChange = Partial<
   >
 >;
 
-/** All links. @param options `statistics: false` leaves the counters out, which makes the dump a good deal smaller */
+/** All links. @param options `statistics: false` does not read the counters: the kernel sends them in any case */
 export function list(options: { readonly statistics?: boolean } = {}): Request<Link[]> {
   return request({
     protocol: NETLINK_ROUTE,
@@ -54,12 +54,9 @@ export function list(options: { readonly statistics?: boolean } = {}): Request<L
     flags: NLM_F_DUMP,
     reads: true,
     schema: linkMessage,
-    value: {
-      header: ifinfomsg.zero,
-      attributes: { extendedMask: options.statistics === false ? k.RTEXT_FILTER_SKIP_STATS : undefined },
-    },
+    value: { header: ifinfomsg.zero, attributes: {} },
     operation: "link.list",
-    reply: linkReply,
+    reply: options.statistics === false ? uncountedLinkReply : linkReply,
     item: toLink,
     result: (all) => all,
   });
@@ -250,5 +247,6 @@ const kindFeatures: Readonly<Record<LinkSpecification["kind"], Feature>> = {
   macvlan: { name: "macvlan links", symbol: "CONFIG_MACVLAN" },
   vxlan: { name: "vxlan links", symbol: "CONFIG_VXLAN" },
   vlan: { name: "vlan links", symbol: "CONFIG_VLAN_8021Q" },
+  vrf: { name: "vrf links", symbol: "CONFIG_NET_VRF" },
   dummy: { name: "dummy links", symbol: "CONFIG_DUMMY" },
 };

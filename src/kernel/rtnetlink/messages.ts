@@ -6,6 +6,7 @@ import {
   align4,
   attributes,
   be16,
+  bool8,
   bytes,
   cstr,
   headed,
@@ -183,6 +184,7 @@ export const ruleAttributes = attributes({
   table: [15, u32],
   mask: [16, u32],
   outputInterface: [17, cstr],
+  l3mdev: [19, bool8],
   protocol: [21, u8],
   ipProtocol: [22, u8],
 });

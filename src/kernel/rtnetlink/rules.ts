@@ -18,6 +18,8 @@ export interface PolicyRule {
   readonly mark?: number | undefined;
   readonly mask?: number | undefined;
   readonly action: RuleAction;
+  /** Looks in the table of the vrf that the packet's interface belongs to; made by the kernel with the first vrf. */
+  readonly l3mdev?: boolean | undefined;
   readonly table?: number | undefined;
   readonly goto?: number | undefined;
   readonly suppressPrefixLength?: number | undefined;
@@ -54,7 +56,7 @@ export function remove(rule: PolicyRule): Request<void> {
 function change(operation: string, type: number, flags: number, rule: PolicyRule): Request<void> {
   const [source, sourceLength] = prefixOf(rule.source);
   const [destination, destinationLength] = prefixOf(rule.destination);
-  const { priority, inputInterface, outputInterface, mark, mask, table = 0, goto, suppressPrefixLength } = rule;
+  const { priority, inputInterface, outputInterface, mark, mask, table = 0, goto, suppressPrefixLength, l3mdev } = rule;
   return request({
     protocol: NETLINK_ROUTE,
     type,
@@ -80,6 +82,7 @@ function change(operation: string, type: number, flags: number, rule: PolicyRule
         mask,
         suppressPrefixLength,
         table: table > 255 ? table : undefined,
+        l3mdev,
       },
     },
     operation,
@@ -111,6 +114,7 @@ export function toRule({ header, attributes: a }: RuleMessage): PolicyRule | und
     action: action as RuleAction, // a key of that very table
     table: table === 0 ? undefined : table,
     goto: a.goto,
+    ...(a.l3mdev === true ? { l3mdev: true } : {}),
     // -1: none.
     suppressPrefixLength: a.suppressPrefixLength === -1 ? undefined : a.suppressPrefixLength,
   };

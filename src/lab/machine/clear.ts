@@ -1,7 +1,7 @@
 /** Removes what a lab has on the machine, from its journal and its marks. Goes on past what is already gone. */
 import { addresses, links, nftables, routes, rules } from "../../kernel/index.js";
 import { closeDoors, removeLegacyRule } from "./doors.js";
-import { forwardersOf, lowerSysctl } from "./forwarding.js";
+import { forwardersOf, lowerSysctl, unknownForwarding } from "./forwarding.js";
 import { Journal, type JournalContents, madeOf, readJournal } from "./journal.js";
 import type { Machine } from "./machine.js";
 import { endProcess } from "./marked-process.js";
@@ -56,8 +56,12 @@ export function clearMachine(lab: string, machine: Machine, journal: JournalCont
       machine.route.execute(addresses.remove({ index, ...address }));
     });
   removeLinks(machine, remains, step);
-  step(() => notes.push(...lowerSysctls(machine, journal)));
-  return { found: remainsLines(remains), failures, notes };
+  const found = remainsLines(remains);
+  step(() => {
+    if (journal !== undefined) notes.push(...lowerSysctls(machine, journal));
+    else if (found.length > 0) notes.push(...unknownForwarding(lab, forwardersOf(machine.links(), machine.tables())));
+  });
+  return { found, failures, notes };
 }
 
 function policyRule({ from, to, ...rule }: Remains["policyRules"][number]["rule"]) {
@@ -77,8 +81,7 @@ function removeLinks(machine: Machine, { links: own }: Remains, step: (action: (
   });
 }
 
-function lowerSysctls(machine: Machine, journal: JournalContents | undefined): string[] {
-  if (journal === undefined) return [];
+function lowerSysctls(machine: Machine, journal: JournalContents): string[] {
   const now = forwardersOf(machine.links(), machine.tables());
   const raised = madeOf(journal.made, "sysctl");
   return raised.toReversed().flatMap((each) => lowerSysctl(journal.header, each, now) ?? []);

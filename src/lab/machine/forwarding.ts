@@ -7,6 +7,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { NftTable } from "../../model/nft.js";
 import { labNames, LabFolder } from "../state.js";
+import { ownNetns } from "./machine.js";
 import { Journal, type JournalHeader, type MadeOf, readJournal } from "./journal.js";
 import { labOfLink, labOfText } from "./mark.js";
 
@@ -105,6 +106,22 @@ export function lowerSysctl(
     if (current !== undefined && current !== before) writeSysctl(each, before);
   }
   return undefined;
+}
+
+/**
+ * For a lab whose journal is lost: whether it raised forwarding is known to nobody, so it stays, and its owner is told.
+ * @param now who forwards now
+ */
+export function unknownForwarding(lab: string, now: readonly string[]): string[] {
+  if (now.length > 0) return [];
+  const others = otherLabs(lab, ownNetns());
+  return Object.values(forwardingSysctls)
+    .filter((name) => readSysctl(name) === "1" && !others.some(({ needs }) => needs.includes(name)))
+    .map(
+      (name) =>
+        `${name} is 1, and the journal that tells whether lab '${lab}' raised it is lost: ` +
+        `if nothing else on this machine forwards, sysctl -w ${name}=0`,
+    );
 }
 
 function writeSysctl(name: string, value: string): void {

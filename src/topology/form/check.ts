@@ -130,6 +130,10 @@ function reportUnion(document: Document, root: unknown, issue: z.core.$ZodIssueI
     reportWord(document, path, value, wordsAt(topologyForm, path, issue.discriminator));
     return;
   }
+  if (value === undefined) {
+    document.error(path.slice(0, -1), `"${String(path.at(-1))}" is missing`, { code: "missing" });
+    return;
+  }
   const wrongType = (branch: readonly Issue[]): boolean =>
     branch.some(
       (inner) =>

@@ -1,5 +1,6 @@
 /** The file form of NAT and firewall rules. */
 import * as z from "zod/mini";
+import { type IcmpWord, icmpTypes, icmpv6Types } from "../../model/icmp.js";
 import { address, form, iface, limit, party, port, ports, service, some, text, whole } from "./text.js";
 
 const transport = z.enum(["tcp", "udp"]);
@@ -52,19 +53,8 @@ export const natForm = z.discriminatedUnion("action", [
 ]);
 
 const state = z.enum(["new", "established", "related", "invalid", "untracked"]);
-const icmpType = z.enum([
-  "echo-request",
-  "echo-reply",
-  "destination-unreachable",
-  "time-exceeded",
-  "redirect",
-  "packet-too-big",
-  "parameter-problem",
-  "nd-router-solicit",
-  "nd-router-advert",
-  "nd-neighbor-solicit",
-  "nd-neighbor-advert",
-]);
+// The keys of an object have its type, though TypeScript gives them that of any text.
+const icmpType = z.enum([...new Set([...Object.keys(icmpTypes), ...Object.keys(icmpv6Types)])] as IcmpWord[]);
 
 const match = {
   protocol: z.optional(z.union([z.enum(["tcp", "udp", "icmp", "icmpv6", "sctp"]), whole("a protocol number", 0, 255)])),

@@ -37,6 +37,12 @@ const deviceForms = {
       parent: z.optional(iface),
     }),
   ),
+  vrf: z.optional(
+    form("A routing table of its own for some interfaces of the node.", {
+      table: whole("a table", 1, 4294967295),
+      members: some(iface),
+    }),
+  ),
 };
 
 export const interfaceForm = form("An interface of the node.", {
@@ -59,6 +65,8 @@ export const routeForm = form("A static route.", {
   type: z.optional(z.enum(["unicast", "blackhole", "unreachable", "prohibit"])),
   metric: z.optional(whole("a metric", 0, 4294967295)),
   table: z.optional(whole("a table", 1, 4294967295)),
+  /** The vrf whose table it stands in. */
+  vrf: z.optional(iface),
   source: z.optional(address),
 });
 

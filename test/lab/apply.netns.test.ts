@@ -120,7 +120,7 @@ test.serial("generated labs become each other", async (t) => {
 });
 
 /** Parts of the kernel that not every one has, and how they stand in a generated topology. */
-const parts = { netem: ["delay"], vlan: ["vlan"], vxlan: ["vxlan"], macvlan: ["macvlan"] } as const;
+const parts = { netem: ["delay"], vlan: ["vlan"], vxlan: ["vxlan"], macvlan: ["macvlan"], vrf: ["vrf"] } as const;
 type KernelPart = keyof typeof parts;
 
 function lacking(message: string): KernelPart | undefined {

@@ -81,7 +81,11 @@ for (const [args, code, says] of mistakes) {
 test.serial("a reader who has seen enough ends what would go on, and is no failure", async (t) => {
   const read = async (...args: string[]) => {
     const line = [process.execPath, executable, ...args].map((word) => `'${word}'`).join(" ");
-    const { stdout, stderr } = await program("bash", "-c", `${line} | head -n 1; echo "\${PIPESTATUS[0]}"`);
+    const { stdout, stderr } = await program(
+      "bash",
+      "-c",
+      `XDG_RUNTIME_DIR='${place.folder}' ${line} | head -n 1; echo "\${PIPESTATUS[0]}"`,
+    );
     t.is(stderr, "");
     return stdout.split("\n");
   };

@@ -60,13 +60,18 @@ export class Copies {
   resolve(cluster: Cluster, create: (row: number) => number, discard: (packet: number) => void): readonly number[] {
     const packets = this.#packets;
     for (const packet of cluster.packets) this.#clusters.delete(packet);
+    const state = (packet: number): number => packets.state[packet] ?? 0;
+    if (cluster.packets.some((packet) => state(packet) & State.segmented)) {
+      // The parts went to the packet that was nearest as they came (sending.ts).
+      for (const packet of cluster.packets) packets.state[packet] = (state(packet) & ~State.complete) | State.ordered;
+      return cluster.packets;
+    }
     const chains = this.#chains(cluster);
     const result: number[] = [];
     for (const [index, chain] of chains.entries()) {
       const packet = cluster.packets[index] ?? create(chain.rows[0] ?? 0);
       this.#link(packet, chain.rows);
-      const state = packets.state[packet] ?? 0;
-      packets.state[packet] = (state & ~State.complete) | (chain.ambiguous ? State.ambiguous : State.ordered);
+      packets.state[packet] = (state(packet) & ~State.complete) | (chain.ambiguous ? State.ambiguous : State.ordered);
       result.push(packet);
     }
     for (const packet of cluster.packets.slice(chains.length)) discard(packet);

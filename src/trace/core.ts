@@ -27,6 +27,7 @@ import { longestDelay } from "./patience.js";
 import { isRefusal } from "./refusal.js";
 import { Scene } from "./scene.js";
 import { commonBytes, divisible } from "./segment.js";
+import { ofOneSending } from "./sending.js";
 import { TapLosses } from "./tap-losses.js";
 import { Ways } from "./way.js";
 
@@ -299,7 +300,9 @@ export class TraceCore {
         found.push(p);
       }
     }
-    const parts = ofOneDivision(c, packets, row, found.reverse());
+    const distance = (packet: number): number =>
+      this.#scene.reach.distance(c.hop[this.#ways.parentOf(packet, row, entry, true)] ?? 0, c.hop[row] ?? 0);
+    const parts = ofOneSending(c, packets, row, ofOneDivision(c, packets, row, found.reverse()), distance);
     for (const [index, packet] of parts.entries()) {
       const own = index === 0 ? row : c.copy(row); // one sighting, part of several packets
       if (index > 0) {

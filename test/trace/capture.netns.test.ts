@@ -113,8 +113,16 @@ test("every segment is joined over all five hops, as tshark reads them", (t) => 
     segments.reduce((sum, packet) => sum + packet.sightings.length, 0),
     said.size,
   );
+  // IPv6 numbers no packets: what TCP sent again, byte for byte, is told apart by its order alone.
+  const times = new Map<string, number>();
+  for (const [place, fields] of said) {
+    const seen = `${place.split("/")[0]} ${fields}`;
+    times.set(seen, (times.get(seen) ?? 0) + 1);
+  }
+  const again = ({ sightings: [first] }: PacketEvent): boolean =>
+    first !== undefined && (times.get(`${first.hop} ${said.get(`${first.hop}/${first.record}`)}`) ?? 0) > 1;
   t.deepEqual(
-    segments.filter(({ match }) => match !== "exact" && match !== "strong"),
+    segments.filter((packet) => packet.match !== "exact" && packet.match !== "strong" && !again(packet)),
     [],
   );
 

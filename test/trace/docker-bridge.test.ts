@@ -478,6 +478,46 @@ function datagram(bench: Bench, start: number, id: number, sizes: readonly numbe
   }
 }
 
+test("bytes that are sent twice: segments are of the packet that was last seen nearest, and each has all of its own", (t) => {
+  const bench = new Bench();
+  request(bench, 1e6, { id: 100, sequence: 1000, flags: flag.syn });
+  answer(bench, 1.1e6, { id: 0, sequence: 9000, acknowledgement: 1001, flags: flag.syn | flag.ack });
+  request(bench, 1.2e6, { id: 101, sequence: 1001, acknowledgement: 9001, flags: flag.ack });
+  const ends = { sourcePort: 80, destination: "203.0.113.2", destinationPort: 40000, id: 0, acknowledgement: 1001 };
+  const lan = { ...ends, source: "10.0.0.10", sourceMac: macs.web, destinationMac: macs.bridge, flags: flag.ack };
+  const wire = { ...ends, source: "203.0.113.1", sourcePort: 8080, sourceMac: macs.host, destinationMac: macs.client };
+  const large = (start: number, inside: readonly string[]): void => {
+    for (const [index, hop] of inside.entries())
+      bench.see(hop, start + index * 1000, tcp({ ...lan, sequence: 9001, payload: 2000 }));
+  };
+  const divided = (hop: string, start: number): void => {
+    for (const part of [0, 1])
+      bench.see(hop, start + part * 1000, tcp({ ...wire, sequence: 9001 + part * 1000, payload: 1000, ttl: 63 }));
+  };
+  large(2e6, ["web:eth0", "host:vethweb", "host:yapc0"]);
+  divided("host:eth0", 2.003e6);
+  large(2.0055e6, ["web:eth0"]);
+  divided("client:eth0", 2.006e6); // of the first: the second is at web
+  large(2.0085e6, ["host:vethweb", "host:yapc0"]);
+  divided("host:eth0", 2.011e6);
+  divided("client:eth0", 2.014e6);
+  bench.end();
+  const sent = bench.packets.filter((packet) => packet.sightings[0]?.length === 2054);
+  const way = ["web:eth0", "host:vethweb", "host:yapc0", "host:eth0", "host:eth0", "client:eth0", "client:eth0"];
+  t.deepEqual(
+    sent.map((packet) => packet.sightings.map((one) => one.hop)),
+    [way, way],
+  );
+  t.deepEqual(
+    sent.map((packet) => packet.sightings.at(-1)?.time),
+    [2.007e6, 2.015e6],
+  );
+  t.deepEqual(
+    bench.packets.map(({ match }) => match),
+    ["strong", "strong", "exact", "ordered", "ordered"],
+  );
+});
+
 test("a large datagram that is cut by UDP segmentation offload stays one packet", (t) => {
   for (const sizes of [
     [1400, 1400, 1200],

@@ -74,13 +74,24 @@ static int join_node(const struct node *n) {
   return join(n->net, CLONE_NEWNET, "join the network namespace of the node");
 }
 
-/* A PID namespace holds for children only. The child's parent is init, which reaps it; true in the child. */
+/* A PID namespace holds for children only. The child's parent is init, which reaps it; true in the child. It goes on when
+ * the one that hands over has let go of the status socket: else the exec of a command would not end that, and a command
+ * that has ended by then would count as one that never ran. */
 static bool continue_in_child(int status) {
+  int turn[2];
+  char nothing;
+  if (pipe2(turn, O_CLOEXEC)) give_up(status, "make a pipe", "");
   long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0);
-  if (pid == 0) return true;
   if (pid < 0) give_up(status, "start a process in the container", "");
-  send_report(status, (struct report){.kind = REPORT_PID, .value = (int)pid}, NULL, 0);
-  return false;
+  if (pid > 0) {
+    send_report(status, (struct report){.kind = REPORT_PID, .value = (int)pid}, NULL, 0);
+    close(status);
+    return false;
+  }
+  close(turn[1]);
+  while (read(turn[0], &nothing, 1) < 0 && errno == EINTR) continue;
+  close(turn[0]);
+  return true;
 }
 
 /* A pty of the container's own devpts. What lies at /dev/pts is the container's to change, so that it is looked at

@@ -2,10 +2,10 @@
  * The ids of a lab without root. Where /etc/subuid and /etc/subgid give the user a range and newuidmap(1) is there to
  * map it, a container has 65,536 users as it has for root; else its root is the only one (user_namespaces(7), subuid(5)).
  */
-import { accessSync, constants, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
-import path from "node:path";
 import type { MappedIds } from "./api.js";
+import { findProgram } from "./find-program.js";
 
 /** Ids in a row. */
 export interface IdRange {
@@ -26,7 +26,7 @@ export function findIdRanges(): IdRanges | undefined {
 }
 
 function findRange(file: string, name: string): IdRanges["users"] | undefined {
-  const program = findProgram(name);
+  const program = findProgram(name, `${process.env.PATH ?? ""}:/usr/bin:/bin`);
   const range = program === undefined ? undefined : rangeIn(readIfThere(file), owners());
   return program === undefined || range === undefined ? undefined : { ...range, program };
 }
@@ -48,22 +48,6 @@ function owners(): readonly string[] {
     return [userInfo().username, uid];
   } catch {
     return [uid]; // not in /etc/passwd
-  }
-}
-
-function findProgram(name: string): string | undefined {
-  const folders = [...(process.env.PATH ?? "").split(":"), "/usr/bin", "/bin"].filter((folder) =>
-    path.isAbsolute(folder),
-  );
-  return folders.map((folder) => path.join(folder, name)).find((file) => isExecutable(file));
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }
 

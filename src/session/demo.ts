@@ -1,6 +1,5 @@
 /** `demo`: the five-minute tour. Builds docker-bridge, traces a request that arrives and one that does not, cleans up. */
-import { accessSync, constants } from "node:fs";
-import path from "node:path";
+import { findProgram } from "../init/find-program.js";
 import { Failure } from "../model/failure.js";
 import type { ExchangeEvent, PacketEvent, TraceEvent } from "../model/trace.js";
 import { down, type DownResult } from "./down.js";
@@ -60,21 +59,10 @@ export async function demo(steps: DemoSteps, signal: AbortSignal): Promise<void>
 
 /** curl, or busybox' wget, whichever this machine has. */
 function httpClient(): (url: string) => readonly string[] {
-  if (installed("curl")) return (url) => ["curl", "-s", "-S", "--max-time", "2", url];
-  if (installed("busybox")) return (url) => ["busybox", "wget", "-q", "-T", "2", "-O", "-", url];
+  if (findProgram("curl", searchPath)) return (url) => ["curl", "-s", "-S", "--max-time", "2", url];
+  if (findProgram("busybox", searchPath)) return (url) => ["busybox", "wget", "-q", "-T", "2", "-O", "-", url];
   throw new Failure("machine", "the demo needs curl or busybox to send a request", {
     hint: "sudo apt-get install curl",
-  });
-}
-
-function installed(program: string): boolean {
-  return searchPath.split(":").some((folder) => {
-    try {
-      accessSync(path.join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
   });
 }
 

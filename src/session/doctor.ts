@@ -1,12 +1,13 @@
 /**
  * `doctor`: what this machine can do, found out by doing it: a lab of two nodes is made and each feature tried in it.
  */
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { InitLine } from "../init/api.js";
 import { findHierarchies } from "../init/cgroup.js";
 import { startInit } from "../init/client.js";
+import { findProgram } from "../init/find-program.js";
 import { links, nftables, qdiscs, UnsupportedError } from "../kernel/index.js";
 import { Failure } from "../model/failure.js";
 import { NodeSockets } from "../observe/sockets.js";
@@ -65,7 +66,7 @@ const programs: readonly Program[] = [
 
 function programChecks(): Check[] {
   return programs.map(({ name, package: debian, purpose, needed }) => {
-    const found = findProgram(name);
+    const found = findProgram(name, searchPath);
     if (found !== undefined) return { name, state: "ok", text: found };
     return {
       name,
@@ -74,21 +75,6 @@ function programChecks(): Check[] {
       fix: `sudo apt-get install ${debian}`,
     };
   });
-}
-
-/** Path of a program in the folders that nodes search, or undefined. */
-export function findProgram(name: string): string | undefined {
-  return searchPath
-    .split(":")
-    .map((folder) => path.join(folder, name))
-    .find((file) => {
-      try {
-        accessSync(file, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
 }
 
 async function labChecks(): Promise<Check[]> {

@@ -3,6 +3,7 @@
  * their priorities, as the kernel takes it (nft(8)). What cannot be judged from a snapshot (a rate limit, an expression
  * we cannot read) is passed over and noted: `uncertain`.
  */
+import { icmpTypes, icmpv6Types } from "../model/icmp.js";
 import type { NftChain, NftField, NftRange, NftRule, NftStatement, NftTable, NftValue } from "../model/nft.js";
 import type { Header } from "./header.js";
 import { withPorts } from "./header.js";
@@ -263,41 +264,17 @@ function holds(
     .some((one) => actual.includes(one.trim()));
 }
 
-const protocolNumbers: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, "ipv6-icmp": 58 };
-const familyNumbers: Readonly<Record<string, number>> = { ipv4: 2, ipv6: 10 };
-const icmpTypes: Readonly<Record<string, number>> = {
-  "echo-reply": 0,
-  "destination-unreachable": 3,
-  redirect: 5,
-  "echo-request": 8,
-  "time-exceeded": 11,
+/** Words of nft(8) for numbers, by field. */
+const words: Partial<Record<NftField, Readonly<Record<string, number>>>> = {
+  l4proto: { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, "ipv6-icmp": 58 },
+  nfproto: { ipv4: 2, ipv6: 10 },
+  "icmp type": icmpTypes,
+  "icmpv6 type": icmpv6Types,
+  "tcp flags": { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 },
 };
-const icmpv6Types: Readonly<Record<string, number>> = {
-  "destination-unreachable": 1,
-  "packet-too-big": 2,
-  "time-exceeded": 3,
-  "echo-request": 128,
-  "echo-reply": 129,
-  "nd-router-solicit": 133,
-  "nd-router-advert": 134,
-  "nd-neighbor-solicit": 135,
-  "nd-neighbor-advert": 136,
-};
-const tcpFlags: Readonly<Record<string, number>> = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32 };
 
 function numberOf(field: NftField, value: string | number): number {
-  if (typeof value === "number") return value;
-  const names =
-    field === "l4proto"
-      ? protocolNumbers
-      : field === "nfproto"
-        ? familyNumbers
-        : field === "icmp type"
-          ? icmpTypes
-          : field === "icmpv6 type"
-            ? icmpv6Types
-            : tcpFlags;
-  return names[value] ?? Number(value);
+  return typeof value === "number" ? value : (words[field]?.[value] ?? Number(value));
 }
 
 /** `nft rule 'no 81' (inet yapc, forward, handle 7)`; without a comment the rule itself stands in the quotes. */

@@ -1,4 +1,5 @@
 import test from "ava";
+import { icmpTypes } from "../../src/model/icmp.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import type { Header } from "../../src/path/header.js";
 import { type Prediction, predict } from "../../src/path/predict.js";
@@ -86,6 +87,36 @@ test("a rule that drops is quoted; past it the way goes on", (t) => {
     "nft rule 'no 81' (inet yapc_filter, forward, handle 7)",
   );
   t.is(steps(predict(dockerBridge, { ...start, pastRules: true })).at(-1), "web:eth0");
+});
+
+test("a rule by an ICMP type is judged by every word that nft has for one", (t) => {
+  const ping = header("203.0.113.2", "10.0.0.10", { protocol: 1 });
+  const filtered = (word: string): Snapshot =>
+    changed(dockerBridge, "host", () => ({
+      nftables: [
+        {
+          family: "inet",
+          name: "filter",
+          chains: [
+            {
+              name: "forward",
+              hook: { type: "filter", hook: "forward", priority: 0, policy: "accept" },
+              rules: [
+                {
+                  handle: 3,
+                  statements: [{ kind: "match", field: "icmp type", op: "==", value: word }, { kind: "drop" }],
+                },
+              ],
+            },
+          ],
+        },
+      ],
+    }));
+  for (const [word, icmpType] of Object.entries(icmpTypes)) {
+    const start = { node: "client", header: { ...ping, icmpType } };
+    t.is(predict(filtered(word), start).end.kind, "dropped", word);
+  }
+  t.is(predict(filtered("redirect"), { node: "client", header: { ...ping, icmpType: 8 } }).end.kind, "delivered");
 });
 
 const causes: readonly [string, string, Snapshot, Header][] = [

@@ -26,8 +26,6 @@ export interface LabRecord {
   /** /proc/sys/kernel/random/boot_id: after a reboot nothing of the lab is alive. */
   readonly bootId: string;
   readonly rootless: boolean;
-  /** Of a lab without root: the lowest and the highest group of its user namespace. */
-  readonly groupSpan?: readonly [number, number];
   /** What it has on the machine itself; absent for a sandbox that keeps to its own namespaces. */
   readonly machine?: MachineRecord;
   /** False until the first `up` is complete. */

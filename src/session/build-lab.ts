@@ -1,4 +1,5 @@
 /** Building a lab from nothing, and taking one down again that was never committed. */
+import type { MappedIds } from "../init/api.js";
 import { startInit } from "../init/client.js";
 import { removeTree } from "../init/remove-tree.js";
 import { apply } from "../lab/apply.js";
@@ -61,7 +62,6 @@ export async function buildLab(
     startTime: line.startTime,
     bootId: bootId(),
     rootless: line.rootless,
-    ...(line.rootless ? { groupSpan: line.ids.groupSpan } : {}),
     ...machineRecord(topology, options.real === true),
     committed: false,
     topology,
@@ -71,7 +71,7 @@ export async function buildLab(
   try {
     using machine = await MachineWork.prepare(lab, topology, options.onWarning);
     const current = machine.snapshot === undefined ? undefined : { snapshot: machine.snapshot };
-    const { operations } = plan(topology, current, planOptions(record));
+    const { operations } = plan(topology, current, planOptions(record, line.ids));
     await applyTo(lab, topology, operations, false, options, machine);
     return { lab, operations, snapshot: await whenReady(lab, topology, options) };
   } catch (error) {
@@ -88,10 +88,11 @@ export async function abandonLab(lab: OpenLab): Promise<void> {
   await sweep(lab.found.folder);
 }
 
-export function planOptions(record: Pick<LabRecord, "rootless" | "groupSpan" | "machine">): PlanOptions {
+/** @param ids what the lab's init maps; absent for a lab that is not made: the user's own group then */
+export function planOptions(record: Pick<LabRecord, "rootless" | "machine">, ids?: MappedIds): PlanOptions {
   const ownGroup = process.getgid?.() ?? 0;
   return {
-    ...(record.rootless ? { groupSpan: record.groupSpan ?? [ownGroup, ownGroup] } : {}),
+    ...(record.rootless ? { groupSpan: ids?.groupSpan ?? [ownGroup, ownGroup] } : {}),
     ...(record.machine?.node === undefined ? {} : { real: true }),
     owns: isTopologys,
   };

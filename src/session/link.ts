@@ -173,7 +173,11 @@ function shapingFailure(error: unknown, end: End): unknown {
 async function restore(lab: OpenLab, end: End, { onWarning, signal }: LinkOptions): Promise<void> {
   const { record, folder } = lab.found;
   const { topology } = record;
-  const { operations } = plan(topology, { snapshot: await lab.snapshot(), topology }, planOptions(record));
+  const { operations } = plan(
+    topology,
+    { snapshot: await lab.snapshot(), topology },
+    planOptions(record, lab.line.ids),
+  );
   await apply(
     operations.filter((operation) => belongsTo(operation, end)),
     {

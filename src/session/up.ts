@@ -118,7 +118,7 @@ async function change(
   using machine = await MachineWork.prepare(lab, topology, options.onWarning, before);
   const originals = new OriginalSysctls(folder).known;
   const current = { snapshot: machine.snapshot ?? snapshot, topology: remembered, running, originals };
-  const { operations } = plan(topology, current, planOptions(record));
+  const { operations } = plan(topology, current, planOptions(record, lab.line.ids));
   if (options.dryRun) return result(file, topology, options, operations, false, snapshot, record.topology);
   if (operations.length === 0 && !machine.hasWork)
     return result(file, topology, options, operations, false, snapshot, record.topology);

@@ -1,6 +1,7 @@
 import { Flags } from "@oclif/core";
 import { Failure } from "../src/model/failure.js";
-import { stats, type LabStats } from "../src/session/stats.js";
+import type { LabStats } from "../src/model/stats.js";
+import { stats } from "../src/session/stats.js";
 import { statsLines } from "../src/view/stats.js";
 import { BaseCommand, labFlag } from "./base/command.js";
 import { parseMilliseconds } from "./base/duration.js";

@@ -5,18 +5,10 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { close, constants, open } from "../kernel/syscalls.js";
-import type { CgroupMount } from "../model/container.js";
+import type { CgroupMount, Limits } from "../model/container.js";
 import { type Controller, type Hierarchy, controllers } from "./hierarchy.js";
 
 export { findHierarchies } from "./hierarchy.js";
-
-export interface Limits {
-  /** CPUs: 0.5 is half of one. */
-  readonly cpu?: number;
-  /** Bytes. */
-  readonly memory?: number;
-  readonly pids?: number;
-}
 
 /** The groups of one container. Descriptors belong to the caller. */
 export interface NodeCgroup extends Disposable {

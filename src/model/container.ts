@@ -13,6 +13,15 @@ export interface ContainerSpec {
   readonly seccomp: boolean;
 }
 
+/** What it may use; an absent one is not limited. */
+export interface Limits {
+  /** CPUs: 0.5 is half of one. */
+  readonly cpu?: number;
+  /** Bytes. */
+  readonly memory?: number;
+  readonly pids?: number;
+}
+
 /** An entry of the machine's root: a folder, unless it says otherwise. For a container that has it as its lower layer. */
 export interface RootEntry {
   readonly path: string;

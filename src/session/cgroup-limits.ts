@@ -1,12 +1,7 @@
 /** Which limits of a container are in force: those that its own groups have a file for. */
 import { existsSync } from "node:fs";
 import path from "node:path";
-
-export interface Limits {
-  readonly cpu?: number;
-  readonly memory?: number;
-  readonly pids?: number;
-}
+import type { Limits } from "../model/container.js";
 
 /** Files of version 2 and version 1. A group of version 2 has none for a controller that its parents do not hand down. */
 const files: Readonly<Record<keyof Limits, readonly string[]>> = {

@@ -2,7 +2,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { links } from "../kernel/index.js";
-import { groupFolders, type Limits, limitsInForce } from "./cgroup-limits.js";
+import type { Limits } from "../model/container.js";
+import type { InterfaceStats, LabStats } from "../model/stats.js";
+import { groupFolders, limitsInForce } from "./cgroup-limits.js";
 import { OpenLab } from "./open-lab.js";
 import { checkNode, findLab } from "./target.js";
 
@@ -16,43 +18,6 @@ export interface StatsOptions {
   readonly watch: boolean;
   readonly onStats: (stats: LabStats) => void;
   readonly signal: AbortSignal;
-}
-
-export interface LabStats {
-  readonly lab: string;
-  /** ISO 8601, UTC. */
-  readonly time: string;
-  /** Of the span that rates are means of, nanoseconds. */
-  readonly span: number;
-  readonly containers: readonly ContainerStats[];
-  readonly interfaces: readonly InterfaceStats[];
-}
-
-export interface ContainerStats {
-  readonly node: string;
-  /** CPUs in use: 0.5 is half of one. */
-  readonly cpu: number;
-  /** Bytes resident, shared pages counted in each process. */
-  readonly memory: number;
-  readonly processes: number;
-  /** As the topology gives them, those that its cgroups enforce. */
-  readonly limits: Limits;
-}
-
-export interface InterfaceStats {
-  readonly node: string;
-  readonly interface: string;
-  /** Since the interface was made. */
-  readonly rxBytes: number;
-  readonly txBytes: number;
-  readonly rxPackets: number;
-  readonly txPackets: number;
-  readonly dropped: number;
-  /** A second. */
-  readonly rxRate: number;
-  readonly txRate: number;
-  readonly rxPacketRate: number;
-  readonly txPacketRate: number;
 }
 
 export async function stats(options: StatsOptions): Promise<void> {

@@ -1,11 +1,12 @@
 /** A container with every default written out. */
 import type { Document } from "./document.js";
 import { capabilityNames } from "../model/capability.js";
+import type { Limits } from "../model/container.js";
 import { capabilityName, type ContainerForm } from "./form/container.js";
 import { listOf } from "./merge.js";
 import type { Path } from "./problem.js";
 import { parseSize } from "./quantity.js";
-import type { ResolvedContainer, ResolvedLimits } from "./resolved.js";
+import type { ResolvedContainer } from "./resolved.js";
 
 /** What the machine can tell about files, where there is one to ask. Paths as in the topology file. */
 export interface FileProbe {
@@ -70,7 +71,7 @@ export function resolveContainer(
   };
 }
 
-function limitsOf({ limits }: ContainerForm): ResolvedLimits {
+function limitsOf({ limits }: ContainerForm): Limits {
   const memory = limits?.memory === undefined ? undefined : parseSize(limits.memory);
   return {
     ...(limits?.cpu === undefined ? {} : { cpu: limits.cpu }),

@@ -3,6 +3,7 @@
  * Second of three stages: file form (`file.ts`) -> resolved -> plan. Everything here is JSON: it is kept in the lab's
  * state folder, so that a second `up` can tell what a container was started with.
  */
+import type { Limits } from "../model/container.js";
 import type { NftTable } from "../model/nft.js";
 
 export interface ResolvedTopology {
@@ -188,19 +189,11 @@ export interface ResolvedContainer {
   readonly user: string;
   readonly hostname: string;
   readonly files: readonly (readonly [path: string, content: string])[];
-  readonly limits: ResolvedLimits;
+  readonly limits: Limits;
   /** Complete bounding set, `net_raw` style, sorted. */
   readonly capabilities: readonly string[];
   readonly seccomp: boolean;
   readonly restart: "no";
-}
-
-export interface ResolvedLimits {
-  /** CPUs: 0.5 is half of one. */
-  readonly cpu?: number;
-  /** Bytes. */
-  readonly memory?: number;
-  readonly pids?: number;
 }
 
 export interface ResolvedExpectation {

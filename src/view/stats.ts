@@ -1,32 +1,15 @@
 /** `stats`: containers and interfaces as two tables. */
 import { hopName } from "../model/hop.js";
+import type { LabStats } from "../model/stats.js";
 import { columns } from "./columns.js";
 import { noInk, type Ink } from "./ink.js";
 import { bits, bytes } from "./quantity.js";
 import { visible } from "./width.js";
 
-export interface StatsTables {
-  readonly containers: readonly {
-    readonly node: string;
-    readonly cpu: number;
-    readonly memory: number;
-    readonly processes: number;
-    readonly limits: { readonly cpu?: number; readonly memory?: number; readonly pids?: number };
-  }[];
-  readonly interfaces: readonly {
-    readonly node: string;
-    readonly interface: string;
-    readonly rxBytes: number;
-    readonly txBytes: number;
-    readonly rxPackets: number;
-    readonly txPackets: number;
-    readonly dropped: number;
-    readonly rxRate: number;
-    readonly txRate: number;
-  }[];
-}
-
-export function statsLines({ containers, interfaces }: StatsTables, ink: Ink = noInk): string[] {
+export function statsLines(
+  { containers, interfaces }: Pick<LabStats, "containers" | "interfaces">,
+  ink: Ink = noInk,
+): string[] {
   const style = { heading: (line: string) => ink("dim", line) };
   const right = (title: string) => ({ title, align: "right" as const });
   const limited = (value: string, limit: string | undefined) => (limit === undefined ? value : `${value} of ${limit}`);

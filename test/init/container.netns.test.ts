@@ -25,14 +25,14 @@ import { capabilityMask } from "../../src/container/capabilities.js";
 import { findIdRanges, type IdRange } from "../../src/init/id-ranges.js";
 import { close, constants, fcntl, open, poll, read } from "../../src/kernel/syscalls.js";
 import { defaultCapabilities, environment, inside, lab, runBox, shell, startBox, until } from "./lab.js";
+import { skip } from "../tools.js";
 
 const asRoot = process.getuid?.() === 0;
 
 /** A root folder with nothing but busybox. */
 function busyboxRoot(t: ExecutionContext, change: (root: string) => void = () => undefined): string | undefined {
   if (!existsSync("/bin/busybox")) {
-    t.log("skipped: there is no /bin/busybox (busybox-static) on this machine");
-    t.pass();
+    skip(t, "needs /bin/busybox (busybox-static)");
     return undefined;
   }
   const root = mkdtempSync(join(tmpdir(), "yapc-root-"));
@@ -241,7 +241,7 @@ test("limits: written before the command enters, seen by the kernel, and running
     limits,
   });
   if (unenforced.length > 0) {
-    t.log(`skipped: ${unenforced.map(({ limit, reason }) => `${limit}: ${reason}`).join("; ")}`);
+    t.log(`SKIP ${unenforced.map(({ limit, reason }) => `${limit}: ${reason}`).join("; ")}`);
     t.false(asRoot, "root can limit");
     return;
   }

@@ -1,7 +1,9 @@
 /** How packets end: verdicts, their causes, and the counts that a trace closes with. */
 import type { Cause, MatchClass, PacketEvent, TraceFilter, Verdict } from "../model/trace.js";
 import type { Header } from "../path/header.js";
-import { type Prediction, predict, type PredictionStart, type Translate } from "../path/predict.js";
+import type { Translate } from "../path/connection.js";
+import { predict, type PredictionStart } from "../path/predict.js";
+import type { Prediction } from "../path/prediction.js";
 import { type AddressBook, macText } from "../packet/address.js";
 import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { EventMaker } from "./event.js";

@@ -2,7 +2,8 @@
 import net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ExitStatus, InitLine, InitProcess } from "../init/api.js";
-import { close, pipe2 } from "../kernel/syscalls.js";
+import { close, constants, fcntl, pipe2 } from "../kernel/syscalls.js";
+import { SystemCallError } from "../kernel/system-error.js";
 import { Failure } from "../model/failure.js";
 import { hopName } from "../model/hop.js";
 import { tcpdumpArguments, type TcpdumpCounts, TcpdumpMessages } from "./tcpdump.js";
@@ -19,6 +20,8 @@ export interface TapOptions {
   readonly filter: string;
   /** Bytes kept of each frame. */
   readonly snapshotLength: number;
+  /** KiB of the ring that packets wait in until they are read. */
+  readonly ring?: number;
   /** In blocks: later, and cheaper (tcpdump.ts). */
   readonly block?: boolean;
   readonly onBytes: (bytes: Uint8Array) => void;
@@ -27,6 +30,9 @@ export interface TapOptions {
   /** tcpdump ended, and nobody had asked it to. What it had written has been read. */
   readonly onDeath: (reason: string) => void;
 }
+
+/** Bytes: what an ordinary user may have (/proc/sys/fs/pipe-max-size). */
+const pipeSize = 1 << 20;
 
 /** How often a tap is asked whether it has read everything, milliseconds between; equal answers say that no more comes. */
 const drain = { interval: 10, equal: 5, attempts: 500 } as const;
@@ -127,6 +133,16 @@ export class Tap {
   }
 }
 
+/** So that a tap goes on while this process is busy: a pipe of 64 KiB holds 200 packets. */
+function widen(pipe: number): void {
+  try {
+    fcntl(pipe, constants.F_SETPIPE_SZ, pipeSize);
+  } catch (error) {
+    // Above the limit of the user's pipes together (pipe(7)): this one stays as it is.
+    if (!(error instanceof SystemCallError && error.code === "EPERM")) throw error;
+  }
+}
+
 interface StartedTcpdump {
   readonly process: InitProcess;
   /** Ends of pipes for us to read. */
@@ -134,11 +150,9 @@ interface StartedTcpdump {
   readonly messages: number;
 }
 
-async function spawn(
-  line: InitLine,
-  { hop, filter, snapshotLength, block = false }: TapOptions,
-): Promise<StartedTcpdump> {
+async function spawn(line: InitLine, { hop, filter, ...settings }: TapOptions): Promise<StartedTcpdump> {
   const [output, outputWrite] = pipe2();
+  widen(output);
   const [messages, messagesWrite] = pipe2();
   const [inputRead, inputWrite] = pipe2();
   close(inputWrite); // tcpdump reads nothing: its standard input is at its end
@@ -146,7 +160,7 @@ async function spawn(
     const process = await line.spawn({
       node: hop.node,
       place: "namespace",
-      argv: tcpdumpArguments({ interface: hop.interface, filter, snapshotLength, block }),
+      argv: tcpdumpArguments({ ...settings, interface: hop.interface, filter }),
       environment: [
         ["PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"],
         ["LC_ALL", "C"],

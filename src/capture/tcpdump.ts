@@ -6,6 +6,8 @@ export interface TcpdumpSettings {
   readonly filter: string;
   /** Bytes kept of each frame. */
   readonly snapshotLength: number;
+  /** KiB of the ring that packets wait in until they are read. Default: tcpdump's own (2 MiB). */
+  readonly ring?: number;
   /** Reads whole blocks, up to a second late, rather than each packet as it comes. */
   readonly block?: boolean;
 }
@@ -19,7 +21,13 @@ export const anyInterface = "any";
  * block nothing survives an interrupt (measured: 0 of 12 packets of a short exchange), so that `Tap.stop` has to wait
  * for it. Where packets are many, it costs the traffic a third of what immediate mode does.
  */
-export function tcpdumpArguments({ interface: device, filter, snapshotLength, block }: TcpdumpSettings): string[] {
+export function tcpdumpArguments({
+  interface: device,
+  filter,
+  snapshotLength,
+  ring,
+  block,
+}: TcpdumpSettings): string[] {
   return [
     "tcpdump",
     "-i",
@@ -27,7 +35,8 @@ export function tcpdumpArguments({ interface: device, filter, snapshotLength, bl
     ...(device === anyInterface ? ["-y", "LINUX_SLL2"] : []),
     "-p",
     "-n",
-    ...(block === true ? ["-B", String(ringSize)] : ["--immediate-mode"]),
+    ...(block === true ? [] : ["--immediate-mode"]),
+    ...(ring === undefined ? [] : ["-B", String(ring)]),
     "--time-stamp-precision=nano",
     "-s",
     String(snapshotLength),
@@ -37,9 +46,6 @@ export function tcpdumpArguments({ interface: device, filter, snapshotLength, bl
     ...(filter === "" ? [] : [filter]),
   ];
 }
-
-/** KiB of a ring in block mode: half a second of a busy namespace, should this machine not get to read it. */
-const ringSize = 32_768;
 
 /** "12 packets captured", and the like: what it counts at its end, a line each, and on SIGUSR1, all in one. */
 const counted = /\d+ packets? (?:captured|received by filter|dropped by (?:kernel|interface))/;

@@ -47,7 +47,7 @@ export interface LiveTraceOptions {
 const tapDelay = { immediate: 50e6, block: 1300e6 } as const;
 const tickInterval = 50;
 /** Records that one tap may deliver in the time between (milliseconds) before taps on whole nodes take over: 2,000 a second. */
-const busy = { records: 1000, interval: 500 } as const;
+const busy = { records: 400, interval: 200 } as const;
 /** From the decision that other taps take over to the moment, in nanoseconds: none may have delivered a record of it. */
 const handOverLead = 50e6;
 /** Milliseconds without a record after which the network counts as quiet, and the most to wait for that. */
@@ -70,6 +70,8 @@ export class LiveTrace implements Disposable {
   readonly #followers: Disposable[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #lastRecord = 0;
+  #late = 0;
+  #delay: number = tapDelay.immediate;
   #handingOver: Promise<void> | undefined;
   #finishing = false;
   #onEnd: () => void = () => undefined;
@@ -243,7 +245,10 @@ export class LiveTrace implements Disposable {
 
   #tick(): void {
     const block = this.#sets.some((set) => set.block);
-    const time = this.#now() - (block ? tapDelay.block : tapDelay.immediate);
+    // On a busy machine a tap may not run for a while: what it brings then should still find its packet open.
+    if (this.#trace.late > this.#late) this.#delay = Math.min(this.#delay * 2, tapDelay.block);
+    this.#late = this.#trace.late;
+    const time = this.#now() - (block ? Math.max(tapDelay.block, this.#delay) : this.#delay);
     if (time <= 0) return;
     // After what waits to be read: where this process did not run for a while, timers come before it in node's loop.
     setImmediate(() => {

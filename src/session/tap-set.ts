@@ -9,6 +9,9 @@ import { hopName } from "../model/hop.js";
 import { CaptureError } from "../packet/error.js";
 import type { TraceTap } from "../trace/trace.js";
 
+/** KiB that the rings of all taps take together, and the least and most of one. */
+const rings = { together: 65_536, least: 2048, most: 16_384 } as const;
+
 export interface PlannedTap extends TapPlace {
   /** pcap-filter(7) text; empty for everything. */
   readonly filter: string;
@@ -80,11 +83,13 @@ export class TapSet implements Disposable {
   }
 
   async #startTap(place: PlannedTap, at: number): Promise<Tap> {
-    const { line, snapshotLength, block, onDeath } = this.options;
+    const { line, taps, snapshotLength, block, onDeath } = this.options;
+    const ring = Math.max(rings.least, Math.min(rings.most, Math.floor(rings.together / taps.length)));
     const tap = await Tap.start(line, {
       hop: place,
       filter: place.filter,
       snapshotLength,
+      ring,
       block,
       onBytes: (bytes) => {
         this.options.onBytes();

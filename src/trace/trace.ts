@@ -29,6 +29,8 @@ export interface TraceTap {
 
 export interface Trace {
   readonly core: TraceCore;
+  /** Records that came after younger ones had been taken: where they grow, the clock is too early for the taps. */
+  readonly late: number;
   tap(source: TapSource, open?: OpenReader): TraceTap;
   /**
    * Taps on whole nodes take the place of all present ones at `time` (nanoseconds since the epoch, still to come): no
@@ -57,6 +59,7 @@ export function createTrace(options: TraceOptions): Trace {
   const limit = options.window ?? 262_144;
   const feeds: Feed[] = [];
   let late = -1;
+  let lateRecords = 0;
   const onLate = (tap: number): void => {
     late = tap;
   };
@@ -68,6 +71,7 @@ export function createTrace(options: TraceOptions): Trace {
         // Also of a trace that is over: in a replay it would have been in time, and part of it.
         options.log?.({ at: core.received, late: { tap: late, record: core.columns.record[row] ?? 0 } });
         late = -1;
+        lateRecords += 1;
       }
       core.record(row);
     }
@@ -112,6 +116,9 @@ export function createTrace(options: TraceOptions): Trace {
   };
   return {
     core,
+    get late() {
+      return lateRecords;
+    },
     died,
     tap: (source, open) => add(source, open),
     handOver(time, taps) {

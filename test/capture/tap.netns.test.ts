@@ -34,7 +34,7 @@ testWith("tcpdump")("what tcpdump had no time to read before it was to end is re
   await shell(init, "a", "ip link set lo up");
   const chunks: Uint8Array[] = [];
   const tap = await Tap.start(init, {
-    hop: { node: "a", interface: "lo", index: 1, kind: "other" },
+    hop: { node: "a", interface: "lo" },
     filter: "icmp",
     snapshotLength: 96,
     onBytes: (bytes) => chunks.push(bytes),

@@ -29,6 +29,15 @@ export abstract class BaseCommand extends Command {
   /** Exit code of failures of our own: 125 for commands that give the status of what they ran. */
   protected ownFailure: number | undefined;
 
+  /** What is thrown outside of `run` (a callback of an event) is told like the rest, and ends the program. */
+  override async init(): Promise<void> {
+    await super.init();
+    process.once("uncaughtException", (error) => {
+      void this.catch(error);
+      process.exit();
+    });
+  }
+
   /** Colours for stdout, none where they are not wanted. */
   protected readonly ink: Ink = inkFor(wantsColours(process.env, process.stdout.isTTY));
 

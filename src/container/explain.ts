@@ -65,6 +65,11 @@ function explainOperation(operation: ProgramOperation, base: string): ExplainedS
     case "symlink":
       return { what: `link ${operation.target}`, shell: `ln -s ${quote(operation.text)} ${target}` };
     case "mount":
+      if ((operation.flags & mountFlag.remount) !== 0)
+        return {
+          what: `no device opens in ${operation.target} but those`,
+          shell: `mount ${optionText(operation.flags, operation.options)}${target}`,
+        };
       return {
         what: `mount ${operation.type} on ${operation.target}`,
         shell: `mount -t ${operation.type} ${optionText(operation.flags, operation.options)}${operation.type} ${target}${orElse}`,
@@ -72,7 +77,7 @@ function explainOperation(operation: ProgramOperation, base: string): ExplainedS
     case "bind":
       return {
         what: `show ${operation.source} at ${operation.target}`,
-        shell: `mount ${(operation.flags & mountFlag.recursive) === 0 ? "--bind" : "--rbind"} ${quote(operation.source)} ${target}`,
+        shell: `mount ${(operation.flags & mountFlag.recursive) === 0 ? "--bind" : "--rbind"} ${optionText(operation.flags, "")}${quote(operation.source)} ${target}`,
       };
     case "makeDevice": {
       const { major, minor } = operation.device;
@@ -108,6 +113,8 @@ function explainOperation(operation: ProgramOperation, base: string): ExplainedS
 
 function optionText(flags: number, options: string): string {
   const words: [number, string][] = [
+    [mountFlag.remount, "remount"],
+    [mountFlag.bind, "bind"],
     [mountFlag.readOnly, "ro"],
     [mountFlag.noSuid, "nosuid"],
     [mountFlag.noDev, "nodev"],

@@ -61,6 +61,8 @@ export interface Sighting {
   readonly time: number;
   /** Number of the record in the capture of its hop, from 0: finds the bytes again in a saved trace. */
   readonly record: number;
+  /** Number of that capture, where it is not that of the hop: taps on whole nodes see many hops. */
+  readonly capture?: number;
   /** Bytes on the wire, link layer included. */
   readonly length: number;
   readonly source: string;

@@ -61,7 +61,7 @@ function list(items: readonly string[], kind: string): string {
 
 function fieldsAt({ hop, sighting }: Station, source: PacketSource): string {
   if (sighting === undefined) return "";
-  const fields = source.describe(hop, sighting.record);
+  const fields = source.describe(sighting);
   return fields.length === 0
     ? ""
     : `<details><summary>fields at ${markup(hop)}</summary>${fieldList(fields)}</details>\n`;

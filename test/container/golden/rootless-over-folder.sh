@@ -28,7 +28,7 @@ printf %s '' > /run/lab/containers/web/upper/etc/resolv.conf
 printf %s 'it'\''s me
 ' > '/run/lab/containers/web/upper/srv/a b/index.html'
 # mount overlay on /run/lab/containers/web/root
-mount -t overlay -o 'lowerdir=/home/me/root\,fs,upperdir=/run/lab/containers/web/upper,workdir=/run/lab/containers/web/work,userxattr' overlay /run/lab/containers/web/root
+mount -t overlay -o 'nodev,lowerdir=/home/me/root\,fs,upperdir=/run/lab/containers/web/upper,workdir=/run/lab/containers/web/work,userxattr' overlay /run/lab/containers/web/root
 # work below /run/lab/containers/web/root, following no links
 cd /run/lab/containers/web/root
 # mount proc on /proc
@@ -131,4 +131,4 @@ setpriv --no-new-privs
 :
 # run the command
 exec env -i PATH=/bin busybox httpd -f -h '/srv/a b'
-# 3975 bytes, sha256 4a715eb3a5dbce811bdf298d4a504c47d56efcc650937b8e49fa96dd9a3e5f47
+# 3975 bytes, sha256 5b0f107ae9d10a5c07f97d3cb6500e66dc882924f8b872462872c0b500ac64b4

@@ -24,7 +24,7 @@ function entries(text: string): Entry[] {
   return text
     .split("\n")
     .map((line) => line.split(":"))
-    .filter((fields) => fields.length >= 4 && isId(fields[2] ?? ""))
+    .filter(([name, , id = "", ...rest]) => name !== "" && isId(id) && rest.length > 0)
     .map((fields) => ({ name: fields[0] ?? "", id: Number(fields[2]), fields }));
 }
 

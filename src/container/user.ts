@@ -42,6 +42,12 @@ function find(kind: "user" | "group", text: string, known: readonly Entry[]): { 
   });
 }
 
+/** The home of a user, by the container's passwd: `/` where it has none. */
+export function homeOf({ uid }: ContainerUser, passwd: string): string {
+  const home = entries(passwd).find(({ id }) => id === uid)?.fields[5];
+  return home?.startsWith("/") === true ? home : "/";
+}
+
 /** @param passwd text of the container's /etc/passwd, empty where it has none; @param group of its /etc/group */
 export function findUser(text: string, passwd: string, group: string): ContainerUser {
   const [userText = "", groupText, ...rest] = text.split(":");

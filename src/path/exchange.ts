@@ -88,7 +88,13 @@ class Exchange {
     });
     const found = this.#after(request, sent);
     const doubts = [...request.doubts, ...(found.back?.prediction.doubts ?? []), ...(found.doubts ?? [])];
-    return { sent, ...(choice === undefined ? {} : { chosen: choice.text }), request, ...found, doubts };
+    return {
+      sent,
+      ...(choice === undefined || request.trail.length === 0 ? {} : { chosen: choice.text }),
+      request,
+      ...found,
+      doubts,
+    };
   }
 
   #node(name: string): NodeSnapshot | undefined {
@@ -108,10 +114,19 @@ class Exchange {
     return {
       ...common,
       protocol: protocols[protocol],
-      ...(sourcePort === undefined ? {} : { sourcePort }),
+      ...(sourcePort === undefined ? { anyPort: this.#ephemeral() } : { sourcePort }),
       ...(port === undefined ? {} : { destinationPort: port }),
       ...(protocol === "tcp" ? { tcpFlags: SYN } : {}),
     };
+  }
+
+  /** Ports that the sender's kernel chooses from. */
+  #ephemeral(): readonly [number, number] {
+    const [from = 32768, to = 60999] = (this.#node(this.#start.node)?.sysctls["net.ipv4.ip_local_port_range"] ?? "")
+      .split(/\s+/)
+      .filter((word) => word !== "")
+      .map(Number);
+    return [from, to];
   }
 
   #after(request: Prediction, sent: Header): Outcome {
@@ -168,7 +183,7 @@ class Exchange {
     const what = `${end.cause.text}; `;
     return lost === undefined
       ? { back, verdict: "refused", reason: `by ${node.name}: ${complaint.reason}, because ${end.cause.text}` }
-      : { back, verdict: "dropped", reason: `${what}the refusal (${complaint.reason}) ${lost.text}` };
+      : { back, verdict: "unanswered", reason: `${what}the refusal (${complaint.reason}) ${lost.text}` };
   }
 
   #complaint(node: NodeSnapshot, { role, cause }: Drop, about: Header, complaint: Complaint): Header | undefined {

@@ -65,7 +65,7 @@ export async function observeExchanges(
   packets.sort((a, b) => a.id - b.id);
   return explanations.map((explanation, index) => {
     const sent = ends[index] ?? { outcome: "unanswered" };
-    const exchange = exchangeOf(explanation, sent, exchanges);
+    const exchange = exchangeOf(explanation, sent, exchanges, packets);
     const observed = observedOf(sent, exchange, packets);
     const difference = differenceOf(explanation, observed, (hop) => names.has(hop));
     return { ...explanation, observed, ...(difference === undefined ? {} : { difference }) };
@@ -88,17 +88,22 @@ function exchangeOf(
   { to }: Explanation,
   { local }: ProbeResult,
   exchanges: readonly ExchangeEvent[],
+  packets: readonly PacketEvent[],
 ): ExchangeEvent | undefined {
   if (local === undefined) return undefined;
-  const protocol = to.protocol === "icmp" && to.address.includes(":") ? "icmpv6" : to.protocol;
-  const client = endpoint(local.address, to.port === undefined ? undefined : local.port);
   const server = endpoint(to.address, to.port);
-  const ofProtocol = exchanges.filter((each) => each.protocol === protocol);
-  return (
-    ofProtocol.find((each) => each.client === client && each.server === server) ??
-    // NAT in the sender's own node: what the first hop sees has another end already.
-    ofProtocol.find((each) => to.port !== undefined && each.client.endsWith(`:${local.port}`)) ??
-    ofProtocol.find((each) => to.port === undefined && each.server === server && each.client === client)
+  if (to.port !== undefined) {
+    const client = endpoint(local.address, local.port);
+    const able = exchanges.filter((each) => each.protocol === to.protocol && each.client.endsWith(`:${local.port}`));
+    // NAT in the sender's own node: what the first hop sees has other ends already.
+    return able.find((each) => each.client === client && each.server === server) ?? able[0];
+  }
+  const protocol = to.address.includes(":") ? "icmpv6" : "icmp";
+  // Neighbour discovery is ICMPv6, too.
+  const echoes = new Set(packets.filter((each) => each.summary.startsWith("echo")).map((each) => each.exchange));
+  return exchanges.find(
+    (each) =>
+      each.protocol === protocol && each.client === local.address && each.server === server && echoes.has(each.id),
   );
 }
 
@@ -107,24 +112,25 @@ function observedOf(
   exchange: ExchangeEvent | undefined,
   packets: readonly PacketEvent[],
 ): ObservedExchange {
-  if (exchange === undefined) {
+  const own = exchange === undefined ? [] : packets.filter((packet) => packet.exchange === exchange.id);
+  const request = own.find(({ direction }) => direction === "request");
+  if (exchange === undefined || request === undefined) {
     const verdict = sent.outcome === "unanswered" ? "unsent" : sent.outcome;
     return { verdict, ...(sent.reason === undefined ? {} : { reason: sent.reason }), packets: [] };
   }
-  const own = packets.filter((packet) => packet.exchange === exchange.id);
-  const request = own.find(({ direction }) => direction === "request");
   const reply = own.find(({ direction }) => direction === "reply");
-  const told = [...(request === undefined ? [] : [request]), ...(reply === undefined ? [] : [reply])];
   return {
-    verdict: verdictOf(exchange, request),
+    verdict: verdictOf(exchange, request, reply),
     ...(exchange.reason === undefined ? {} : { reason: exchange.reason }),
-    packets: told,
+    packets: reply === undefined ? [request] : [request, reply],
   };
 }
 
-function verdictOf({ verdict }: ExchangeEvent, request: PacketEvent | undefined): ExchangeVerdict {
+function verdictOf({ verdict }: ExchangeEvent, request: PacketEvent, reply: PacketEvent | undefined): ExchangeVerdict {
+  // A refusal that is lost tells its sender nothing.
+  if (verdict === "refused" && reply?.verdict.kind === "dropped") return "unanswered";
   if (verdict === "answered" || verdict === "refused" || verdict === "unknown") return verdict;
-  return request?.verdict.kind === "dropped" ? "dropped" : "unanswered";
+  return request.verdict.kind === "dropped" ? "dropped" : "unanswered";
 }
 
 /** Every hop of the nodes that the predicted ways pass, and of their neighbours on the same links. */

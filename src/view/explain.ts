@@ -44,7 +44,7 @@ function list(title: string, texts: readonly string[], ink: Ink): string[] {
 }
 
 function nameWidth(step: ExplainedStep): number {
-  return step.type === "hop" ? displayWidth(hopName(step)) : displayWidth(step.stage) + 2;
+  return step.type === "hop" ? displayWidth(hopName(step)) : displayWidth(step.stage) + 3;
 }
 
 type HopStep = Extract<ExplainedStep, { readonly type: "hop" }>;
@@ -64,16 +64,19 @@ function wayLines(explanation: Explanation, way: ExplainedWay, index: number, wi
   let number = 0;
   for (const step of trail) {
     if (step.type === "decision") {
+      // That a link leads to its other end needs no word.
+      if (step.by === "link") continue;
       // A node that decides without having shown the packet at an interface of its own: say which.
       const where = step.node === node ? "" : `${step.node}: `;
-      lines.push(`    ${ink("dim", "│")} ${ink("dim", padEnd(step.stage, width - 2))}${where}${step.text}`);
+      const text = step.text.replace(new RegExp(`^${step.stage} `), "");
+      lines.push(`    ${ink("dim", "│")} ${ink("dim", padEnd(step.stage, width - 2))}${where}${text}`);
       continue;
     }
     node = step.hop.slice(0, step.hop.indexOf(":"));
     const looks = looksOf(step);
     const news = looks === before ? "" : looks;
     if (!step.implied) before = looks;
-    const name = ink(step.implied ? "dim" : "accent", padEnd(hopName(step), width + 4));
+    const name = ink(step.implied ? "dim" : "accent", padEnd(hopName(step), width + 2));
     lines.push(`  ${name}${ink("dim", news)}${seen.beside(step, number++, ink)}`.trimEnd());
   }
   lines.push(endLine(end, ink), ...seen.rest(number, ink));

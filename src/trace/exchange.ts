@@ -129,7 +129,9 @@ export class ExchangeBook {
   closed(flow: Flow, direction: Direction, verdict: Verdict, time: number): void {
     flow.packets++;
     if (time > flow.end) flow.end = time;
-    if (verdict.kind === "delivered" || verdict.kind === "refused") flow.delivered[direction]++;
+    // An answer that is refused answers nothing: it was given up on its way, or comes from an address that was not asked.
+    const arrived = verdict.kind === "delivered" || (verdict.kind === "refused" && direction === Direction.request);
+    if (arrived) flow.delivered[direction]++;
     else flow.trouble[direction] = verdictText(verdict);
   }
 

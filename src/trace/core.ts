@@ -77,9 +77,9 @@ export class TraceCore {
     const packets = this.#packets;
     const scene = new Scene(snapshot, hops, book);
     const exchanges = new ExchangeBook(scene, columns, book, options.emit);
-    const flows = new FlowIndex(scene, columns, book, (keep, give) => {
-      packets.hand(give, keep);
-      exchanges.unite(keep, give);
+    const flows = new FlowIndex(scene, columns, book, (keep, give, turned) => {
+      packets.hand(give, keep, turned);
+      exchanges.unite(keep, give, turned);
     });
     const losses = new TapLosses(hops.length);
     const latency = new Latency();

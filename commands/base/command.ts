@@ -129,6 +129,7 @@ const rewordings: readonly (readonly [pattern: RegExp, reworded: string])[] = [
   [/^Nonexistent flags?: (.*)$/, "there is no flag $1"],
   [/^Expected (--\S+)=(.*) to be one of: (.*)$/, "$1 takes one of $3, not '$2'"],
   [/^Flag (--\S+) expects a value$/, "$1 needs a value"],
+  [/^(--[a-z-]+)(?:=\S+)? cannot also be provided when using (--[a-z-]+).*$/, "$1 and $2 exclude each other"],
   [/^(--\S+): Expected an integer (.*)but received: (.*)$/, "$1 takes an integer $2and not '$3'"],
 ];
 

@@ -43,7 +43,7 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["trace", "--lab", lab, "--from", "nobody", "--", "true"], 2, /no (node|lab) /],
   [["trace", "--lab", lab, "--port", "70000"], 2, /70000|65535/],
   [["trace", "--lab", lab, "--duration", "soon"], 2, /'soon' is no time/],
-  [["trace", "--lab", lab, "--filter", "tcp", "--port", "80"], 2, /filter/],
+  [["trace", "--lab", lab, "--filter", "tcp", "--port", "80"], 2, /--port and --filter exclude each other/],
   [["trace", "--from", `${lab}/host`, "--filter", "tpc port 80", "--", "true"], 2, /syntax error/],
   [["trace", "--lab", lab, "-o", "xml"], 2, /no format 'xml'/],
   [["trace", "--lab", lab, "-o", "html=/no/such/folder/x.html"], 2, /cannot write .*x\.html: no such file/],

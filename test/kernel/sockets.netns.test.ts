@@ -95,7 +95,10 @@ testWith("nft")("replies of a live kernel, cut off at every byte, crash nothing"
   using netfilterClient = new NetlinkClient(netfilter);
   nftables.readTables(netfilterClient);
   await listening(t, ns);
-  t.true(netfilterClient.execute(conntrack.flows.list()).length > 0);
+  await until(
+    () => (netfilterClient.execute(conntrack.flows.list()).length > 0 ? true : undefined),
+    "the connection in the list",
+  );
   const diagnosis = recording(NETLINK_SOCK_DIAG);
   using diagnosisClient = new NetlinkClient(diagnosis);
   t.true(sockets.listListeners(diagnosisClient).length > 0);

@@ -34,6 +34,7 @@ function valuesOf(names: readonly string[]): Map<string, number> {
       "#include <sys/socket.h>",
       "#include <fcntl.h>",
       "#include <poll.h>",
+      "#include <time.h>",
       "#include <net/if.h>",
       ...headers
         .filter((header) => !/fcntl|memfd|sched.h$/.test(header) || header.includes("pkt"))

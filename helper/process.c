@@ -19,6 +19,7 @@
 
 #include "init.h"
 #include "process.h"
+#include "program.h"
 
 static struct process *processes;
 static uint32_t last_id;
@@ -291,9 +292,12 @@ int spawn(struct client *client, uint32_t serial, struct reader *in, const int *
   uint32_t argc, envc;
   c.argv = take_strings(in, &argc);
   c.environment = take_strings(in, &envc);
+  struct user user;
+  if (c.flags & SPAWN_USER) take_user(in, &user), c.user = &user;
   struct node *n = NULL;
   int terminal[2] = {-1, -1}, result = 0;
-  if (!took_all(in) || !argc || file_count != (c.flags & SPAWN_PTY ? 0 : 3))
+  bool stray = (c.flags & (SPAWN_USER | SPAWN_CONTAINER)) == SPAWN_USER;
+  if (!took_all(in) || !argc || stray || file_count != (c.flags & SPAWN_PTY ? 0 : 3))
     result = fail_with(EBADMSG, "read the request", "");
   else if (*name && !(n = find_node(name))) result = -1;
   else if (c.flags & SPAWN_CONTAINER && !(n && n->first && n->first->state == RUNNING))

@@ -65,6 +65,7 @@ struct command {           /* what SPAWN asks for */
   char **argv, **environment;
   const int *files; /* three, or none with a pty */
   int slave;        /* of a pty of the lab; -1 */
+  const struct user *user; /* in a container; NULL: that of its command */
 };
 void become_guest(const struct command *, int status)
     __attribute__((noreturn));           /* in the child: joins the node's container */

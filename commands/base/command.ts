@@ -128,7 +128,7 @@ export abstract class BaseCommand extends Command {
   private exitCode(failure: Error): number {
     if (!(failure instanceof Failure)) return this.ownFailure ?? exitCodes.bug;
     if (failure.kind === "interrupted") return exitCodes.interrupted;
-    if (this.ownFailure !== undefined && failure.kind !== "usage") return this.ownFailure;
+    if (this.ownFailure !== undefined && failure.kind !== "usage") return failure.status ?? this.ownFailure;
     return exitCodes[failure.kind];
   }
 }

@@ -11,6 +11,7 @@ export function sysctlNames(interfaces: readonly string[]): string[] {
     "net.ipv4.conf.all.route_localnet",
     "net.ipv4.icmp_echo_ignore_all",
     "net.ipv4.ip_default_ttl",
+    "net.ipv4.ip_local_port_range",
     "net.ipv6.icmp.echo_ignore_all",
     "net.ipv4.ping_group_range",
     "net.ipv4.ip_unprivileged_port_start",

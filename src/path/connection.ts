@@ -86,6 +86,8 @@ function endsOf({ source, destination, sourcePort, destinationPort }: Header): E
 export interface Connection extends ConnectionState {
   /** The packet as NAT of this connection leaves it; absent for one that the node has not seen before. */
   readonly translated?: Header;
+  /** What NAT has decided for it already, in a hook before. */
+  readonly settled?: readonly ("source" | "destination")[];
 }
 
 /**

@@ -15,6 +15,8 @@ export interface Header {
   readonly tcpFlags?: number;
   readonly ttl?: number;
   readonly mark?: number;
+  /** A port that is absent is one of these, as the sender's kernel chooses it. */
+  readonly anyPort?: readonly [from: number, to: number];
   /** Of an ICMP error: the packet that it is about, as it was where the error was made. */
   readonly about?: Header;
 }

@@ -92,6 +92,9 @@ class Asked {
       this.#noteRewrite(changes, before, "conntrack", "the connection is translated");
       return undefined;
     }
+    if (connection?.settled?.includes(changes)) return undefined;
+    if (connection !== undefined)
+      this.#connection = { ...connection, settled: [...(connection.settled ?? []), changes] };
     for (const base of chains) {
       const before = this.#header;
       const { outcome, header } = this.#ask(base);
@@ -100,7 +103,8 @@ class Asked {
       if (!outcome.nat || outcome.quote === undefined) continue;
       const word = changes === "destination" ? "dnat" : "snat";
       this.#noteRewrite(changes, before, word, quoteRule(outcome.quote));
-      if (connection !== undefined) this.#connection = { ...connection, status: [...connection.status, word] };
+      if (this.#connection !== undefined)
+        this.#connection = { ...this.#connection, status: [...this.#connection.status, word] };
       return undefined;
     }
     return undefined;

@@ -35,7 +35,7 @@ export function matches(
 ): boolean | undefined {
   const { field, op, value } = statement;
   const actual = valueOf(field, header, context);
-  if (actual === "unknown") return undefined;
+  if (actual === "unknown") return isPort(field) && header.anyPort ? ofAll(op, value, header.anyPort) : undefined;
   // A packet without the field does not match, whatever the operator (nft_payload breaks off the rule).
   if (actual === undefined) return false;
   switch (op) {
@@ -47,6 +47,29 @@ export function matches(
       if (typeof actual !== "number" || typeof value !== "number") return undefined;
       return compare[op](actual, value);
   }
+}
+
+function isPort(field: NftField): boolean {
+  return field === "th sport" || field === "th dport";
+}
+
+/** Of a port that may be any of a range: whether all of them match, or none. */
+function ofAll(
+  op: "==" | "!=" | keyof typeof compare,
+  value: NftValue,
+  [from, to]: readonly [number, number],
+): boolean | undefined {
+  if (op !== "==" && op !== "!=") {
+    if (typeof value !== "number") return undefined;
+    const [first, last] = [compare[op](from, value), compare[op](to, value)];
+    return first === last ? first : undefined;
+  }
+  const parts = (isSet(value) ? value : [value]).map((one) =>
+    typeof one === "object" ? [Number(one.from), Number(one.to)] : [Number(one), Number(one)],
+  );
+  const within = parts.some(([low = 0, high = 0]) => low <= from && to <= high);
+  const outside = parts.every(([low = 0, high = 0]) => high < from || to < low);
+  return within ? op === "==" : outside ? op === "!=" : undefined;
 }
 
 const compare = {

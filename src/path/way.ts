@@ -2,7 +2,7 @@
 import type { NodeSnapshot } from "../model/snapshot.js";
 import { formatAddress as addressText, isMulticast } from "../model/address.js";
 import { Bridging } from "./bridging.js";
-import { type Connection, connectionOf, type Passage, type Translate } from "./connection.js";
+import { type Connection, connectionOf, type Passage, remembering, type Translate } from "./connection.js";
 import type { Header } from "./header.js";
 import { askHook, type HookResult } from "./hook.js";
 import type { Hook } from "./hook-order.js";
@@ -82,7 +82,9 @@ export class Way {
   }
 
   connection(node: string, header: Header): Connection {
-    return connectionOf(node, header, this.options.translate, this.options.complete);
+    // It may come by a node twice: then it is known there.
+    const translate = remembering(this.passages, this.options.translate);
+    return connectionOf(node, header, translate, this.options.complete);
   }
 
   /** Remembers how a node changed a packet: its answer is changed back. */

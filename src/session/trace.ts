@@ -42,9 +42,9 @@ export interface TraceResult {
 
 export async function trace(options: TraceOptions): Promise<TraceResult> {
   await using network = await openTracedNetwork(options);
-  const { line, snapshot, hops, filter, place } = network;
+  const { line, snapshot, hops, filter, place, logs } = network;
   const epoch = BigInt(Date.now()) * 1_000_000n;
-  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, filter });
+  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, filter, logs });
   await live.start();
   options.onReady?.(hops);
 

@@ -6,14 +6,14 @@ import { ofOneDivision } from "./datagram.js";
 import type { ExchangeBook } from "./exchange.js";
 import type { SightingFilter } from "./filter.js";
 import { Direction, Flow } from "./flow.js";
-import type { FlowIndex } from "./flow-index.js";
+import { type FlowIndex, isNameless } from "./flow-index.js";
 import type { Latency } from "./latency.js";
 import type { Lifetimes } from "./lifetime.js";
 import { NONE, type Packets, State } from "./packets.js";
 import type { PartIndex } from "./part-index.js";
 import { isRefusal } from "./refusal.js";
 import type { Scene } from "./scene.js";
-import { commonBytes, divisible } from "./segment.js";
+import { commonBytes, divisible, tellsItself } from "./segment.js";
 import { ofOneSending } from "./sending.js";
 import type { TapLosses } from "./tap-losses.js";
 import type { Ways } from "./way.js";
@@ -139,35 +139,45 @@ export class Joiner {
   /** Joins a row to the open packets that it carries bytes of: segments of one, or one made of several. */
   #joinParts(row: number, entry: number): boolean {
     const c = this.#columns;
-    if (entry === NONE || !divisible(c, row)) return false;
-    const flow = this.#flows.table.flow(entry);
-    if (!flow) return false;
-    const reply = this.#flows.table.direction(entry) === Direction.reply;
-    const packets = this.#packets;
-    const found = this.#parts
-      .near(row)
-      .filter(
-        (p) =>
-          packets.flow[p] === flow &&
-          (((packets.state[p] ?? 0) & State.reply) !== 0) === reply &&
-          commonBytes(c, packets.head[p] ?? 0, row) > 0 &&
-          this.#ways.parentOf(p, row, entry, true) !== NONE,
-      );
+    if (!divisible(c, row)) return false;
+    const found = this.#carriers(row, entry);
     if (found.length === 0) return false;
-    found.sort((a, b) => (packets.id[a] ?? 0) - (packets.id[b] ?? 0));
     const distance = (packet: number): number =>
       this.#scene.reach.distance(c.hop[this.#ways.parentOf(packet, row, entry, true)] ?? 0, c.hop[row] ?? 0);
-    const parts = ofOneSending(c, packets, row, ofOneDivision(c, packets, row, found), distance);
+    const parts = ofOneSending(c, this.#packets, row, ofOneDivision(c, this.#packets, row, found), distance);
     for (const [index, packet] of parts.entries()) {
       const own = index === 0 ? row : c.copy(row); // one sighting, part of several packets
       if (index > 0) {
         this.#lifetimes.sightings++;
-        packets.rows(c.capacity);
+        this.#packets.rows(c.capacity);
       }
       this.#packets.mark(packet, State.segmented);
       this.#attach(packet, own, entry, this.#ways.parentOf(packet, own, entry, true));
     }
     return parts.length > 0;
+  }
+
+  /** Open packets that a row may carry bytes of, the oldest first. */
+  #carriers(row: number, entry: number): readonly number[] {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const flow = entry === NONE || isNameless(c, row) ? undefined : this.#flows.table.flow(entry);
+    // Where NAT has made a tuple that nobody knows yet, the bytes alone must say enough.
+    if (!flow && !tellsItself(c, row)) return [];
+    const reply = flow && this.#flows.table.direction(entry) === Direction.reply;
+    let found: number[] | undefined;
+    for (const p of this.#parts.near(row)) {
+      if (flow && (packets.flow[p] !== flow || (((packets.state[p] ?? 0) & State.reply) !== 0) !== reply)) continue;
+      if (commonBytes(c, packets.head[p] ?? 0, row) === 0) continue;
+      if (this.#ways.parentOf(p, row, entry, true) !== NONE) (found ??= []).push(p);
+    }
+    if (!found) return [];
+    if (found.length > 1) found.sort((a, b) => (packets.id[a] ?? 0) - (packets.id[b] ?? 0));
+    const first = packets.flow[found[0] ?? 0];
+    if (flow || found.every((p) => packets.flow[p] === first)) return found;
+    // Different connections that nothing tells apart behind NAT.
+    for (const p of found) packets.mark(p, State.ambiguous);
+    return found.filter((p) => packets.flow[p] === first);
   }
 
   #attach(packet: number, row: number, entry: number, parent: number): void {

@@ -29,9 +29,7 @@ function steps(prediction: Prediction): string[] {
 /** What decided in a node, but for links. */
 function decisions(prediction: Prediction, node: string): string[] {
   return prediction.trail.flatMap((one) =>
-    one.kind === "decision" && one.node === node && one.stage !== "link"
-      ? [`${one.stage} ${one.by}: ${one.text}`]
-      : [],
+    one.kind === "decision" && one.node === node && one.stage !== "link" ? [`${one.stage} ${one.by}: ${one.text}`] : [],
   );
 }
 

@@ -90,6 +90,8 @@ class Teller {
   readonly #id: [number, number];
   readonly #sequence: [number, number];
   readonly #window: [number, number] = [501, 509];
+  /** What each side has acknowledged last. */
+  readonly #acknowledged: [number, number] = [0, 0];
   readonly #stamp: number;
   #content: number;
 
@@ -133,7 +135,9 @@ class Teller {
       const side = next() < 0.5 ? 1 : 0;
       const roll = next();
       if (roll < this.#options.large) this.#bulk(side);
-      else if (roll < 0.55) this.#segment(side, 0, flag.ack);
+      // An acknowledgement says something new, or it is one that `again` has sent.
+      else if (roll < 0.55 && this.#acknowledged[side] !== this.#sequence[side === 0 ? 1 : 0])
+        this.#segment(side, 0, flag.ack);
       else {
         const size = between(next, 1, 1 + Math.floor(next() * MSS));
         this.#segment(side, size, next() < 0.5 ? flag.ack : flag.ack | flag.psh);
@@ -142,6 +146,10 @@ class Teller {
           this.#segment(side, size, flag.ack); // sent again, with another number
         }
         this.#sequence[side] += size;
+      }
+      if (next() < this.#options.again / 10) {
+        this.clock += between(next, 1_000, 80_000);
+        this.#segment(side, 0, flag.ack); // a duplicate acknowledgement
       }
       if (next() < 0.02) this.#window[side] += between(next, -5, 5);
     }
@@ -230,6 +238,7 @@ class Teller {
     const other = side === 0 ? 1 : 0;
     // A clock of a millisecond, as Linux has it: neighbours share a stamp.
     const tick = this.#stamp + Math.floor(this.clock / 1e6);
+    this.#acknowledged[side] = this.#sequence[other];
     const answer = (flags & (flag.syn | flag.ack)) === (flag.syn | flag.ack);
     const parcel = this.#parcel(side, "tcp", size, {
       flags,

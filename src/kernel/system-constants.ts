@@ -60,4 +60,6 @@ export const constants = {
   CLONE_NEWNET: 0x40000000,
   TIOCGWINSZ: 0x5413,
   TIOCSWINSZ: 0x5414,
+  /** _IO(0xb7, 1): the user namespace that owns one (ioctl_ns(2)). */
+  NS_GET_USERNS: 0xb701,
 } as const;

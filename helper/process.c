@@ -106,9 +106,13 @@ static bool take_report(struct process *p) {
   switch (report.kind) {
     case REPORT_FAULT:
       fault = report.fault;
+      /* The first process of a container lives beside code that nobody trusts: its word is not, either. */
+      fault.step[sizeof fault.step - 1] = fault.path[sizeof fault.path - 1] = 0;
       if (p->state == STARTING) tell_failed(p);
       break;
     case REPORT_PID:
+      if (p->state != STARTING || p->handed_over || report.value <= 1) break;
+      p->handed_over = true;
       p->pid = (pid_t)report.value;
       p->machine_pid = read_machine_pid(p->pid);
       break;

@@ -34,7 +34,7 @@ struct process {
   struct source status;
   struct client *starter; /* NULL once it has gone */
   uint32_t start_serial;
-  bool tied, reported;
+  bool tied, reported, handed_over;
   int terminal;    /* master of its pty until it is handed over; -1 */
   int wait_status; /* with `reported`: what it said itself */
   struct node *node;

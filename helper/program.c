@@ -274,9 +274,10 @@ static int mask(const struct operation *o) {
   if (!fstat(target, &s) && S_ISDIR(s.st_mode)) {
     result = mount_on(target, "tmpfs", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=0555");
   } else {
-    int null = open_device("/dev/null", 1 << 8 | 3); /* the machine's, never one of the container's root */
+    /* The machine's, never one of the container's root; read-only, or chmod(2) inside would reach the machine's. */
+    int null = open_device("/dev/null", 1 << 8 | 3);
     if (null >= 0) {
-      result = bind_from(o, null, 0);
+      result = bind_from(o, null, MS_RDONLY | MS_NOSUID | MS_NOEXEC);
       close(null);
     }
   }

@@ -29,8 +29,22 @@ export abstract class BaseCommand extends Command {
   /** Exit code of failures of our own: 125 for commands that give the status of what they ran. */
   protected ownFailure: number | undefined;
 
+  /** What is thrown outside of `run` (a callback of an event) is told like the rest, and ends the program. */
+  override async init(): Promise<void> {
+    await super.init();
+    process.once("uncaughtException", (error) => {
+      void this.catch(error);
+      process.exit();
+    });
+  }
+
   /** Colours for stdout, none where they are not wanted. */
   protected readonly ink: Ink = inkFor(wantsColours(process.env, process.stdout.isTTY));
+
+  /** Parses and runs; what goes wrong is printed, and gives the exit code. */
+  start(): Promise<unknown> {
+    return this._run();
+  }
 
   /** The lab that the flags mean; none with --machine, whatever $YAPC_NET_LAB says. @param raw tokens of the command line */
   protected labOf(
@@ -77,7 +91,9 @@ export abstract class BaseCommand extends Command {
 
   protected override catch(error: CommandError): Promise<void> {
     if (error.oclif?.exit === 0) return Promise.resolve(); // --help
-    const failure = asFailure(error, this.usageHint(error.message));
+    const surplus =
+      Object.keys(this.ctor.args).length > 0 ? "one argument too many:" : `${this.id ?? ""} takes no argument`;
+    const failure = asFailure(error, this.usageHint(error.message), surplus);
     if (this.jsonEnabled()) process.stdout.write(failureJson(failure));
     else process.stderr.write(printFailure(failure, { stack: process.env.DEBUG !== undefined }));
     process.exitCode = this.exitCode(failure);
@@ -111,20 +127,20 @@ const rewordings: readonly (readonly [pattern: RegExp, reworded: string])[] = [
   [/^Missing \d+ required args?: (\S+) (.*)$/, "argument $1 is missing: $2"],
   [/^The following errors? occurred: /, ""],
   [/^Nonexistent flags?: (.*)$/, "there is no flag $1"],
-  [/^Unexpected arguments?: (.*)$/, "one argument too many: $1"],
   [/^Expected (--\S+)=(.*) to be one of: (.*)$/, "$1 takes one of $3, not '$2'"],
   [/^Flag (--\S+) expects a value$/, "$1 needs a value"],
   [/^(--\S+): Expected an integer (.*)but received: (.*)$/, "$1 takes an integer $2and not '$3'"],
 ];
 
 /** oclif's own usage errors (exit code 2) become ours; what nobody foresaw stays what it is. */
-function asFailure(error: CommandError, hint: string): Error {
+function asFailure(error: CommandError, hint: string, surplus: string): Error {
   if (error instanceof Failure || error.oclif?.exit !== 2) return error;
   const [message = ""] = error.message.split(/\n+(?:See more help|Note:)/);
   const line = message.trim().replaceAll(/\s+/g, " ");
+  const all = [...rewordings, [/^Unexpected arguments?: (.*)$/, `${surplus} '$1'`] as const];
   return new Failure(
     "usage",
-    rewordings.reduce((text, [pattern, reword]) => text.replace(pattern, reword), line),
+    all.reduce((text, [pattern, reword]) => text.replace(pattern, reword), line),
     { hint },
   );
 }

@@ -103,17 +103,21 @@ function explainOperation(operation: ProgramOperation, base: string): ExplainedS
     case "symlink":
       return { what: `link ${operation.target}`, shell: `ln -s ${quote(operation.text)} ${target}` };
     case "mount":
+      if ((operation.flags & mountFlag.remount) !== 0)
+        return {
+          what: `no device opens in ${operation.target} but those`,
+          shell: `mount ${optionText(operation.flags, operation.options)}${target}`,
+        };
       return {
         what: `mount ${operation.type} on ${operation.target}`,
         shell: `mount -t ${operation.type} ${optionText(operation.flags, operation.options)}${operation.type} ${target}${orElse}`,
       };
     case "bind": {
       const how = (operation.flags & mountFlag.recursive) === 0 ? "--bind" : "--rbind";
-      const [word, then] = isReadOnly(operation.flags)
-        ? [", read-only", ` && mount -o remount,bind,ro ${target}`]
-        : ["", ""];
+      const restricted = optionText(operation.flags | mountFlag.remount | mountFlag.bind, "");
+      const then = (operation.flags & ~mountFlag.recursive) === 0 ? "" : ` && mount ${restricted}${target}`;
       return {
-        what: `show ${operation.source} at ${operation.target}${word}`,
+        what: `show ${operation.source} at ${operation.target}${isReadOnly(operation.flags) ? ", read-only" : ""}`,
         shell: `mount ${how} ${quote(operation.source)} ${target}${then}`,
       };
     }
@@ -157,6 +161,8 @@ function isReadOnly(flags: number): boolean {
 
 function optionText(flags: number, options: string): string {
   const words: [number, string][] = [
+    [mountFlag.remount, "remount"],
+    [mountFlag.bind, "bind"],
     [mountFlag.readOnly, "ro"],
     [mountFlag.noSuid, "nosuid"],
     [mountFlag.noDev, "nodev"],

@@ -64,7 +64,7 @@ function overFolder(site: ContainerSite, lower: string): ProgramOperation[] {
     { kind: "base", target: site.upper },
     ...kernelFolders.map((target) => folder(target, 0o755)),
     ...layFiles(site, lower, kernelFolders),
-    { kind: "mount", type: "overlay", target: site.root, inside: false, flags: 0, options },
+    { kind: "mount", type: "overlay", target: site.root, inside: false, flags: mountFlag.noDev, options },
     { kind: "base", target: site.root },
   ];
 }
@@ -93,14 +93,14 @@ function overMachine(site: ContainerSite, entries: readonly RootEntry[]): Progra
     ...fresh.map(([target, mode]) => folder(target, mode)),
     ...all.map(layEntry),
     ...layFiles(site, "", [...kernelFolders, ...fresh.map(([path]) => path), ...all.map(({ path }) => path)]),
-    { kind: "bind", source: site.upper, target: site.root, inside: false, flags: 0 },
+    { kind: "bind", source: site.upper, target: site.root, inside: false, flags: mountFlag.noDev },
     { kind: "base", target: site.root },
     ...layers.map(({ path, mountPoint }, index): ProgramOperation => ({
       kind: "mount",
       type: "overlay",
       target: path,
       inside: true,
-      flags: 0,
+      flags: mountFlag.noDev,
       options: overlayOptions(site, path, `${site.upper}${path}`, `${site.work}/${index}`),
       // Not every file system can be a layer (vfat cannot); the folder is empty then.
       ...(mountPoint ? { optional: true } : {}),
@@ -119,7 +119,7 @@ export function rootOperations(site: ContainerSite, isReadOnly: boolean): Progra
       source,
       target,
       inside: true,
-      flags: mountFlag.recursive | (readOnly ? mountFlag.readOnly : 0),
+      flags: mountFlag.recursive | mountFlag.noDev | (readOnly ? mountFlag.readOnly : 0),
     })),
   ];
 }

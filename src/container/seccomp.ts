@@ -4,7 +4,7 @@
  */
 import { Failure } from "../model/failure.js";
 import { type Instruction, assemble, instruction, operation } from "./bpf.js";
-import { allowed, allowedPersonalities, allowedWith, namespaceFlags, refusedFamilies } from "./seccomp-policy.js";
+import { allowed, allowedFamilies, allowedPersonalities, allowedWith, namespaceFlags } from "./seccomp-policy.js";
 import { type Architecture, architectures } from "./system-calls.js";
 
 /** SECCOMP_RET_* (linux/seccomp.h). */
@@ -37,7 +37,7 @@ const examined: ReadonlyMap<string, Code> = new Map<string, Code>([
   ],
   // Its flags lie in memory, where a filter cannot look: the C library then takes clone.
   ["clone3", returns(errno(ENOSYS))],
-  ["socket", argumentIn(refusedFamilies, errno(EPERM), allow)],
+  ["socket", argumentIn(allowedFamilies, allow, errno(EPERM))],
   ["personality", argumentIn(allowedPersonalities, allow, errno(EPERM))],
 ]);
 

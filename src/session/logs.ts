@@ -1,11 +1,13 @@
 /** `logs NODE`: what the first process of a container wrote, as init stamped it. */
+import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { openLog } from "../capture/container-log.js";
+import type { LogLine } from "../capture/log-line.js";
 import type { NodeStatus } from "../init/api.js";
 import { processStartTime } from "../lab/state.js";
 import { exitText } from "../model/container.js";
 import { Failure } from "../model/failure.js";
 import type { ResolvedContainer } from "../topology/resolved.js";
-import { type LogLine, openLog } from "./log-file.js";
 import { OpenLab } from "./open-lab.js";
 import { checkNode, findLab, type FoundLab, parseTarget } from "./target.js";
 
@@ -40,9 +42,7 @@ export async function logs(options: LogsOptions): Promise<void> {
   const file = found.folder.log(target.node);
   let log = openLog(file);
   const since = options.since === undefined ? "" : new Date(options.since).toISOString().slice(0, -1);
-  const first = [...(openLog(`${file}.1`)?.takeAll() ?? []), ...(log?.lines() ?? [])].filter(
-    ({ time }) => time >= since,
-  );
+  const first = [...linesOf(`${file}.1`), ...(log?.lines() ?? [])].filter(({ time }) => time >= since);
   for (const line of options.tail === undefined ? first : options.tail === 0 ? [] : first.slice(-options.tail))
     options.onLine(line);
   try {
@@ -54,7 +54,7 @@ export async function logs(options: LogsOptions): Promise<void> {
       for (const line of log?.lines() ?? []) options.onLine(line);
       if (end !== undefined) options.onEnd(end);
       // Init renames a full log away and starts a new one.
-      if (log?.isTurnedOver === true) {
+      if (log !== undefined && statSync(file, { throwIfNoEntry: false })?.ino !== log.inode) {
         log.close();
         log = openLog(file);
       }
@@ -62,6 +62,14 @@ export async function logs(options: LogsOptions): Promise<void> {
   } finally {
     log?.close();
   }
+}
+
+/** The log before, which init keeps until the next is full. */
+function linesOf(file: string): readonly LogLine[] {
+  const log = openLog(file);
+  const lines = log?.lines() ?? [];
+  log?.close();
+  return lines;
 }
 
 function containerOf({ record }: FoundLab, name: string): ResolvedContainer {

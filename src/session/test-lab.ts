@@ -17,7 +17,7 @@ import { hops as tappableHops } from "../path/hops.js";
 import { parseService } from "../topology/notation.js";
 import type { ResolvedExpectation } from "../topology/resolved.js";
 import { abandonLab, buildLab } from "./build-lab.js";
-import { expectationName, findExchange, judge, type Judgement, type Span } from "./expect.js";
+import { expectationName, findExchange, judge, type Judgement, patienceOf, type Span } from "./expect.js";
 import { LiveTrace } from "./live-trace.js";
 import type { OpenLab } from "./open-lab.js";
 import { probe, type ProbeResult } from "./probe.js";
@@ -61,8 +61,6 @@ export interface TestedLab {
   readonly saved?: string;
 }
 
-/** Milliseconds to wait for an answer that shall come, and for one that shall not. */
-const patience = { answer: 3000, silence: 1200 };
 /** Milliseconds between two rounds. */
 const pause = 100;
 /** With more hops than these only those are tapped that a probe can pass. */
@@ -190,11 +188,16 @@ function result(
   };
 }
 
-function send(lab: OpenLab, { from, to, verdict }: ResolvedExpectation): Promise<ProbeResult> {
+function send(lab: OpenLab, expectation: ResolvedExpectation): Promise<ProbeResult> {
+  const { from, to } = expectation;
   const service = parseService(to);
   if (service === undefined) throw new RangeError(`${to} is no service`); // the topology was checked
-  const wait = verdict === "answered" || verdict === "refused" ? patience.answer : patience.silence;
-  return probe(lab.line, from, { protocol: service.protocol, address: service.host, port: service.port ?? 0 }, wait);
+  return probe(
+    lab.line,
+    from,
+    { protocol: service.protocol, address: service.host, port: service.port ?? 0 },
+    patienceOf(expectation),
+  );
 }
 
 /** In a large lab: not the hops of nodes that nobody asks and that pass nothing on, nor the bridge ports towards them. */

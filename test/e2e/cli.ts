@@ -38,6 +38,8 @@ export interface RunOptions {
   /** Options of node itself. */
   readonly node?: readonly string[];
   readonly input?: string;
+  /** Another copy of the program than the project's. */
+  readonly executable?: string;
 }
 
 type Teardown = Pick<ExecutionContext, "teardown">;
@@ -71,7 +73,13 @@ export class Cli {
   }
 
   start(args: readonly string[], options: RunOptions = {}): Running {
-    const argv = [...(options.under ?? []), process.execPath, ...(options.node ?? []), executable, ...args];
+    const argv = [
+      ...(options.under ?? []),
+      process.execPath,
+      ...(options.node ?? []),
+      options.executable ?? executable,
+      ...args,
+    ];
     const began = performance.now();
     const { NODE_EXTRA_CA_CERTS: _, YAPC_NET_LAB: __, DEBUG: ___, ...inherited } = process.env;
     const child = spawn(argv[0] ?? "", argv.slice(1), {

@@ -9,7 +9,7 @@ import path from "node:path";
 import test from "ava";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import type { PacketEvent, TraceEvent } from "../../src/model/trace.js";
-import { Cli, cli, has, isRoot, packetsOf, parseEvents, program, until } from "./cli.js";
+import { Cli, cli, has, isRoot, packetsOf, parseEvents, program, until, type Outcome } from "./cli.js";
 
 const place = new Cli();
 const lab = place.lab("docker");
@@ -169,9 +169,8 @@ function seconds(nanoseconds: bigint): string {
   return `${nanoseconds / 1_000_000_000n}.${String(nanoseconds % 1_000_000_000n).padStart(9, "0")}`;
 }
 
-test.serial("a saved trace replays to the same bytes, without koffi", async (t) => {
-  const { stdout } = await traceRequest("saved", "--port", "80");
-  // Tells at the end whether koffi's library was mapped.
+/** Runs a command. @returns what it wrote, and whether koffi's library was mapped when it ended */
+async function witnessed(...args: readonly string[]): Promise<Outcome & { readonly loadedKoffi: boolean }> {
   const witness = path.join(place.folder, "witness.mjs");
   const report = path.join(place.folder, "koffi");
   writeFileSync(
@@ -179,18 +178,36 @@ test.serial("a saved trace replays to the same bytes, without koffi", async (t) 
     `import fs from "node:fs";
      process.on("exit", () => fs.writeFileSync(${JSON.stringify(report)}, String(/koffi[^\\n]*\\.node/.test(fs.readFileSync("/proc/self/maps", "utf8")))));`,
   );
-  const view = await place.start(["view", path.join(place.folder, "saved.trace"), "--json"], {
-    node: ["--import", witness],
-  }).ended;
+  const outcome = await place.start(args, { node: ["--import", witness] }).ended;
+  return { ...outcome, loadedKoffi: readFileSync(report, "utf8") === "true" };
+}
+
+test.serial("a saved trace replays to the same bytes, without koffi", async (t) => {
+  const { stdout } = await traceRequest("saved", "--port", "80");
+  const view = await witnessed("view", path.join(place.folder, "saved.trace"), "--json");
   t.is(view.code, 0, view.stderr);
   t.is(view.stdout, stdout);
-  t.is(readFileSync(report, "utf8"), "false");
+  t.false(view.loadedKoffi);
   // The witness does see it where it is loaded.
-  await place.start(["inspect", lab], { node: ["--import", witness] }).ended;
-  t.is(readFileSync(report, "utf8"), "true");
+  t.true((await witnessed("inspect", lab)).loadedKoffi);
   for (const format of ["text", "table", "ladder", "mermaid", "html"]) {
     const shown = await place.ok("view", path.join(place.folder, "saved.trace"), "-o", format);
     t.true(shown.includes("host"), `${format}: ${shown.slice(0, 200)}`);
+  }
+});
+
+test.serial("help, and what only reads files, load no koffi", async (t) => {
+  for (const args of [
+    ["--help"],
+    ["up", "--help"],
+    ["help", "trace"],
+    ["validate", "docker-bridge"],
+    ["graph", "docker-bridge"],
+  ]) {
+    const { code, stdout, loadedKoffi } = await witnessed(...args);
+    t.is(code, 0, args.join(" "));
+    t.regex(stdout, /\S/);
+    t.false(loadedKoffi, args.join(" "));
   }
 });
 

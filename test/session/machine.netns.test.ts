@@ -390,7 +390,7 @@ test.serial("an ordinary user is told what to do", async (t) => {
     ["inspect", "--machine"],
   ]) {
     const { code, stderr } = await place.run(...args);
-    t.is(code, 3);
+    t.is(code, 3, stderr);
     t.regex(stderr, /open to root only[^]*sudo/);
   }
 });

@@ -47,7 +47,7 @@ story("a saved trace: list, path and fields at once; q leaves the summary and th
 story("live: a provisional row closes, the command's output has a pane, pause loses nothing", async (t) => {
   using terminal = new Terminal(`${program} live`, 110, 34);
   t.regex(await terminal.shows(/2 packets/), /▶ +2 .*●●··· +3\.0 µs +…/);
-  await terminal.shows(/── command ─[^]*hello from/);
+  await terminal.shows(/── output ─[^]*hello from/);
   terminal.keys("Space");
   await terminal.shows(/PAUSED, 0 waiting/);
   terminal.signal("SIGUSR2");

@@ -67,6 +67,11 @@ export class Flow {
   /** A packet of it matched the trace's filter. */
   shown = false;
 
+  /** Both sides have said FIN, or one RST: a SYN with its tuple is of another connection. */
+  get closed(): boolean {
+    return (this.finished & 4) !== 0 || (this.finished & 3) === 3;
+  }
+
   /** The flow that this one is now part of. */
   get root(): Flow {
     return this.joined === undefined ? this : this.joined.root;
@@ -146,7 +151,10 @@ export class FlowTable {
   put(key: FlowKey, flow: Flow, direction: Direction): number {
     const known = this.findKey(key);
     if (known !== NONE) {
-      if (this.#flows[known]?.root !== flow.root) this.#terminal[known] = NONE;
+      if (this.#flows[known]?.root !== flow.root) {
+        this.#terminal[known] = NONE;
+        this.#translated[known] = NONE;
+      }
       this.#flows[known] = flow;
       this.#direction[known] = direction;
       return known;

@@ -6,7 +6,7 @@ import { ofOneDivision } from "./datagram.js";
 import type { ExchangeBook } from "./exchange.js";
 import type { SightingFilter } from "./filter.js";
 import { Direction, Flow } from "./flow.js";
-import { type FlowIndex, isNameless } from "./flow-index.js";
+import { type FlowIndex, isNameless, isOpening } from "./flow-index.js";
 import type { Latency } from "./latency.js";
 import type { Lifetimes } from "./lifetime.js";
 import { NONE, type Packets, State } from "./packets.js";
@@ -227,7 +227,8 @@ export class Joiner {
 
   /** A row that belongs to no open packet begins one. */
   #begin(row: number, entry: number): void {
-    const known = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const owner = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const known = owner && !(owner.closed && isOpening(this.#columns, row)) ? owner : undefined;
     const flow = known ?? new Flow();
     const direction = known ? this.#flows.table.direction(entry) : this.#exchanges.directionOf(row);
     if (!known) this.#flows.enter(row, flow, direction);

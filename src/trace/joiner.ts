@@ -82,11 +82,14 @@ export class Joiner {
     const c = this.#columns;
     const packets = this.#packets;
     const fingerprint = c.fingerprint[row] ?? 0;
+    const flow = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const direction = flow && this.#flows.table.direction(entry);
     let best = NONE;
     let parent = NONE;
     let others: number[] | undefined;
     for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (packets.fingerprint[p] !== fingerprint || !sameInvariants(c, packets.head[p] ?? 0, row)) continue;
+      if (flow !== undefined && packets.flow[p] === flow && packets.direction(p) !== direction) continue;
       const from = this.#ways.parentOf(p, row, entry, false);
       if (from === NONE) continue;
       if (best === NONE) {
@@ -117,10 +120,11 @@ export class Joiner {
       const usual = this.#latency.usual(c.hop[parent] ?? 0, c.hop[row] ?? 0);
       return usual ? Math.abs(gap - usual.gap) : -gap; // the oldest, as long as nothing is known
     };
-    const [first = NONE, ...rest] = [...likely].sort((a, b) => distance(a) - distance(b));
-    if (this.#decided(first)) return first;
+    const time = c.time[row] ?? 0;
+    const live = likely.filter((packet) => !this.#decided(packet, time));
+    const [first = NONE, ...rest] = [...(live.length > 0 ? live : likely)].sort((a, b) => distance(a) - distance(b));
+    if (live.length === 0) return first;
     for (const other of rest) {
-      if (this.#decided(other)) continue;
       if (this.#packets.flow[other] === this.#packets.flow[first]) this.#copies.rival(first, other);
       else {
         // Different connections that nothing tells apart behind NAT.
@@ -131,9 +135,15 @@ export class Joiner {
     return first;
   }
 
-  /** Whether a packet has arrived and is not in question any more. */
-  #decided(packet: number): boolean {
-    return ((this.#packets.state[packet] ?? 0) & State.complete) !== 0 && !this.#copies.of(packet);
+  /**
+   * Whether a packet is not in question any more: it has arrived, or it went to a group, and those of it that were not seen
+   * by now are not held anywhere (nobody asks for a neighbour to send to a group).
+   */
+  #decided(packet: number, time: number): boolean {
+    if (this.#copies.of(packet)) return false;
+    if ((this.#packets.state[packet] ?? 0) & State.complete) return true;
+    const head = this.#packets.head[packet] ?? 0;
+    return ((this.#columns.marks[head] ?? 0) & Mark.group) !== 0 && this.#lifetimes.isQuiet(packet, time);
   }
 
   /** Joins a row to the open packets that it carries bytes of: segments of one, or one made of several. */
@@ -260,7 +270,7 @@ export class Joiner {
     let cluster: Cluster | undefined;
     for (let p = packets.bucketNext[packet] ?? NONE; p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (packets.fingerprint[p] !== fingerprint || packets.flow[p] !== flow) continue;
-      if (this.#decided(p)) continue;
+      if (this.#decided(p, c.time[row] ?? 0)) continue;
       if (sameInvariants(c, packets.head[p] ?? 0, row)) cluster = this.#copies.rival(p, packet);
     }
     return cluster;

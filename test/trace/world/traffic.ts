@@ -123,7 +123,10 @@ class Teller {
   #stream(packets: number): void {
     const next = this.#next;
     this.#segment(0, 0, flag.syn);
-    if (next() < 0.02) this.#segment(0, 0, flag.syn); // again
+    if (next() < 0.02) {
+      this.clock += 1_000_000_000;
+      this.#segment(0, 0, flag.syn); // again
+    }
     this.#sequence[0] += 1;
     this.clock += 100_000;
     this.#segment(1, 0, flag.syn | flag.ack);

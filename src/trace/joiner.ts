@@ -172,19 +172,26 @@ export class Joiner {
     const c = this.#columns;
     const packets = this.#packets;
     const flow = entry === NONE || isNameless(c, row) ? undefined : this.#flows.table.flow(entry);
-    // Where NAT has made a tuple that nobody knows yet, the bytes alone must say enough.
-    if (!flow && !tellsItself(c, row)) return [];
     const reply = flow && this.#flows.table.direction(entry) === Direction.reply;
     let found: number[] | undefined;
+    let strangers: number[] | undefined;
+    // Where NAT has made a tuple that nobody knows yet, the bytes alone must say enough.
+    const alone = tellsItself(c, row);
+    if (!flow && !alone) return [];
     for (const p of this.#parts.near(row)) {
-      if (flow && (packets.flow[p] !== flow || (((packets.state[p] ?? 0) & State.reply) !== 0) !== reply)) continue;
+      const own = packets.flow[p] === flow;
+      if (own ? (((packets.state[p] ?? 0) & State.reply) !== 0) !== reply : !alone) continue;
       if (commonBytes(c, packets.head[p] ?? 0, row) === 0) continue;
-      if (this.#ways.parentOf(p, row, entry, true) !== NONE) (found ??= []).push(p);
+      if (this.#ways.parentOf(p, row, entry, true) === NONE) continue;
+      if (own) (found ??= []).push(p);
+      else (strangers ??= []).push(p);
     }
+    const known = found !== undefined;
+    found ??= strangers;
     if (!found) return [];
     if (found.length > 1) found.sort((a, b) => (packets.id[a] ?? 0) - (packets.id[b] ?? 0));
     const first = packets.flow[found[0] ?? 0];
-    if (flow || found.every((p) => packets.flow[p] === first)) return found;
+    if (known || found.every((p) => packets.flow[p] === first)) return found;
     // Different connections that nothing tells apart behind NAT.
     for (const p of found) packets.mark(p, State.ambiguous);
     return found.filter((p) => packets.flow[p] === first);

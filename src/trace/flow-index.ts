@@ -107,7 +107,10 @@ export class FlowIndex {
     const before = this.lookup(parent, this.#scene.nodes[this.#columns.hop[row] ?? 0] ?? 0);
     if (before === NONE) return "new";
     const known = this.table.translated(before);
-    if (known === NONE) this.#translate(before, own);
+    if (!this.table.isSure(before)) {
+      this.#translate(before, own);
+      return "new";
+    }
     return known === own ? "known" : "new";
   }
 
@@ -118,8 +121,9 @@ export class FlowIndex {
   mayBecome(before: number, row: number, entry: number): boolean {
     const c = this.#columns;
     const known = this.lookup(before, this.#scene.nodes[c.hop[row] ?? 0] ?? 0);
-    const expected = known === NONE ? NONE : this.table.translated(known);
-    if (expected === NONE || expected === entry) return true;
+    if (known === NONE || !this.table.isSure(known)) return true;
+    const expected = this.table.translated(known);
+    if (expected === entry) return true;
     if (!isNameless(c, row)) return isOpening(c, row) && this.table.flow(known)?.closed !== false;
     const { source, destination } = this.table.keyOf(expected);
     return source === c.source[row] && destination === c.destination[row];
@@ -136,7 +140,7 @@ export class FlowIndex {
       // What comes with the same tuple may now be translated otherwise.
       for (const key of [original, reply]) {
         const found = this.table.findKey(key);
-        if (found !== NONE) this.table.translate(found, NONE);
+        if (found !== NONE) this.table.doubt(found);
       }
       return NONE;
     }

@@ -190,11 +190,21 @@ export class Joiner {
     found ??= strangers;
     if (!found) return [];
     if (found.length > 1) found.sort((a, b) => (packets.id[a] ?? 0) - (packets.id[b] ?? 0));
-    const first = packets.flow[found[0] ?? 0];
-    if (known || found.every((p) => packets.flow[p] === first)) return found;
-    // Different connections that nothing tells apart behind NAT.
-    for (const p of found) packets.mark(p, State.ambiguous);
-    return found.filter((p) => packets.flow[p] === first);
+    const [oldest = NONE] = found;
+    const kin = found.filter((p) => packets.flow[p] === packets.flow[oldest] || this.#ofOneDatagram(p, oldest));
+    if (!known && kin.length < found.length) {
+      // Different connections that nothing tells apart behind NAT.
+      for (const p of found) packets.mark(p, State.ambiguous);
+    }
+    return kin;
+  }
+
+  /** Whether two packets are fragments of one datagram: one that came before its first is not known to be of its connection. */
+  #ofOneDatagram(a: number, b: number): boolean {
+    const c = this.#columns;
+    const [one, other] = [this.#packets.head[a] ?? 0, this.#packets.head[b] ?? 0];
+    const addresses = c.source[one] === c.source[other] && c.destination[one] === c.destination[other];
+    return addresses && c.kind[one] !== Kind.tcp && c.identification[one] === c.identification[other];
   }
 
   #attach(packet: number, row: number, entry: number, parent: number): void {

@@ -133,7 +133,7 @@ export class Lifetimes {
     if (family === 0 || !scene.isLocal(node, family, c.destination[row] ?? 0)) return false;
     if (c.kind[row] === Kind.arp || !scene.translates(node)) return true;
     const entry = flows.entryOf(row);
-    return entry !== NONE && flows.table.translated(entry) === entry;
+    return entry !== NONE && flows.table.isSure(entry) && flows.table.translated(entry) === entry;
   }
 
   // --- being refused -------------------------------------------------------------------------------------------

@@ -205,8 +205,8 @@ class Teller {
         this.#content = this.#options.twins ? this.#content + 1 : Math.floor(next() * 2 ** 31);
       if (next() < this.#options.large) {
         const whole = this.#parcel(side, "udp", between(next, 1600, 5000), {});
-        // Linux numbers fragments in any case.
-        const id = this.#connection.family === 6 ? between(next, 1, 2 ** 32 - 1) : whole.id || between(next, 1, 65_535);
+        // Of two datagrams between the same hosts no fragments have one number (RFC 6864).
+        const id = 1 + (this.#truths.sizes.length % 0xfffe);
         for (const piece of fragments({ ...whole, id }, this.#connection.family === 4 ? 1480 : 1448))
           this.#send(side, {
             ...piece,

@@ -6,7 +6,7 @@ import type { NodeSnapshot, Snapshot } from "../model/snapshot.js";
 import { fromSnapshot, remembering } from "./connection.js";
 import { type Answer, answerOf } from "./delivery.js";
 import { type Header, mirror, sourceText } from "./header.js";
-import { type Complaint, complaintHeader, complaintOf } from "./icmp-error.js";
+import { complaintHeader, complaintOf } from "./icmp-error.js";
 import { Network } from "./network.js";
 import { predict } from "./predict.js";
 import type { Doubt, Drop, Prediction, PredictionEnd } from "./prediction.js";
@@ -52,6 +52,15 @@ export function predictExchange(snapshot: Snapshot, start: ExchangeStart): Predi
   return new Exchange(new Network(snapshot), start).run();
 }
 
+/** Errors of ICMP are few in a second to one address (icmp_ratelimit, icmp_msgs_per_sec; of routes, error_burst). */
+function limited({ name }: NodeSnapshot): Doubt {
+  return {
+    node: name,
+    text: "it has not sent many ICMP errors just now: few in a second go out to one address",
+    assumed: true,
+  };
+}
+
 type Outcome = Omit<PredictedExchange, "request" | "doubts"> & { readonly doubts?: readonly Doubt[] };
 
 const protocols = { tcp: 6, udp: 17 } as const;
@@ -85,6 +94,7 @@ class Exchange {
       ...(input === undefined ? { node: name } : { hop: { node: name, interface: input, direction: "in" } as const }),
       header: sent,
       complete: true,
+      ...(this.#start.source === undefined ? { unbound: sent.family === 6 ? "once" : "twice" } : {}),
     });
     const found = this.#after(request, sent);
     const doubts = [...request.doubts, ...(found.back?.prediction.doubts ?? []), ...(found.doubts ?? [])];
@@ -161,7 +171,9 @@ class Exchange {
     const doubts =
       answer.kind === "reply" && answer.assumed !== undefined
         ? [{ node: node.name, text: answer.assumed, assumed: true }]
-        : [];
+        : refusal?.startsWith("ICMP") === true
+          ? [limited(node)]
+          : [];
     const found = { delivery, back, doubts };
     if (lost !== undefined) {
       const what = refusal === undefined ? "the answer" : `the refusal (${refusal})`;
@@ -176,30 +188,49 @@ class Exchange {
     const node = this.#node(end.node);
     if (complaint === undefined || node === undefined || end.header === undefined)
       return { verdict: end.role === "sender" ? "unsent" : "dropped", reason: end.cause.text };
-    const header = this.#complaint(node, end, end.header, complaint);
-    if (header === undefined) return { verdict: "dropped", reason: end.cause.text };
-    const back = this.#back(request, node, header, { refusal: complaint.reason, late: complaint.late });
+    const source = this.#complains(node, end, end.header);
+    if (source === undefined) return { verdict: "dropped", reason: end.cause.text };
+    const header = complaintHeader(complaint, end.header, source.address, end.cause.code === "ttl-expired");
+    const unbound = source.chosen && complaint.kind === "icmp";
+    const back = this.#back(request, node, header, { refusal: complaint.reason, late: complaint.late, unbound });
+    const doubts = complaint.kind === "icmp" ? [limited(node)] : [];
     const lost = this.#lost(back.prediction.end, sent);
     const what = `${end.cause.text}; `;
     return lost === undefined
-      ? { back, verdict: "refused", reason: `by ${node.name}: ${complaint.reason}, because ${end.cause.text}` }
-      : { back, verdict: "unanswered", reason: `${what}the refusal (${complaint.reason}) ${lost.text}` };
+      ? { back, doubts, verdict: "refused", reason: `by ${node.name}: ${complaint.reason}, because ${end.cause.text}` }
+      : { back, doubts, verdict: "unanswered", reason: `${what}the refusal (${complaint.reason}) ${lost.text}` };
   }
 
-  #complaint(node: NodeSnapshot, { role, cause }: Drop, about: Header, complaint: Complaint): Header | undefined {
-    const asked = role === "receiver" && this.#network.localPlace(node.name, about.destination) !== undefined;
-    const source = asked ? about.destination : sourceFor(node, about.source)?.address;
-    return source && complaintHeader(complaint, about, source, cause.code === "ttl-expired");
+  /** The address that a node complains from: the one that was asked, where it is the node's own. */
+  #complains(
+    node: NodeSnapshot,
+    { role }: Drop,
+    about: Header,
+  ): { readonly address: Address; readonly chosen: boolean } | undefined {
+    const own = role === "receiver" && this.#network.localPlace(node.name, about.destination) !== undefined;
+    if (own) return { address: about.destination, chosen: false };
+    const address = sourceFor(node, about.source)?.address;
+    return address && { address, chosen: true };
   }
 
   #back(
     request: Prediction,
     node: NodeSnapshot,
     header: Header,
-    { refusal, late }: { readonly refusal: string | undefined; readonly late: boolean },
+    {
+      refusal,
+      late,
+      unbound = false,
+    }: { readonly refusal: string | undefined; readonly late: boolean; readonly unbound?: boolean },
   ): Back {
     const translate = remembering(request.passages, fromSnapshot(this.#network.snapshot));
-    const prediction = predict(this.#network, { node: node.name, header, translate, complete: true });
+    const prediction = predict(this.#network, {
+      node: node.name,
+      header,
+      translate,
+      complete: true,
+      ...(unbound ? { unbound: "once" } : {}),
+    });
     return {
       ...{ kind: refusal === undefined ? "reply" : "refusal", sender: node.name, late, prediction },
       ...(refusal === undefined ? {} : { refusal }),

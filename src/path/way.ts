@@ -15,7 +15,12 @@ import { fromInterface } from "./source-address.js";
 
 /** What comes next on a packet's way. */
 export type Next =
-  | { readonly at: "send"; readonly node: NodeSnapshot; readonly header: Header }
+  | {
+      readonly at: "send";
+      readonly node: NodeSnapshot;
+      readonly header: Header;
+      readonly unbound: "once" | "twice" | undefined;
+    }
   | {
       readonly at: "frame";
       readonly place: Place;

@@ -118,12 +118,21 @@ function observedOf(
     const verdict = sent.outcome === "unanswered" ? "unsent" : sent.outcome;
     return { verdict, ...(sent.reason === undefined ? {} : { reason: sent.reason }), packets: [] };
   }
-  const reply = own.find(({ direction }) => direction === "reply");
+  const reply = telling(own.filter(({ direction }) => direction === "reply"));
   return {
     verdict: verdictOf(exchange, request, reply),
     ...(exchange.reason === undefined ? {} : { reason: exchange.reason }),
     packets: reply === undefined ? [request] : [request, reply],
   };
+}
+
+/** The first answer. Of several that are equal (errors for the same SYN, sent again) the one that was seen the longest. */
+function telling(replies: readonly PacketEvent[]): PacketEvent | undefined {
+  const [first] = replies;
+  const equal = replies.filter(({ summary, match }) => summary === first?.summary && match === first.match);
+  return first?.match === "exact" || first?.match === "strong"
+    ? first
+    : equal.toSorted((a, b) => b.sightings.length - a.sightings.length)[0];
 }
 
 function verdictOf({ verdict }: ExchangeEvent, request: PacketEvent, reply: PacketEvent | undefined): ExchangeVerdict {

@@ -46,6 +46,8 @@ class Builder {
     for (let quirk = 1 + this.#below(4); quirk > 0; quirk--) this.#quirk();
     const topology = JSON.stringify({
       name: "any",
+      // Errors of ICMP without a limit: else the third to one address in a second is not sent.
+      defaults: { node: { sysctls: { "net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0 } } },
       ...this.#top,
       pools: {
         transit: ["10.200.0.0/16", "fd00:200::/48"].filter((_, index) => this.#families.includes(index ? 6 : 4)),

@@ -3,7 +3,15 @@
  * nodes, and of bridges between them with br_netfilter, are put to them. Conntrack leaves them out (`ct state
  * untracked`). ARP is no IP, and passes by all that.
  */
-import { type Address, addressFromBytes, addressToBytes, parseAddress } from "../model/address.js";
+import {
+  type Address,
+  addressFromBytes,
+  addressToBytes,
+  formatAddress,
+  isLinkLocal,
+  parseAddress,
+  sameAddress,
+} from "../model/address.js";
 import { icmpv6Types } from "../model/icmp.js";
 import type { NodeSnapshot } from "../model/snapshot.js";
 import type { Bridging } from "./bridging.js";
@@ -12,21 +20,45 @@ import { followFrame } from "./frame.js";
 import type { Header } from "./header.js";
 import { askHook } from "./hook.js";
 import type { Hook } from "./hook-order.js";
-import type { Place } from "./network.js";
+import { nameOf, type Place } from "./network.js";
 import { quoteRule } from "./quote.js";
 
 const untracked: Connection = { state: "untracked", direction: "original", status: [] };
 
 /** @returns the rule that stands in the way, with its node; undefined where none does */
-export function discoveryRefused(bridging: Bridging, out: Place, toward: Place, asked: Address): string | undefined {
-  const own = out.interface.addresses.find(({ family }) => family === 6)?.address;
-  const source = own === undefined ? asked : parseAddress(own);
-  if (asked.family !== 6 || source === undefined) return undefined;
+export function discoveryRefused(
+  bridging: Bridging,
+  out: Place,
+  toward: Place,
+  asked: Address,
+  sender: Address,
+): string | undefined {
+  if (asked.family !== 6) return undefined;
+  const source = askedFrom(out, sender);
+  const misled = misleading(toward, out, source);
+  if (misled !== undefined) return misled;
   const question = message("nd-neighbor-solicit", source, solicitedNode(asked));
   const answer = message("nd-neighbor-advert", asked, source);
   return (
     refusedOnWay(bridging, out, toward, question, "multicast") ?? refusedOnWay(bridging, toward, out, answer, "local")
   );
+}
+
+/** The packet's own source where the interface has it, else the link-local address (ndisc_solicit). */
+function askedFrom({ interface: { addresses } }: Place, sender: Address): Address {
+  const own = addresses.flatMap(({ address }) => parseAddress(address) ?? []);
+  return own.find((one) => sameAddress(one, sender)) ?? own.find(isLinkLocal) ?? sender;
+}
+
+/** An answer goes where the neighbour table says, unlike one of ARP, which goes back to where the question came from. */
+function misleading(from: Place, to: Place, address: Address): string | undefined {
+  const asked = formatAddress(address);
+  const entry = from.node.neighbours.find(
+    (one) => one.interface === from.interface.name && one.address === asked && one.state === "permanent",
+  );
+  return entry?.mac === undefined || entry.mac === to.interface.mac
+    ? undefined
+    : `the permanent neighbour ${asked} of ${nameOf(from)} (${entry.mac})`;
 }
 
 function refusedOnWay(

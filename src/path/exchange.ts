@@ -5,12 +5,12 @@ import { icmpTypes, icmpv6Types } from "../model/icmp.js";
 import type { NodeSnapshot, Snapshot } from "../model/snapshot.js";
 import { fromSnapshot, remembering } from "./connection.js";
 import { type Answer, answerOf } from "./delivery.js";
-import { type Header, mirror, sourceText } from "./header.js";
+import { type Header, mirror, ownTtl, sourceText } from "./header.js";
 import { complaintHeader, complaintOf } from "./icmp-error.js";
-import { Network } from "./network.js";
+import { Network, type Place } from "./network.js";
 import { predict } from "./predict.js";
 import type { Doubt, Drop, Prediction, PredictionEnd } from "./prediction.js";
-import { sourceFor } from "./source-address.js";
+import { byRfc6724, sourceFor } from "./source-address.js";
 
 export interface ExchangeStart {
   readonly node: string;
@@ -97,7 +97,8 @@ class Exchange {
       ...(this.#start.source === undefined ? { unbound: sent.family === 6 ? "once" : "twice" } : {}),
     });
     const found = this.#after(request, sent);
-    const doubts = [...request.doubts, ...(found.back?.prediction.doubts ?? []), ...(found.doubts ?? [])];
+    const all = [...request.doubts, ...(found.back?.prediction.doubts ?? []), ...(found.doubts ?? [])];
+    const doubts = [...new Map(all.map((doubt) => [`${doubt.node} ${doubt.text}`, doubt])).values()];
     return {
       sent,
       ...(choice === undefined || request.trail.length === 0 ? {} : { chosen: choice.text }),
@@ -114,7 +115,7 @@ class Exchange {
   #header(source: Address): Header {
     const { protocol, destination, port, sourcePort } = this.#start;
     const { family } = destination;
-    const ttl = Number(this.#node(this.#start.node)?.sysctls["net.ipv4.ip_default_ttl"] ?? "64");
+    const ttl = ownTtl(this.#node(this.#start.node) ?? { sysctls: {} }, family);
     const common = { family, source, destination, ttl };
     if (protocol === "icmp") {
       return family === 4
@@ -188,17 +189,21 @@ class Exchange {
     const node = this.#node(end.node);
     if (complaint === undefined || node === undefined || end.header === undefined)
       return { verdict: end.role === "sender" ? "unsent" : "dropped", reason: end.cause.text };
-    const source = this.#complains(node, end, end.header);
+    const source = this.#complains(node, end, end.header, request.steps.at(-1)?.place);
     if (source === undefined) return { verdict: "dropped", reason: end.cause.text };
-    const header = complaintHeader(complaint, end.header, source.address, end.cause.code === "ttl-expired");
-    const unbound = source.chosen && complaint.kind === "icmp";
+    const made = complaintHeader(complaint, end.header, source.address, end.cause.code === "ttl-expired");
+    const header = { ...made, ttl: ownTtl(node, made.family) };
+    const unbound = source.unbound && complaint.kind === "icmp";
     const back = this.#back(request, node, header, { refusal: complaint.reason, late: complaint.late, unbound });
     const doubts = complaint.kind === "icmp" ? [limited(node)] : [];
     const lost = this.#lost(back.prediction.end, sent);
     const what = `${end.cause.text}; `;
+    // A refusal that never left its sender was none.
+    const left = back.prediction.steps.some(({ place }) => !place.loopback);
+    const silent = left ? "unanswered" : end.role === "sender" ? "unsent" : "dropped";
     return lost === undefined
       ? { back, doubts, verdict: "refused", reason: `by ${node.name}: ${complaint.reason}, because ${end.cause.text}` }
-      : { back, doubts, verdict: "unanswered", reason: `${what}the refusal (${complaint.reason}) ${lost.text}` };
+      : { back, doubts, verdict: silent, reason: `${what}the refusal (${complaint.reason}) ${lost.text}` };
   }
 
   /** The address that a node complains from: the one that was asked, where it is the node's own. */
@@ -206,11 +211,16 @@ class Exchange {
     node: NodeSnapshot,
     { role }: Drop,
     about: Header,
-  ): { readonly address: Address; readonly chosen: boolean } | undefined {
+    input: Place | undefined,
+  ): { readonly address: Address; readonly unbound: boolean } | undefined {
     const own = role === "receiver" && this.#network.localPlace(node.name, about.destination) !== undefined;
-    if (own) return { address: about.destination, chosen: false };
+    if (own) return { address: about.destination, unbound: false };
+    // IPv6 takes an address of the interface that the packet came in by, IPv4 what the route back says (icmp6_send, icmp_send).
+    const near =
+      about.family === 6 && input?.node === node ? byRfc6724(node, input.interface.name, about.source) : undefined;
+    if (near !== undefined) return { address: near.address, unbound: false };
     const address = sourceFor(node, about.source)?.address;
-    return address && { address, chosen: true };
+    return address && { address, unbound: true };
   }
 
   #back(

@@ -137,7 +137,8 @@ function telling(replies: readonly PacketEvent[]): PacketEvent | undefined {
 
 function verdictOf({ verdict }: ExchangeEvent, request: PacketEvent, reply: PacketEvent | undefined): ExchangeVerdict {
   // A refusal that is lost tells its sender nothing.
-  if (verdict === "refused" && reply?.verdict.kind === "dropped") return "unanswered";
+  if (verdict === "refused" && (reply?.verdict.kind === "dropped" || reply?.verdict.kind === "refused"))
+    return "unanswered";
   if (verdict === "answered" || verdict === "refused" || verdict === "unknown") return verdict;
   return request.verdict.kind === "dropped" ? "dropped" : "unanswered";
 }

@@ -16,7 +16,9 @@ export function skip(t: Skippable, reason: string): void {
 
 /** The first of these programs that is not on this machine. */
 export function missingTool(...programs: readonly string[]): string | undefined {
-  return programs.find((program) => !toolPath.split(":").some((folder) => isExecutable(path.join(folder, program))));
+  const folders = [...toolPath.split(":"), ...(process.env.PATH ?? "").split(":")];
+  const searched = folders.filter((folder) => !folder.endsWith("node_modules/.bin"));
+  return programs.find((program) => !searched.some((folder) => isExecutable(path.join(folder, program))));
 }
 
 function isExecutable(file: string): boolean {

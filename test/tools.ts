@@ -2,9 +2,7 @@
 import { accessSync, constants } from "node:fs";
 import path from "node:path";
 import test, { type ExecutionContext } from "ava";
-
-/** Not npm's: node_modules/.bin has a program `nft` that is something else. */
-export const toolPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+import { toolPath } from "./tool-path.js";
 
 type Skippable = Pick<ExecutionContext, "log" | "pass">;
 

@@ -8,7 +8,8 @@ import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { Cli, executable, has, packetsOf, parseEvents, program, type Running, until } from "./cli.js";
+import { has } from "../tools.js";
+import { Cli, executable, packetsOf, parseEvents, program, type Running, until } from "./cli.js";
 
 const place = new Cli();
 const pair = place.lab("pair");
@@ -72,7 +73,7 @@ async function send(count: number, burst = 1, pause = 0): Promise<void> {
 test.serial(
   "curl after curl, every segment of it is there at every hop, the last FIN and its answer too",
   async (t) => {
-    if (!(await has(t, "tshark"))) return;
+    if (!has(t, "tshark")) return;
     const runs = process.env.YAPC_NET_SOAK === "1" ? 20 : 2;
     for (let run = 0; run < runs; run++) {
       const saved = path.join(place.folder, `curl-${run}`);
@@ -287,7 +288,7 @@ test.serial("with taps on whole nodes from the start, a request is followed as w
 test.serial(
   "pcapng flows into a pipe while the trace runs, and tshark reads hops, ids, directions and comments",
   async (t) => {
-    if (!(await has(t, "tshark"))) return;
+    if (!has(t, "tshark")) return;
     const fields = ["frame.interface_name", "frame.packet_id", "frame.packet_flags_direction", "frame.comment"];
     const script = `"$@" | tshark -l -r - -Y tcp -T fields ${fields.map((field) => `-e ${field}`).join(" ")}`;
     const trace = [executable, "trace", "--lab", bridge, "--port", "80", "-o", "pcapng=-"];

@@ -47,7 +47,7 @@ function build(folder: string): string | undefined {
   return out;
 }
 
-test("no tampered program makes the parser read or write where it must not", (t) => {
+test("26: no tampered program makes the parser read or write where it must not", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "yapc-fuzz-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   const parser = build(folder);

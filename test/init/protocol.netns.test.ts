@@ -55,7 +55,7 @@ const good = [
   encodeMessage(request.wait, 14, text().u32(1000).bytes()),
 ];
 
-test("messages that are short, long, torn or tampered with", async (t) => {
+test("26: messages that are short, long, torn or tampered with", async (t) => {
   const { init, folder } = await lab(t);
   await init.createNodes([{ name: "a", container: false }]);
   const seed = 20260502;
@@ -76,7 +76,7 @@ test("messages that are short, long, torn or tampered with", async (t) => {
   t.is((await shell(init, "a", "echo alive")).text, "alive\n");
 });
 
-test("a message that says another length, or a kind that there is not, drops its client and no other", async (t) => {
+test("26: a message that says another length, or a kind that there is not, drops its client and no other", async (t) => {
   const { init, folder } = await lab(t);
   await init.createNodes([{ name: "a", container: false }]);
   const wrongLength = good[0]!.slice();

@@ -19,7 +19,7 @@ const rows = page
 /** Titles of tests that begin with a number of a rule, or with several: `14, 16: …`. */
 function titlesOf(file: string, number: string): string[] {
   const text = readFileSync(join(project, file), "utf8");
-  return [...text.matchAll(/^test(?:\.serial)?\(\s*["`]([\d, ]+): (.*)["`],/gm)]
+  return [...text.matchAll(/^ *test(?:\.serial)?\(\s*["`]([\d, ]+): (.*)["`],/gm)]
     .filter(([, numbers = ""]) => numbers.split(", ").includes(number))
     .map(([, , title = ""]) => title);
 }

@@ -48,6 +48,16 @@ export function buildWithHelper(out: string, source: string, flags: readonly str
     start,
   ]);
   if (first.status !== 0) return first;
+  const reports = [join(project, "test/helper/sanitizers.c"), '-DREPORTS="stderr"'];
   const others = sources.filter((file) => !file.endsWith("/start.c"));
-  return compile(compiler, [...strict, ...flags, join(project, "test/helper", source), ...others, start, "-o", out]);
+  return compile(compiler, [
+    ...strict,
+    ...flags,
+    join(project, "test/helper", source),
+    ...reports,
+    ...others,
+    start,
+    "-o",
+    out,
+  ]);
 }

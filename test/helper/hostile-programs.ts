@@ -9,47 +9,13 @@ type Below = (limit: number) => number;
 const numbers = [0, 1, 2, 7, 0o777, 0o7777, 0o10000, 253, 256, 257, 4096, 65535, 0x7fffffff, 0x80000000, 0xffffffff];
 const wide = [0n, 1n, 1n << 41n, 1n << 63n, (1n << 64n) - 1n];
 const paths = [
-  ...[
-    "",
-    "/",
-    "//",
-    ".",
-    "..",
-    "/..",
-    "/../..",
-    "a",
-    "/a",
-    "/a/",
-    "/a/b/c",
-    "/link",
-    "/link/x",
-    "/loop",
-    "/loop/x",
-    "/pipe",
-  ],
-  ...[
-    "/dev",
-    "/dev/null",
-    "/dev/pts",
-    "/proc",
-    "/proc/self",
-    "/proc/self/fd/3",
-    "/proc/self/exe",
-    "/proc/1/root",
-    "/sys",
-  ],
-  ...[
-    "/etc/passwd",
-    "/a\nb",
-    "\x01\xff",
-    "%s%n%s%n",
-    "/".repeat(5000),
-    "/a".repeat(3000),
-    "x".repeat(255),
-    "x".repeat(256),
-  ],
-  ...["y".repeat(4095), "z".repeat(4096), "q".repeat(70_000)],
+  ...["", "/", "//", ".", "..", "/..", "/../..", "a", "/a", "/a/", "/a/b/c", "/link", "/link/x", "/loop", "/loop/x"],
+  ...["/pipe", "/dev", "/dev/null", "/dev/pts", "/proc", "/proc/self", "/proc/self/fd/3", "/proc/self/exe"],
+  ...["/proc/1/root", "/sys", "/etc/passwd", "/a\nb", "\x01\xff", "%s%n%s%n", "//a//../b/", "/a/./b"],
+  ...["x".repeat(255), "x".repeat(256)],
 ];
+/** Around PATH_MAX and beyond: seldom, for the time that they take. */
+const longPaths = ["/".repeat(5000), "/a".repeat(3000), "y".repeat(4095), "z".repeat(4096), "q".repeat(70_000)];
 const types = [
   "",
   "tmpfs",
@@ -74,28 +40,29 @@ const kinds: readonly ProgramOperation["kind"][] = [
 export function hostileProgram(below: Below): Uint8Array {
   const pick = <T>(list: readonly T[]): T => list[below(list.length)] as T;
   const some = <T>(make: () => T, most: number): T[] => Array.from({ length: below(most + 1) }, make);
+  const path = (): string => (below(300) === 0 ? pick(longPaths) : pick(paths));
   const operation = (): ProgramOperation =>
     // Every field that some kind has: the encoder takes those of this one.
     ({
       kind: pick(kinds),
-      target: pick(paths),
+      target: path(),
       inside: below(3) > 0,
       optional: below(3) > 0,
       mode: below(4) === 0 ? pick(numbers) : 0o755,
       flags: below(2) === 0 ? pick(numbers) : 1 << below(32),
-      source: pick(paths),
-      like: pick(paths),
+      source: path(),
+      like: path(),
       type: pick(types),
       options: pick(options),
-      text: pick(paths),
-      name: pick(paths),
-      content: pick(paths),
+      text: path(),
+      name: path(),
+      content: path(),
       device: { major: pick(numbers) & 0xffffff, minor: pick(numbers) & 0xff },
     }) as ProgramOperation;
   const program: ContainerProgram = {
-    command: below(20) === 0 ? [] : [pick(paths), ...some(() => pick(paths), 3)],
-    environment: some(() => [pick(paths), pick(paths)] as const, 3),
-    workingDirectory: pick(paths),
+    command: below(20) === 0 ? [] : [path(), ...some(path, 3)],
+    environment: some(() => [path(), path()] as const, 3),
+    workingDirectory: path(),
     user: { uid: pick(numbers), gid: pick(numbers), groups: some(() => pick(numbers), below(10) === 0 ? 300 : 4) },
     capabilities: pick(wide),
     filter: Uint8Array.from(

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -47,6 +48,7 @@ static void put_text(const char *path, const char *text) {
 static void enter_sandbox(const char *folder) {
   char map[64];
   if (!getuid() && (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))) fail_here("setresuid");
+  prctl(PR_SET_DUMPABLE, 1); /* or /proc/self is root's */
   unsigned uid = getuid(), gid = getgid();
   if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWPID)) fail_here("unshare");
   put_text("/proc/self/setgroups", "deny");

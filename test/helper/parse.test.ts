@@ -72,7 +72,7 @@ function offer(t: ExecutionContext, args: readonly string[], cases: readonly Uin
 test("26: no tampered program makes the parser read or write where it must not", (t) => {
   if (build(t) === undefined) return;
   const below = random(seed);
-  const count = soak ? 1_000_000 : 40_000;
+  const count = soak ? 1_000_000 : 20_000;
   const batch = 10_000;
   t.log(`seed ${seed}`);
   const totals = { cases: 0, accepted: 0 };
@@ -102,8 +102,8 @@ test("26: no program that is well formed and means harm breaks the interpreter",
     return;
   }
   const below = random(seed + 1);
-  const count = soak ? 50_000 : 1000;
-  const batch = 1000;
+  const count = soak ? 50_000 : 500;
+  const batch = 500;
   t.log(`seed ${seed + 1}`);
   let total = 0;
   for (let done = 0; done < count; done += batch) {

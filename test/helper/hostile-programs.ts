@@ -58,7 +58,7 @@ export function hostileProgram(below: Below): Uint8Array {
       name: path(),
       content: path(),
       device: { major: pick(numbers) & 0xffffff, minor: pick(numbers) & 0xff },
-    }) as ProgramOperation;
+    });
   const program: ContainerProgram = {
     command: below(20) === 0 ? [] : [path(), ...some(path, 3)],
     environment: some(() => [path(), path()] as const, 3),

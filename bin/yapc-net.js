@@ -8,13 +8,20 @@ if ((first === "--version" || first === "-v") && rest.length === 0) {
   const { name, version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
   console.log(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}`);
 } else {
-  // A user id that passwd(5) does not know, as in containers: node's os throws, which oclif asks already as it is loaded.
+  nameNobody();
+  const { main } = await import("../dist/bundle/main.js");
+  await main(process.argv.slice(2));
+}
+
+/**
+ * A user id that passwd(5) does not know, as in containers: packages ask for its shell and home as soon as they are
+ * loaded, and node's os throws.
+ */
+function nameNobody() {
   try {
     os.userInfo();
   } catch {
     process.env.SHELL ??= "/bin/sh";
     process.env.HOME ??= "/";
   }
-  const { main } = await import("../dist/bundle/main.js");
-  await main(process.argv.slice(2));
 }

@@ -2,8 +2,8 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import test from "ava";
-import { cli, program, project } from "./cli.js";
 import { has } from "../tools.js";
+import { cli, program, project } from "./cli.js";
 
 test("the package, unpacked beside nothing but its dependencies, builds a lab and shows a trace", async (t) => {
   if (!has(t, "npm")) return;

@@ -231,7 +231,8 @@ function conntrack(
       const late = time + between(next, 0, 3_000_000);
       const previous = after && crossed.get(after)?.[router] !== undefined ? after : undefined;
       // A new connection of the same tuple makes the kernel end the old one first.
-      if (previous) events.push({ time: late, event: eventOf("destroy", router, previous) });
+      const ended = connection.protocol === 6 ? late : time - between(next, 1_000_000, 10_000_000);
+      if (previous) events.push({ time: ended, event: eventOf("destroy", router, previous) });
       events.push({ time: late, event: eventOf("new", router, connection) });
     }
   }

@@ -34,7 +34,7 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["exec", `${lab}/host`], 2, /no command to run/],
   [["exec", `${lab}/host`, "true"], 2, /command/],
   [["exec", `${lab}/host:veth1`, "--", "true"], 2, /names an interface/],
-  [["exec", `${lab}/host`, "--", "/no/such/program"], 125, /\/no\/such\/program/],
+  [["exec", `${lab}/host`, "--", "/no/such/program"], 127, /\/no\/such\/program/],
   [["exec", "a/b/c", "--", "true"], 2, /not a name of the form/],
   [["shell", `${lab}/nobody`], 2, /no node 'nobody'/],
   [["logs", `${lab}/host`], 2, /runs no container/],
@@ -50,7 +50,7 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["trace", "--lab", lab, "--save", "/proc/no-such", "--duration", "1s"], 2, /cannot save the trace in \/proc/],
   [["up", "/"], 2, /cannot read topology file \//],
   [["trace", "--lab", lab, "-o", "text", "-o", "jsonl"], 2, /only one format/],
-  [["trace", "--from", `${lab}/host`, "--", "no-such-program"], 125, /no-such-program/],
+  [["trace", "--from", `${lab}/host`, "--", "no-such-program"], 127, /no-such-program/],
   [["trace", "--lab", lab, "stray"], 2, /stray/],
   [["view", "no-such.trace"], 2, /no-such\.trace/],
   [["view", "requst"], 2, /no trace requst.*\n.*did you mean 'request'/],
@@ -62,7 +62,7 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["ls", "--jsn"], 2, /no flag --jsn\n.*did you mean '--json'/],
   [["up", "docker-brige"], 2, /no topology file docker-brige.*\n.*did you mean 'docker-bridge'/],
   [["trace", "--lab", lab, "--proto", "tpc"], 2, /'tpc' is no protocol.*\n.*did you mean 'tcp'/],
-  [["trace", "--lab", lab, "--", "/no/such/program"], 125, /cannot run \/no\/such\/program: no such file or directory/],
+  [["trace", "--lab", lab, "--", "/no/such/program"], 127, /cannot run \/no\/such\/program: no such file or directory/],
 ];
 
 for (const [args, code, says] of mistakes) {

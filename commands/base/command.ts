@@ -147,6 +147,8 @@ const rewordings: readonly (readonly [pattern: RegExp, reworded: string])[] = [
 
 /** oclif's own usage errors (exit code 2) become ours; what nobody foresaw stays what it is. */
 function asFailure(error: CommandError, hint: string, surplus: string): Error {
+  if ("syscall" in error && error.syscall === "uv_cwd")
+    return new Failure("usage", "the folder that this was started in is gone", { hint: "cd into one that is there" });
   if (error instanceof Failure || error.oclif?.exit !== 2) return error;
   const [message = ""] = error.message.split(/\n+(?:See more help|Note:)/);
   const line = message.trim().replaceAll(/\s+/g, " ");

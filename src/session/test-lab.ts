@@ -32,6 +32,8 @@ export interface TestOptions {
   /** Folder of the trace that is kept in any case; undefined: `NAME.trace`, and only where something failed. */
   readonly save: string | undefined;
   readonly onWarning: (text: string) => void;
+  /** The name of the expectation that is probed; none while the lab starts. */
+  readonly onExpectation?: (name: string | undefined) => void;
   readonly signal: AbortSignal;
 }
 
@@ -75,6 +77,7 @@ export async function testLab(options: TestOptions): Promise<TestedLab> {
   const startedAt = new Date().toISOString();
   // A name of its own: a lab of this file that runs is not touched.
   const topology = { ...asked, name: `${asked.name.slice(0, 32)}.test${process.pid}` };
+  options.onExpectation?.(undefined);
   return withLabLock(topology.name, "test", async () => {
     const folder = new LabFolder(topology.name);
     const { lab } = await buildLab(topology, file, folder, options);
@@ -120,7 +123,7 @@ async function round(
   expectations: readonly ResolvedExpectation[],
   recording: string,
   attempt: number,
-  { signal }: TestOptions,
+  { signal, onExpectation }: TestOptions,
 ): Promise<Map<ResolvedExpectation, CheckedExpectation>> {
   const snapshot = await lab.snapshot();
   const hops = tappedHops(snapshot, expectations);
@@ -148,6 +151,7 @@ async function round(
   }[] = [];
   for (const expectation of expectations) {
     if (signal.aborted) throw new Failure("interrupted", "interrupted");
+    onExpectation?.(expectationName(expectation));
     const from = now();
     const began = process.hrtime.bigint();
     const end = await send(lab, expectation);

@@ -214,6 +214,38 @@ test.serial("Ctrl-C during up undoes and exits with 130", async (t) => {
   }
 });
 
+test.serial("a change that does not become ready, or is interrupted before: the lab is as it was", async (t) => {
+  const own = cli(t);
+  const name = own.lab("back");
+  const write = (file: string, address: string, nodes: object): string => {
+    const target = path.join(own.folder, file);
+    const ends = { a: { interfaces: { eth0: address } }, b: { interfaces: { eth0: "10.0.0.2/24" } } };
+    writeFileSync(target, JSON.stringify({ nodes: { ...ends, ...nodes }, links: [["a:eth0", "b:eth0"]] }));
+    return target;
+  };
+  const seconds = String(200_000 + process.pid);
+  const container = (...command: string[]) => ({ c: { container: { command }, ready: "tcp/80" } });
+  const before = write("before.json", "10.0.0.1/24", {});
+  const ends = write("ends.json", "10.0.0.3/24", container("busybox", "sh", "-c", "echo no port today; exit 3"));
+  const waits = write("waits.json", "10.0.0.3/24", container("busybox", "sleep", seconds));
+  await own.ok("up", before, "--name", name);
+  const asBefore = async () => (await own.json<{ operations: unknown[] }>("up", before, "--name", name)).operations;
+
+  const failed = await own.run("up", ends, "--name", name);
+  t.is(failed.code, 4);
+  t.regex(failed.stderr, /'c' ended before its ports listened, with status 3.*\nhint: {2}it wrote: no port today\n/);
+  t.deepEqual(await asBefore(), []);
+
+  const up = own.start(["up", waits, "--name", name]);
+  t.true(
+    await until(async () => (await program("ps", "-eo", "args")).stdout.includes(`sleep ${seconds}`)),
+    up.output(),
+  );
+  up.child.kill("SIGINT");
+  t.is((await up.ended).code, 130, up.output());
+  t.deepEqual(await asBefore(), []);
+});
+
 test.serial("two commands on one lab wait for each other", async (t) => {
   const own = cli(t);
   const name = own.lab("twice");

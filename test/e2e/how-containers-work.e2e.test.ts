@@ -5,7 +5,8 @@
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "ava";
-import { cli, executable, has, isRoot, project } from "./cli.js";
+import { cli, executable, isRoot, project } from "./cli.js";
+import { has } from "../tools.js";
 import { runProgram } from "./machine.js";
 
 interface Example {
@@ -41,7 +42,7 @@ function pattern(lines: readonly string[]): RegExp {
 }
 
 test("every command of the page does what the page says", async (t) => {
-  if (!(await has(t, "busybox"))) return;
+  if (!has(t, "busybox")) return;
   const place = cli(t);
   const binary = path.join(place.folder, "yapc-net");
   writeFileSync(binary, `#!/bin/sh\nexec ${process.execPath} ${executable} "$@"\n`);

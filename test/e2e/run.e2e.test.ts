@@ -2,15 +2,11 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { cli, type Cli, executable, has, isRoot, program, until } from "./cli.js";
+import { cli, type Cli, executable, isRoot, program, until } from "./cli.js";
+import { has, skip } from "../tools.js";
 
 async function output(place: Cli, ...args: string[]): Promise<string> {
   return await place.ok("run", ...args);
-}
-
-function skip(t: Pick<ExecutionContext, "log" | "pass">, reason: string): void {
-  t.log(`SKIP ${reason}`);
-  t.pass();
 }
 
 /** A detached container, ended with the test. @returns its lab */
@@ -69,7 +65,7 @@ test.serial("a read-only root, --keep, and a tar archive with gzip as docker exp
   t.deepEqual(readdirSync(path.dirname(folder)), ["upper"]);
   rmSync(path.dirname(folder), { recursive: true });
 
-  if (!(await has(t, "busybox"))) return;
+  if (!has(t, "busybox")) return;
   const made = await program(
     "sh",
     "-c",
@@ -110,7 +106,7 @@ test.serial("a terminal: its own pty, as large as the one outside, with what std
   const piped = place.start(["run", "--tty", "--", "sh", "-c", "tty; stty size; cat"], { input: "typed\n" });
   t.regex((await piped.ended).stdout.replaceAll("\r", ""), /^24 80$/m);
   t.regex((await piped.ended).stdout.replaceAll("\r", ""), /typed\n[^]*typed\n/, "echoed, and read");
-  if (!(await has(t, "script"))) return;
+  if (!has(t, "script")) return;
   // script(1) is the terminal outside.
   const inner = `stty cols 91 rows 33; ${process.execPath} ${executable} run -- sh -c 'stty size; test -t 0 && echo tty'`;
   const interactive = place.start(["-c", inner, "-q", "/dev/null"], { program: "script" });

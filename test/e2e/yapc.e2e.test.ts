@@ -6,8 +6,9 @@ import { spawn } from "node:child_process";
 import { chownSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import test, { type ExecutionContext } from "ava";
-import { cli, type Cli, executable, has, isRoot, program, type Running, until } from "./cli.js";
+import test from "ava";
+import { cli, type Cli, executable, isRoot, program, type Running, until } from "./cli.js";
+import { has, skip } from "../tools.js";
 
 function yapc(place: Cli, environment: Record<string, string>, ...command: string[]): Running {
   return place.start(["run", ...command], { environment });
@@ -17,11 +18,6 @@ async function output(place: Cli, environment: Record<string, string>, ...comman
   const { code, stdout, stderr } = await yapc(place, environment, "--", ...command).ended;
   if (code !== 0) throw new Error(`exit code ${code}\n${stdout}${stderr}`);
   return stdout;
-}
-
-function skip(t: Pick<ExecutionContext, "log" | "pass">, reason: string): void {
-  t.log(`SKIP ${reason}`);
-  t.pass();
 }
 
 test.serial("namespaces (p.20): processes and host name are its own", async (t) => {
@@ -64,7 +60,7 @@ test.serial("cgroup (p.28): the limits are those of the variables", async (t) =>
   if (/ of 'yapc' ha(s|ve) no effect here/.test(running.output())) {
     running.child.kill("SIGTERM");
     await running.ended;
-    t.log("SKIP no cgroup of this machine may be used by this user");
+    skip(t, "no cgroup of this machine may be used by this user");
     return;
   }
   const group = `yapc-net-yapc${running.pid}/yapc`;
@@ -308,7 +304,7 @@ test.serial(
   "the other seed, experiment two: a veth pair between host and container, pinged and captured",
   async (t) => {
     const place = cli(t);
-    if (!(await has(t, "tcpdump"))) return;
+    if (!has(t, "tcpdump")) return;
     const lab = (await place.ok("run", "--net", "new", "--detach", "--", "sleep", "1000")).trim();
     t.teardown(() => place.run("down", lab));
     const host = (...command: string[]) => place.ok("exec", `${lab}/host`, "--", ...command);
@@ -358,8 +354,7 @@ test.serial(
           ? "the project lies where an ordinary user cannot read it"
           : undefined;
     if (reason !== undefined) {
-      t.log(`SKIP ${reason}`);
-      t.pass();
+      skip(t, reason);
       return;
     }
     // Files of the machine as this one process tree sees them.

@@ -1,19 +1,15 @@
 /** The TUI in a real terminal, driven by keys. */
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
-import { Terminal, tmuxMissing } from "./tmux.js";
+import { Terminal } from "./tmux.js";
+import { has } from "../tools.js";
 
 const program = `${process.execPath} ${fileURLToPath(new URL("tui-fixture.js", import.meta.url))}`;
 
 /** `using` makes sure that no tmux stays, whatever happens in the test. */
 function story(name: string, act: (t: ExecutionContext) => Promise<void>): void {
   test.serial(name, async (t) => {
-    if (tmuxMissing) {
-      t.log("skipped: tmux is not installed");
-      t.pass();
-      return;
-    }
-    await act(t);
+    if (has(t, "tmux")) await act(t);
   });
 }
 

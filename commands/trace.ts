@@ -1,7 +1,9 @@
 import { Flags } from "@oclif/core";
 import { exitCodes, Failure } from "../src/model/failure.js";
+import { type TapMode, tapModes } from "../src/model/tap.js";
 import type { TraceFilter } from "../src/model/trace.js";
 import { trace, type TraceResult } from "../src/session/trace.js";
+import { selfCheckHolds, selfCheckLines } from "../src/view/self-check.js";
 import { allFlag, BaseCommand, labFlag, machineFlag } from "./base/command.js";
 import { outputFlag, OutputSet } from "./base/output.js";
 
@@ -51,7 +53,17 @@ Podman and containerd go by their names. That needs root, and changes nothing of
     count: Flags.integer({ char: "c", summary: "end once so many packets have come to their end", min: 1 }),
     duration: Flags.string({ summary: "end after this time: 500ms, 10s, 2m", helpValue: "TIME" }),
     save: Flags.string({ summary: "keep the trace as NAME.trace/, for `view`", helpValue: "NAME" }),
+    tap: Flags.option({
+      options: tapModes,
+      default: "auto" as TapMode,
+      summary: "a tcpdump on each hop, or one in each namespace",
+      description:
+        "interface: at once, with link-layer addresses. namespace: at a third of the cost, up to a second later, without the link-layer destination. auto: the first, and from about 2,000 packets a second on the second; what passes meanwhile is seen once.",
+    })(),
     snaplen: Flags.integer({ summary: "bytes kept of each frame", default: 262, min: 64, max: 262144 }),
+    "self-check": Flags.boolean({
+      summary: "compare the joins with the kernel's own packet buffers, and tell the agreement (root only)",
+    }),
     output: outputFlag,
     tui: Flags.boolean({ summary: "the TUI (default on a terminal)", allowNo: true }),
   };
@@ -82,6 +94,8 @@ Podman and containerd go by their names. That needs root, and changes nothing of
         argv: command,
         save: outputs.recordingFolder,
         snapshotLength: flags.snaplen,
+        tap: flags.tap,
+        selfCheck: flags["self-check"],
         count: flags.count,
         duration: flags.duration === undefined ? undefined : milliseconds(flags.duration),
         output: outputs.commandOutput,
@@ -100,6 +114,9 @@ Podman and containerd go by their names. That needs root, and changes nothing of
       process.stderr.write(`saved: ${result.saved} (yapc-net view ${result.saved})\n`);
     if (result.status !== undefined) this.status(result.status);
     else if (result.interrupted && ran) this.status(exitCodes.interrupted);
+    if (result.selfCheck === undefined) return;
+    for (const line of selfCheckLines(result.selfCheck)) process.stderr.write(`${line}\n`);
+    if (!selfCheckHolds(result.selfCheck) && (result.status ?? 0) === 0) this.status(exitCodes.expectation);
   }
 }
 

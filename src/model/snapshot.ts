@@ -4,6 +4,7 @@
  *
  * `observe/` makes snapshots; nothing here reads the machine.
  */
+import type { ContainerState } from "./container.js";
 import type { NftTable } from "./nft.js";
 import type { ConntrackFlow } from "./conntrack.js";
 
@@ -24,6 +25,8 @@ export interface NodeSnapshot {
   readonly role: "machine" | "container" | "namespace";
   /** Inode of the network namespace (`stat /proc/PID/ns/net`), as a decimal string. */
   readonly netns: string;
+  /** What its container does, where a lab's `inspect` asked; no packet's way depends on it. */
+  readonly container?: ContainerState;
   readonly interfaces: readonly InterfaceSnapshot[];
   readonly routes: readonly RouteSnapshot[];
   readonly rules: readonly PolicyRuleSnapshot[];
@@ -142,8 +145,10 @@ export interface NexthopSnapshot {
   /** Interface name. */
   readonly interface?: string;
   readonly weight: number;
-  /** RTNH_F_DEAD or RTNH_F_LINKDOWN. */
+  /** RTNH_F_DEAD: the kernel passes it over. */
   readonly dead: boolean;
+  /** RTNH_F_LINKDOWN: its interface has no carrier. It is used all the same, unless `ignore_routes_with_linkdown` is 1. */
+  readonly linkdown?: true;
 }
 
 export interface PolicyRuleSnapshot {
@@ -156,6 +161,12 @@ export interface PolicyRuleSnapshot {
   readonly mark?: number;
   readonly action: "lookup" | "blackhole" | "unreachable" | "prohibit" | "goto" | "nop";
   readonly table?: number;
+  /** Bits of the mark that count; absent: all. */
+  readonly mask?: number;
+  /** Priority of the rule that `goto` goes on at. */
+  readonly goto?: number;
+  /** Routes of this prefix length and shorter do not count. */
+  readonly suppressPrefixLength?: number;
 }
 
 export interface NeighbourSnapshot {
@@ -182,4 +193,8 @@ export interface ListenerSnapshot {
   /** `0.0.0.0` or `::` for any. */
   readonly address: string;
   readonly port: number;
+  /** Of `::`: IPv4 is not served. */
+  readonly v6only?: true;
+  /** Serves what comes in by this interface alone (SO_BINDTODEVICE). */
+  readonly interface?: string;
 }

@@ -1,15 +1,19 @@
 /** How packets end: verdicts, their causes, and the counts that a trace closes with. */
 import type { Cause, MatchClass, PacketEvent, TraceFilter, Verdict } from "../model/trace.js";
 import type { Header } from "../path/header.js";
-import { type Prediction, predict, type PredictionStart, type Translate } from "../path/predict.js";
+import type { Translate } from "../path/connection.js";
+import { predict, type PredictionStart } from "../path/predict.js";
+import type { Prediction } from "../path/prediction.js";
 import { type AddressBook, macText } from "../packet/address.js";
 import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { EventMaker } from "./event.js";
 import type { Flow, FlowTable } from "./flow.js";
+import { isNameless } from "./flow-index.js";
 import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { errorText } from "./summary.js";
 import type { TapLosses } from "./tap-losses.js";
+import { lastWhole } from "./whole.js";
 
 /** What a collector of evidence is asked: a packet that was not seen again, and where. */
 export interface LostPacket {
@@ -145,7 +149,8 @@ export class Endings {
     if (refusal) return { kind: "refused", ...refusal };
     if (state & State.complete) return { kind: "delivered" };
     if (state & State.evicted) return { kind: "unknown", reason: "it left the window before it closed" };
-    const tail = this.#packets.tail[packet] ?? 0;
+    const tail =
+      state & State.segmented ? lastWhole(this.#columns, this.#packets, packet) : (this.#packets.tail[packet] ?? 0);
     if ((this.#columns.marks[tail] ?? 0) & Mark.group) return { kind: "delivered" };
     if (match === "ambiguous") return { kind: "unknown", reason: "equal packets cannot be told apart" };
     const found = this.#lost(tail, this.#packets.parent[tail] ?? NONE);
@@ -170,6 +175,8 @@ export class Endings {
     const name = this.#scene.names[hop] ?? "";
     if (!place) return { kind: "unknown", reason: `${name} is not in the snapshot` };
     if (c.kind[row] === Kind.frame) return { kind: "delivered" };
+    if (isNameless(c, row) && this.#scene.translates(this.#scene.nodes[hop] ?? 0))
+      return { kind: "unknown", reason: "its first fragment was not seen, so whose it is cannot be said" };
     const direction = this.#heading(row, parent);
     if (c.kind[row] === Kind.arp) return this.#lostArp(row, direction);
     const header = this.#header(row);
@@ -262,7 +269,8 @@ export class Endings {
     const family = c.family[row];
     if (family !== 4 && family !== 6) return undefined;
     const kind = c.kind[row];
-    const ports = kind === Kind.tcp || kind === Kind.udp || kind === Kind.echo;
+    const named = kind === Kind.fragment && !isNameless(c, row);
+    const ports = kind === Kind.tcp || kind === Kind.udp || kind === Kind.echo || named;
     const icmp = kind === Kind.echo || kind === Kind.icmp || kind === Kind.icmpError;
     return {
       family,

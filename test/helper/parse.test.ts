@@ -8,6 +8,7 @@ import { encodeProgram } from "../../src/container/encode.js";
 import type { ContainerProgram } from "../../src/container/program.js";
 import { buildHelper, buildWithHelper, sanitizers } from "./build.js";
 import { hostileProgram } from "./hostile-programs.js";
+import { skip } from "../tools.js";
 import { mutate, random } from "./mutate.js";
 
 const soak = process.env.YAPC_NET_SOAK !== undefined;
@@ -51,8 +52,7 @@ function build(t: ExecutionContext): string | undefined {
     else t.log(stderr);
   }
   if (parser === undefined) {
-    t.log("SKIP no C compiler with the address sanitizer");
-    t.pass();
+    skip(t, "needs a C compiler with the address sanitizer");
   }
   return parser;
 }

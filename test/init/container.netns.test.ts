@@ -208,7 +208,7 @@ test("limits: written before the command enters, seen by the kernel, and running
     limits,
   });
   if (unenforced.length > 0) {
-    t.log(`skipped: ${unenforced.map(({ limit, reason }) => `${limit}: ${reason}`).join("; ")}`);
+    t.log(`SKIP ${unenforced.map(({ limit, reason }) => `${limit}: ${reason}`).join("; ")}`);
     t.false(asRoot, "root can limit");
     return;
   }

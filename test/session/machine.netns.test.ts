@@ -11,14 +11,21 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import type { ExchangeEvent, PacketEvent, TraceEvent } from "../../src/model/trace.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { Cli, packetsOf, parseEvents, until } from "../e2e/cli.js";
 import { DockerHost, engine, missing, processesIn } from "./docker-host.js";
+import { skip } from "../tools.js";
 
 const reason = await missing();
-const run = reason === undefined ? test.serial : test.serial.skip;
+const run: (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void =
+  reason === undefined
+    ? test.serial
+    : (title) =>
+        test.serial(title, (t) => {
+          skip(t, reason);
+        });
 const place = new Cli();
 
 interface Machine {
@@ -27,13 +34,6 @@ interface Machine {
   readonly db: string;
 }
 let started: Machine | undefined;
-
-if (reason !== undefined) test("the machine's own network", (t) => skip(t, reason));
-
-function skip(t: { log: (text: string) => void; pass: () => void }, why: string): void {
-  t.log(`SKIP ${why}`);
-  t.pass();
-}
 
 test.before(async () => {
   if (reason !== undefined) return;
@@ -390,7 +390,7 @@ test.serial("an ordinary user is told what to do", async (t) => {
     ["inspect", "--machine"],
   ]) {
     const { code, stderr } = await place.run(...args);
-    t.is(code, 3);
+    t.is(code, 3, stderr);
     t.regex(stderr, /open to root only[^]*sudo/);
   }
 });

@@ -37,6 +37,8 @@ export class Ways {
     const hop = c.hop[row] ?? 0;
     const ttl = c.ttl[row] ?? 0;
     const kind = c.kind[row];
+    const { nodes } = this.#scene;
+    const sameNode = (a: number, b: number): boolean => nodes[a] === nodes[b];
     const bridged = kind === Kind.arp || kind === Kind.frame;
     let best = NONE;
     let bestDistance = FAR;
@@ -49,7 +51,8 @@ export class Ways {
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
       if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
-      if (!same && (bridged || lowered <= 0 || !this.#translatable(s, entry, hop))) continue;
+      const passedNat = lowered > 0 || (lowered === 0 && this.#scene.bridgesNat[hop] === 1 && sameNode(from, hop));
+      if (!same && (bridged || !passedNat || !this.#translatable(s, entry, hop))) continue;
       bestDistance = distance;
       best = s;
     }

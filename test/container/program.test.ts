@@ -163,7 +163,7 @@ test("13: users are read strictly (CVE-2026-30892)", (t) => {
   t.deepEqual(findUser("1000", trap, "34:x:0:\n"), { uid: 1000, gid: 1000, groups: [] });
   t.deepEqual(findUser("1000:34", trap, "34:x:0:\n"), { uid: 1000, gid: 34, groups: [] });
   t.throws(() => findUser("web", "web:x:33:www::/:\n", ""), {
-    message: "the container's /etc/passwd gives user 33 the group \"www\"",
+    message: 'the container\'s /etc/passwd gives user 33 the group "www"',
   });
   const many = Array.from({ length: 300 }, (_, index) => `g${index}:x:${index}:web\n`).join("");
   t.throws(() => findUser("web", passwd, many), { message: /^web is in 300 groups/ });

@@ -217,7 +217,7 @@ run("explain says beforehand what is seen then: published ports, masquerade, iso
     ["host", "203.0.113.1:8080", "answered", /:8080 becomes 172\.17\.0\.\d+:80/],
     ["web", "203.0.113.2", "answered", /source 172\.17\.0\.\d+ becomes 203\.0\.113\.1: nft rule .*masquerade/],
     ["web", `${db}:80`, "dropped", /DOCKER-ISOLATION-STAGE-2/],
-    ["app", "db:80", "answered", /FDB of br-/],
+    ["app", "db:80", "answered", /FDB (entry )?of br-/],
     // Docker's rule leaves out what comes from its own bridge: docker-proxy takes it.
     ["web", "203.0.113.1:8080", "answered", /a program listens on tcp 0\.0\.0\.0:8080/],
   ];

@@ -11,6 +11,7 @@ export default class Gc extends BaseCommand {
 
   async run(): Promise<unknown> {
     const { flags } = await this.parse(Gc);
+    this.progress.show("looking for what labs left");
     const removed = await gc({ dryRun: flags["dry-run"], onWarning: (text) => this.warning(text) });
     if (removed.length === 0) this.print("Nothing is left behind.");
     for (const { lab, inits, names, cgroups, machine, folder, notes } of removed) {
@@ -22,7 +23,8 @@ export default class Gc extends BaseCommand {
         ...machine,
         ...(folder === undefined ? [] : [folder]),
       ];
-      const owner = lab === undefined ? "a lab whose state is lost" : `lab '${lab}'`;
+      const lost = names.length === 0 ? "a trace that was killed" : "a lab whose state is lost";
+      const owner = lab === undefined ? lost : `lab '${lab}'`;
       this.print(`${flags["dry-run"] ? "would remove" : "removed"} of ${owner}: ${things.join(", ")}`);
     }
     return removed;

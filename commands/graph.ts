@@ -22,6 +22,7 @@ export default class Graph extends BaseCommand {
 
   async run(): Promise<GraphData> {
     const { args, flags } = await this.parse(Graph);
+    this.progress.show("asking the kernel");
     const drawn = await graph({
       target: args.target,
       lab: flags.lab,

@@ -26,6 +26,7 @@ containerd, or any network namespace). That needs root, and changes nothing.`;
 
   async run(): Promise<Snapshot> {
     const { args, flags, raw } = await this.parse(Inspect);
+    this.progress.show("asking the kernel");
     const snapshot = await inspect({
       lab: this.labOf({ ...flags, lab: args.lab ?? flags.lab }, raw),
       machine: flags.machine,

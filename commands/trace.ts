@@ -3,6 +3,7 @@ import { exitCodes, Failure } from "../src/model/failure.js";
 import { type TapMode, tapModes } from "../src/model/tap.js";
 import type { TraceFilter } from "../src/model/trace.js";
 import { trace, type TraceResult } from "../src/session/trace.js";
+import { selfCheckHolds, selfCheckLines } from "../src/view/self-check.js";
 import { allFlag, BaseCommand, labFlag, machineFlag } from "./base/command.js";
 import { outputFlag, OutputSet } from "./base/output.js";
 
@@ -60,6 +61,9 @@ Podman and containerd go by their names. That needs root, and changes nothing of
         "interface: at once, with link-layer addresses. namespace: at a third of the cost, up to a second later, without the link-layer destination. auto: the first, and from about 2,000 packets a second on the second; what passes meanwhile is seen once.",
     })(),
     snaplen: Flags.integer({ summary: "bytes kept of each frame", default: 262, min: 64, max: 262144 }),
+    "self-check": Flags.boolean({
+      summary: "compare the joins with the kernel's own packet buffers, and tell the agreement (root only)",
+    }),
     output: outputFlag,
     tui: Flags.boolean({ summary: "the TUI (default on a terminal)", allowNo: true }),
   };
@@ -91,6 +95,7 @@ Podman and containerd go by their names. That needs root, and changes nothing of
         save: outputs.recordingFolder,
         snapshotLength: flags.snaplen,
         tap: flags.tap,
+        selfCheck: flags["self-check"],
         count: flags.count,
         duration: flags.duration === undefined ? undefined : milliseconds(flags.duration),
         output: outputs.commandOutput,
@@ -109,6 +114,9 @@ Podman and containerd go by their names. That needs root, and changes nothing of
       process.stderr.write(`saved: ${result.saved} (yapc-net view ${result.saved})\n`);
     if (result.status !== undefined) this.status(result.status);
     else if (result.interrupted && ran) this.status(exitCodes.interrupted);
+    if (result.selfCheck === undefined) return;
+    for (const line of selfCheckLines(result.selfCheck)) process.stderr.write(`${line}\n`);
+    if (!selfCheckHolds(result.selfCheck) && (result.status ?? 0) === 0) this.status(exitCodes.expectation);
   }
 }
 

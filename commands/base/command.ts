@@ -4,6 +4,7 @@ import { exitCodes, Failure } from "../../src/model/failure.js";
 import { didYouMean } from "../../src/model/spelling.js";
 import { failureJson, printFailure } from "../../src/view/failure.js";
 import { type Ink, inkFor, wantsColours } from "../../src/view/ink.js";
+import { Progress } from "./progress.js";
 
 /** What oclif throws: its own errors carry the exit code they ask for (@oclif/core lib/errors). */
 type CommandError = Error & { readonly oclif?: { readonly exit?: number } };
@@ -41,6 +42,9 @@ export abstract class BaseCommand extends Command {
   /** Colours for stdout, none where they are not wanted. */
   protected readonly ink: Ink = inkFor(wantsColours(process.env, process.stdout.isTTY));
 
+  /** What a terminal is told while it waits. */
+  protected readonly progress = new Progress(process.stderr);
+
   /** Parses and runs; what goes wrong is printed, and gives the exit code. */
   start(): Promise<unknown> {
     return this._run();
@@ -73,6 +77,7 @@ export abstract class BaseCommand extends Command {
 
   /** Writes data to stdout as it is (never wrapped, never coloured). Silent with --json. */
   protected print(text: string): void {
+    this.progress.clear();
     if (!this.jsonEnabled() && text !== "") process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
@@ -86,10 +91,17 @@ export abstract class BaseCommand extends Command {
 
   /** A warning: to stderr, one line, never mixed with data. */
   protected warning(text: string): void {
+    this.progress.clear();
     process.stderr.write(`warning: ${text}\n`);
   }
 
+  protected override finally(_: Error | undefined): Promise<void> {
+    this.progress[Symbol.dispose]();
+    return Promise.resolve();
+  }
+
   protected override catch(error: CommandError): Promise<void> {
+    this.progress.clear();
     if (error.oclif?.exit === 0) return Promise.resolve(); // --help
     const surplus =
       Object.keys(this.ctor.args).length > 0 ? "one argument too many:" : `${this.id ?? ""} takes no argument`;
@@ -116,7 +128,7 @@ export abstract class BaseCommand extends Command {
   private exitCode(failure: Error): number {
     if (!(failure instanceof Failure)) return this.ownFailure ?? exitCodes.bug;
     if (failure.kind === "interrupted") return exitCodes.interrupted;
-    if (this.ownFailure !== undefined && failure.kind !== "usage") return this.ownFailure;
+    if (this.ownFailure !== undefined && failure.kind !== "usage") return failure.status ?? this.ownFailure;
     return exitCodes[failure.kind];
   }
 }

@@ -3,7 +3,6 @@
  * what it does before that for programs with plugins (look for them, for hooks, a theme, a manifest: a third of the time
  * of a short command) finds nothing here, so a command gets a configuration that was not looked for.
  */
-import os from "node:os";
 import { Config, type Hook } from "@oclif/core";
 import type { Hooks } from "@oclif/core/hooks";
 import { exitCodes, Failure } from "../../src/model/failure.js";
@@ -30,7 +29,6 @@ class PlainConfig extends Config {
 /** @param argv without `node` and the program; the exit code is the process's */
 export async function main(argv: readonly string[]): Promise<void> {
   process.stderr.once("error", () => undefined); // a reader that closes the pipe: what is left to say is nobody's
-  nameNobody();
   try {
     const [id, ...words] = argv;
     if (id === undefined || id === "help" || asksForHelp(argv)) {
@@ -40,16 +38,6 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     process.stderr.write(printFailure(error, { stack: process.env.DEBUG !== undefined }));
     process.exitCode = error instanceof Failure ? exitCodes[error.kind] : exitCodes.bug;
-  }
-}
-
-/** A user id that passwd(5) does not know, as in containers: oclif asks for its shell and home, and node's os throws. */
-function nameNobody(): void {
-  try {
-    os.userInfo();
-  } catch {
-    process.env.SHELL ??= "/bin/sh";
-    process.env.HOME ??= "/";
   }
 }
 

@@ -24,7 +24,7 @@ function entries(text: string): Entry[] {
   return text
     .split("\n")
     .map((line) => line.split(":"))
-    .filter((fields) => fields.length >= 4 && isId(fields[2] ?? ""))
+    .filter(([name, , id = "", ...rest]) => name !== "" && isId(id) && rest.length > 0)
     .map((fields) => ({ name: fields[0] ?? "", id: Number(fields[2]), fields }));
 }
 
@@ -40,6 +40,12 @@ function find(kind: "user" | "group", text: string, known: readonly Entry[]): { 
     code: "NO_USER",
     hint: `a number, or a name of its own /etc/${kind === "user" ? "passwd" : "group"}`,
   });
+}
+
+/** The home of a user, by the container's passwd: `/` where it has none. */
+export function homeOf({ uid }: ContainerUser, passwd: string): string {
+  const home = entries(passwd).find(({ id }) => id === uid)?.fields[5];
+  return home?.startsWith("/") === true ? home : "/";
 }
 
 /** @param passwd text of the container's /etc/passwd, empty where it has none; @param group of its /etc/group */

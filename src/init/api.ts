@@ -4,9 +4,17 @@
  * Init is PID 1 of the lab's PID namespace. It holds the namespaces of the nodes, opens sockets in them, starts and
  * reaps every process of a lab. Descriptors that come back belong to the caller, who closes them.
  */
+import type { ContainerUser, ExitStatus } from "../model/container.js";
+
+export type { ExitStatus };
 
 /** What a process runs in. `namespace`: the node's network namespace with the lab's own mounts. `container`: all namespaces of the node's container. */
 export type ProcessPlace = "namespace" | "container";
+
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
 
 export interface SpawnRequest {
   /** Absent: the lab's own namespace. */
@@ -15,8 +23,12 @@ export interface SpawnRequest {
   readonly argv: readonly string[];
   readonly environment: readonly (readonly [string, string])[];
   readonly workingDirectory?: string;
+  /** In place `container`: instead of the user of its command. */
+  readonly user?: ContainerUser;
   /** Files of ours that become 0, 1, 2 of the process; or a new pty, whose master comes back. */
   readonly stdio: readonly [number, number, number] | "pty";
+  /** Of the pty, before anyone in it can ask; absent: as terminals always were. */
+  readonly size?: TerminalSize;
   /** Ends when the client's connection does (taps, commands). False for what belongs to the lab. */
   readonly tied: boolean;
   /** In place `namespace`: /sys, /etc/hosts and /etc/resolv.conf are the node's (`STATE_FOLDER/hosts/NODE`, `resolv/NODE`), as `ip netns exec` does it. */
@@ -25,14 +37,7 @@ export interface SpawnRequest {
 
 /** Where the output of a container's command goes: a log that init keeps, or files or a pty as of `SpawnRequest`. */
 export type ContainerOutput =
-  { readonly logPath: string } | { readonly stdio: SpawnRequest["stdio"]; readonly tied: boolean };
-
-export interface ExitStatus {
-  /** Exit code, or undefined where a signal ended it. */
-  readonly code?: number;
-  readonly signal?: string;
-  readonly outOfMemory?: boolean;
-}
+  { readonly logPath: string } | (Pick<SpawnRequest, "stdio" | "size"> & { readonly tied: boolean });
 
 export interface InitProcess {
   /** Number that init gave it; unique for the life of the lab. */

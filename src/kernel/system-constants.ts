@@ -55,7 +55,11 @@ export const constants = {
   MFD_CLOEXEC: 1,
   MFD_ALLOW_SEALING: 2,
   MFD_EXEC: 0x10,
+  CLOCK_REALTIME: 0,
+  CLOCK_TAI: 11,
   CLONE_NEWNET: 0x40000000,
   TIOCGWINSZ: 0x5413,
   TIOCSWINSZ: 0x5414,
+  /** _IO(0xb7, 1): the user namespace that owns one (ioctl_ns(2)). */
+  NS_GET_USERNS: 0xb701,
 } as const;

@@ -4,6 +4,7 @@
  *
  * `observe/` makes snapshots; nothing here reads the machine.
  */
+import type { ContainerState } from "./container.js";
 import type { NftTable } from "./nft.js";
 import type { ConntrackFlow } from "./conntrack.js";
 
@@ -24,6 +25,8 @@ export interface NodeSnapshot {
   readonly role: "machine" | "container" | "namespace";
   /** Inode of the network namespace (`stat /proc/PID/ns/net`), as a decimal string. */
   readonly netns: string;
+  /** What its container does, where a lab's `inspect` asked; no packet's way depends on it. */
+  readonly container?: ContainerState;
   readonly interfaces: readonly InterfaceSnapshot[];
   readonly routes: readonly RouteSnapshot[];
   readonly rules: readonly PolicyRuleSnapshot[];

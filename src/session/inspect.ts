@@ -1,8 +1,10 @@
 /** `inspect`: what the kernel says now about a running lab, or about this machine and its containers. */
+import type { NodeStatus } from "../init/api.js";
 import type { Snapshot } from "../model/snapshot.js";
+import { containerState } from "./container-state.js";
 import { OpenLab } from "./open-lab.js";
 import { OpenMachine } from "./open-machine.js";
-import { checkNode, findLab } from "./target.js";
+import { checkNode, findLab, type FoundLab } from "./target.js";
 import { meansMachine } from "./traced-network.js";
 
 export interface InspectOptions {
@@ -24,7 +26,18 @@ async function inspectLab({ lab: name, nodes }: InspectOptions): Promise<Snapsho
   const found = findLab(name);
   for (const node of nodes) checkNode(found.record, node);
   using lab = await OpenLab.connect(found);
-  return only(nodes, await lab.snapshot());
+  return only(nodes, withContainers(await lab.snapshot(), found, await lab.line.nodes()));
+}
+
+function withContainers(snapshot: Snapshot, { record }: FoundLab, statuses: readonly NodeStatus[]): Snapshot {
+  const containers = new Map(record.topology.nodes.map(({ name, container }) => [name, container]));
+  const nodes = snapshot.nodes.map((node) => {
+    const container = containers.get(node.name);
+    if (container === undefined) return node;
+    const status = statuses.find(({ name }) => name === node.name);
+    return { ...node, container: containerState(container, status) };
+  });
+  return { ...snapshot, nodes };
 }
 
 async function inspectMachine({ machine: asked, all, nodes, onWarning }: InspectOptions): Promise<Snapshot> {

@@ -5,6 +5,7 @@
  * is open. So the last FIN is there.
  */
 import { setTimeout as timeout } from "node:timers/promises";
+import type { LogFollower } from "../capture/container-log.js";
 import { followConntrack } from "../capture/conntrack.js";
 import { followLinks } from "../capture/links.js";
 import { RecordingWriter } from "../capture/recording.js";
@@ -18,6 +19,7 @@ import { tapFilter } from "../path/tap-filter.js";
 import { manyHops, namespaceFilter, namespaceTaps } from "../path/tap-plan.js";
 import { longestDelay } from "../trace/patience.js";
 import { createTrace, type Trace, type TraceTap } from "../trace/trace.js";
+import type { ContainerLogs } from "./trace-logs.js";
 import { type PlannedTap, TapSet } from "./tap-set.js";
 
 export interface LiveTraceOptions {
@@ -28,6 +30,8 @@ export interface LiveTraceOptions {
   readonly snapshotLength: number;
   /** Default: a tap a hop. */
   readonly tap?: TapMode;
+  /** Logs of containers, to stand in the same time line. */
+  readonly logs?: ContainerLogs;
   readonly onEvent: (event: TraceEvent) => void;
   readonly onProvisional?: (packet: PacketEvent) => void;
   /** Ends the trace after so many packets. */
@@ -69,6 +73,7 @@ export class LiveTrace implements Disposable {
   readonly #first: readonly NamespaceTap[] | undefined;
   readonly #followers: Disposable[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
+  #logs: LogFollower | undefined;
   #lastRecord = 0;
   #late = 0;
   #delay: number = tapDelay.immediate;
@@ -109,6 +114,7 @@ export class LiveTrace implements Disposable {
         this.#followers.push(followConntrack(this.line, node.name, (event) => this.#trace.conntrack(event)));
     const [set, feeds] = this.#firstSet();
     this.#followLinks();
+    this.#logs = this.options.logs?.follow(this.epoch, (line) => this.#trace.line(line));
     this.#sets.push(set);
     set.connect(feeds);
     await set.start();
@@ -146,6 +152,7 @@ export class LiveTrace implements Disposable {
     }
     this.#stopClocks();
     const stopped = await Promise.allSettled(this.#sets.map((set) => set.stop()));
+    this.#logs?.flush();
     this.#trace.end();
     this.#recording?.close();
     const failed = stopped.find((each) => each.status === "rejected");
@@ -154,6 +161,7 @@ export class LiveTrace implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stopClocks();
+    this.#logs?.[Symbol.dispose]();
     for (const set of this.#sets) set[Symbol.dispose]();
   }
 

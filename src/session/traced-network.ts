@@ -12,6 +12,7 @@ import { checkProtocols } from "../path/tap-filter.js";
 import { bareEnvironment, type CommandPlace, placeOf } from "./exec.js";
 import { OpenLab } from "./open-lab.js";
 import { OpenMachine } from "./open-machine.js";
+import { type ContainerLogs, engineLogs, labLogs } from "./trace-logs.js";
 import { checkNode, findLab, parseTarget, runningLabs } from "./target.js";
 
 export interface NetworkOptions {
@@ -36,6 +37,7 @@ export interface TracedNetwork extends AsyncDisposable {
   readonly filter: TraceFilter;
   /** Where the command runs; undefined: here, as an ordinary child of ours. */
   readonly place: CommandPlace | undefined;
+  readonly logs: ContainerLogs;
 }
 
 export async function openTracedNetwork(options: NetworkOptions): Promise<TracedNetwork> {
@@ -74,6 +76,7 @@ async function openLab(
       snapshot,
       filter: withAddresses(options.filter, snapshot),
       hops: tapped,
+      logs: labLogs(found.folder, snapshot, tapped),
       place: node === undefined ? undefined : await placeOf(lab, node, false),
       [Symbol.asyncDispose]() {
         lab[Symbol.dispose]();
@@ -108,6 +111,7 @@ async function openMachine(options: NetworkOptions, named: string | undefined): 
       snapshot,
       filter,
       hops: tapped,
+      logs: engineLogs(snapshot, tapped, onWarning),
       place: from === undefined || from === machineName ? undefined : placeIn(from),
       [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
     };

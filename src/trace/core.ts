@@ -9,7 +9,7 @@
 import type { ConntrackEvent } from "../model/conntrack.js";
 import type { Hop } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
-import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
+import type { LogEvent, PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
 import { AddressBook } from "../packet/address.js";
 import { Columns } from "../packet/columns.js";
 import { Copies } from "./copies.js";
@@ -77,9 +77,9 @@ export class TraceCore {
     const packets = this.#packets;
     const scene = new Scene(snapshot, hops, book);
     const exchanges = new ExchangeBook(scene, columns, book, options.emit);
-    const flows = new FlowIndex(scene, columns, book, (keep, give) => {
-      packets.hand(give, keep);
-      exchanges.unite(keep, give);
+    const flows = new FlowIndex(scene, columns, book, (keep, give, turned) => {
+      packets.hand(give, keep, turned);
+      exchanges.unite(keep, give, turned);
     });
     const losses = new TapLosses(hops.length);
     const latency = new Latency();
@@ -175,7 +175,7 @@ export class TraceCore {
   }
 
   conntrack(event: ConntrackEvent): void {
-    if (this.#ended || event.kind === "destroy") return;
+    if (this.#ended) return;
     const entry = this.#flows.conntrack(event);
     if (entry !== NONE) this.#lifetimes.reconsider(entry);
   }
@@ -203,6 +203,14 @@ export class TraceCore {
   died(hop: number): void {
     if (this.#ended) return;
     this.#losses.die(hop);
+  }
+
+  /** A container wrote a line: told behind the packets that have come to their end by then. */
+  line(line: LogEvent): void {
+    if (this.#ended) return;
+    this.#lifetimes.advance(line.time);
+    if (this.#endings.full) this.end();
+    else this.#options.emit(line);
   }
 
   /** Closes everything; after `count` packets, tells only what those have shown. */

@@ -44,6 +44,7 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
     else if ("conntrack" in entry) core.conntrack(entry.conntrack);
     else if ("drops" in entry) core.drops(entry.drops.hop, entry.drops.records);
     else if ("died" in entry) core.died(entry.died.hop);
+    else if ("line" in entry) core.line(entry.line);
     else if ("end" in entry) finish();
     else if ("late" in entry) {
       const row = merge.takeFrom(entry.late.tap);

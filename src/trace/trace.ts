@@ -4,6 +4,7 @@ import { type CoreOptions, TraceCore } from "./core.js";
 import { Feed, type TapSource, type TapSpan } from "./feed.js";
 import type { OpenReader } from "../packet/open.js";
 import type { NamespaceTap } from "../model/tap.js";
+import type { LogEvent } from "../model/trace.js";
 import type { LogEntry } from "./log.js";
 import { Merge } from "./merge.js";
 
@@ -41,6 +42,8 @@ export interface Trace {
   /** The interface of a hop is gone, whose tap is on the whole node. */
   died(hop: number): void;
   conntrack(event: ConntrackEvent): void;
+  /** A container wrote a line: told in its place among the records, as far as those have not been taken. */
+  line(line: LogEvent): void;
   /**
    * The wall clock: every tap has delivered what it saw before `time` (nanoseconds since the epoch). Let it trail the
    * clock by the delay of the taps, and call it a few times a second. Logged only where it changes something.
@@ -63,6 +66,15 @@ export function createTrace(options: TraceOptions): Trace {
   const onLate = (tap: number): void => {
     late = tap;
   };
+  const lines: LogEvent[] = [];
+  /** Tells the lines that stand before `time`. */
+  const tellLines = (time: number): void => {
+    for (let line = lines[0]; line !== undefined && line.time <= time; line = lines[0]) {
+      lines.shift();
+      log({ at: core.received, line });
+      core.line(line);
+    }
+  };
   const drain = (everything: boolean): void => {
     for (;;) {
       const row = merge.next(everything || merge.waiting > limit, undefined, onLate);
@@ -73,6 +85,7 @@ export function createTrace(options: TraceOptions): Trace {
         late = -1;
         lateRecords += 1;
       }
+      tellLines(core.columns.time[row] ?? 0);
       core.record(row);
     }
   };
@@ -131,15 +144,21 @@ export function createTrace(options: TraceOptions): Trace {
       log({ at: core.received, conntrack: event });
       core.conntrack(event);
     },
+    line(line) {
+      const after = lines.findLastIndex(({ time }) => time <= line.time);
+      lines.splice(after + 1, 0, line);
+    },
     tick(time) {
       for (const feed of feeds) merge.advance(feed.tap, time);
       drain(false);
+      tellLines(time);
       if (!core.due(time)) return;
       log({ at: core.received, tick: time });
       core.tick(time);
     },
     end() {
       drain(true);
+      tellLines(Infinity);
       log({ at: core.received, end: true });
       core.end();
     },

@@ -1,7 +1,7 @@
 /** Where in a packet a sighting fits: topology, TTL, addresses and time say whether, and after which other one. */
 import { type Columns, Kind, Mark } from "../packet/columns.js";
 import type { FlowIndex } from "./flow-index.js";
-import { NONE, type Packets } from "./packets.js";
+import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { commonBytes } from "./segment.js";
 
@@ -40,6 +40,9 @@ export class Ways {
     const { nodes } = this.#scene;
     const sameNode = (a: number, b: number): boolean => nodes[a] === nodes[b];
     const bridged = kind === Kind.arp || kind === Kind.frame;
+    // What has arrived may still be seen late where it has been, but no router makes anything new of it.
+    const over =
+      ((packets.state[packet] ?? 0) & State.complete) !== 0 && (c.time[row] ?? 0) > (packets.touched[packet] ?? 0);
     let best = NONE;
     let bestDistance = FAR;
     for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
@@ -52,7 +55,7 @@ export class Ways {
       if (distance === FAR || distance > bestDistance) continue;
       if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
       const passedNat = lowered > 0 || (lowered === 0 && this.#scene.bridgesNat[hop] === 1 && sameNode(from, hop));
-      if (!same && (bridged || !passedNat || !this.#translatable(s, entry, hop))) continue;
+      if (!same && (bridged || over || !passedNat || !this.#flows.mayBecome(s, row, entry))) continue;
       bestDistance = distance;
       best = s;
     }
@@ -66,14 +69,6 @@ export class Ways {
     // The row may lie upstream of a sighting that came first, if only just.
     if (lowered < 0) return late <= SLACK && routes <= -lowered;
     return late >= -SLACK && (lowered === 0 ? routes === 0 : routes <= lowered);
-  }
-
-  /** Whether NAT may have made the tuple of `entry` from that of sighting `s`: conntrack's word, else perhaps. */
-  #translatable(s: number, entry: number, hop: number): boolean {
-    const before = this.#flows.lookup(s, this.#scene.nodes[hop] ?? 0);
-    if (before === NONE) return true;
-    const expected = this.#flows.table.translated(before);
-    return expected === NONE || expected === entry;
   }
 
   /** Puts a row into a packet, behind its parent or where equal stamps and the topology want it. */

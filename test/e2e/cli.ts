@@ -175,15 +175,6 @@ export function program(file: string, ...args: readonly string[]): Promise<Progr
   });
 }
 
-/** Whether a program is there; a test that needs it says so and is counted as skipped. */
-export async function has(t: Pick<ExecutionContext, "log" | "pass">, file: string): Promise<boolean> {
-  const found = await program("sh", "-c", `command -v ${file}`);
-  if (found.code === 0) return true;
-  t.log(`SKIP no ${file} on this machine`);
-  t.pass();
-  return false;
-}
-
 /** Awaits a condition, asked for every 20 ms. @returns false when its time is up */
 export async function until(condition: () => boolean | Promise<boolean>, seconds = 30): Promise<boolean> {
   for (let turns = seconds * 50; turns > 0; turns--) {

@@ -9,7 +9,8 @@ import path from "node:path";
 import test from "ava";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import type { PacketEvent, TraceEvent } from "../../src/model/trace.js";
-import { Cli, cli, has, isRoot, packetsOf, parseEvents, program, until, type Outcome } from "./cli.js";
+import { Cli, cli, isRoot, packetsOf, parseEvents, program, until, type Outcome } from "./cli.js";
+import { has, skip } from "../tools.js";
 
 const place = new Cli();
 const lab = place.lab("docker");
@@ -36,7 +37,7 @@ async function traceRequest(name: string, ...flags: string[]): Promise<{ events:
 }
 
 test.serial("no network tool is started by up", async (t) => {
-  if (!(await has(t, "strace"))) return;
+  if (!has(t, "strace")) return;
   const own = cli(t);
   const name = own.lab("strace");
   const record = path.join(own.folder, "execve");
@@ -81,7 +82,7 @@ test.serial("ip reads back the addresses, links and routes", async (t) => {
 });
 
 test.serial("nft reads back NAT and firewall", async (t) => {
-  if (!(await has(t, "nft"))) return;
+  if (!has(t, "nft")) return;
   const json = await place.ok("exec", at("host"), "--", "nft", "-j", "list", "ruleset");
   t.true(Array.isArray((JSON.parse(json) as { nftables: unknown[] }).nftables));
   const rules = await place.ok("exec", at("host"), "--", "nft", "list", "ruleset");
@@ -134,7 +135,7 @@ test.serial("one row a packet, at all five hops, rewritten where NAT rewrites, t
 });
 
 test.serial("tshark sees the same packets in each capture", async (t) => {
-  if (!(await has(t, "tshark"))) return;
+  if (!has(t, "tshark")) return;
   const { events } = await traceRequest("tshark", "--port", "80");
   const packets = packetsOf(events);
   const start = events.find((event) => event.type === "trace");
@@ -322,8 +323,7 @@ test.serial("Ctrl-C during trace keeps what was captured", async (t) => {
 
 test.serial("ip netns shows the nodes of root's labs", async (t) => {
   if (!isRoot) {
-    t.log("SKIP only root has /run/netns");
-    t.pass();
+    skip(t, "only root has /run/netns");
     return;
   }
   const list = await program("ip", "netns", "list");

@@ -74,7 +74,12 @@ test.serial("a container that ends before its port listens is an error, and its 
   const name = own.lab("early");
   const file = path.join(own.folder, "early.json");
   const container = {
-    command: ["busybox", "sh", "-c", "test -e /again && exit 3; touch /again; exec busybox httpd -f -p 80"],
+    command: [
+      "busybox",
+      "sh",
+      "-c",
+      "test -e /again && echo no luck >&2 && exit 3; touch /again; exec busybox httpd -f -p 80",
+    ],
   };
   writeFileSync(
     file,
@@ -89,7 +94,10 @@ test.serial("a container that ends before its port listens is an error, and its 
   await own.ok("up", file, "--name", name);
   const again = await own.run("restart", `${name}/a`);
   t.is(again.code, 4);
-  t.regex(again.stderr, /the container of 'a' ended before its ports listened, with status 3/);
+  t.regex(
+    again.stderr,
+    /the container of 'a' ended before its ports listened, with status 3.*\nhint: {2}it wrote: no luck\n/,
+  );
 });
 
 test.serial("link: rate, down, up and back to the file, as tc and ip see it", async (t) => {
@@ -197,7 +205,7 @@ test.serial("events: what happens in the nodes, a line each", async (t) => {
     kind: string;
     change: string;
     interface?: string;
-    object: { up?: boolean; original?: { destination: string } };
+    object: { up?: boolean; original?: { destination: string }; settings?: { bridge?: { bridgeId?: unknown } } };
   }
   const running = place.start(["events", "--lab", lab]);
   const lines = () =>
@@ -220,6 +228,11 @@ test.serial("events: what happens in the nodes, a line each", async (t) => {
     each.node === "client" && each.kind === "link" && each.interface === "eth0" && each.object.up === false;
   t.true(await until(() => lines().some(down)));
   await place.ok("link", at("client:eth0"), "--up");
+  await place.ok("exec", at("host"), "--", "ip", "link", "set", "yapc0", "txqueuelen", "999");
+  const bridge = () => lines().find((each) => each.interface === "yapc0" && each.object.settings?.bridge !== undefined);
+  t.true(await until(() => bridge() !== undefined));
+  const mac = (await place.ok("exec", at("host"), "--", "cat", "/sys/class/net/yapc0/address")).trim();
+  t.is(bridge()?.object.settings?.bridge?.bridgeId, `8000${mac.replaceAll(":", "")}`);
   running.child.kill("SIGINT");
   t.is((await running.ended).code, 0);
 });

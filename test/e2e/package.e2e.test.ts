@@ -2,10 +2,11 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import test from "ava";
-import { cli, has, program, project } from "./cli.js";
+import { has } from "../tools.js";
+import { cli, program, project } from "./cli.js";
 
 test("the package, unpacked beside nothing but its dependencies, builds a lab and shows a trace", async (t) => {
-  if (!(await has(t, "npm"))) return;
+  if (!has(t, "npm")) return;
   const place = cli(t);
   const packed = await program("npm", "pack", project, "--silent", "--pack-destination", place.folder);
   t.is(packed.code, 0, packed.stderr);

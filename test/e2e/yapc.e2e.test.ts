@@ -7,6 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import test from "ava";
 import { cli, type Cli, executable, isRoot, program, type Running, until } from "./cli.js";
+import { skip } from "../tools.js";
 
 function yapc(place: Cli, environment: Record<string, string>, ...command: string[]): Running {
   return place.start(["run", ...command], { environment });
@@ -42,7 +43,7 @@ test.serial("arguments and the exit code arrive as they are", async (t) => {
   t.is((await yapc(place, {}, "--", "sh", "-c", "exit 7").ended).code, 7);
   t.is((await yapc(place, {}, "--", "sh", "-c", "kill -9 $$").ended).code, 137);
   const missing = await yapc(place, {}, "--", "no-such-program").ended;
-  t.is(missing.code, 125);
+  t.is(missing.code, 127);
   t.regex(missing.stderr, /cannot run no-such-program .*ENOENT/);
   const piped = place.start(["run", "--", "cat"], { input: "through a pipe\n" });
   t.is((await piped.ended).stdout, "through a pipe\n");
@@ -58,7 +59,7 @@ test.serial("cgroup (p.28): the limits are those of the variables", async (t) =>
   if (/ of 'yapc' ha(s|ve) no effect here/.test(running.output())) {
     running.child.kill("SIGTERM");
     await running.ended;
-    t.log("SKIP no cgroup of this machine may be used by this user");
+    skip(t, "no cgroup of this machine may be used by this user");
     return;
   }
   const group = `yapc-net-yapc${running.pid}/yapc`;
@@ -178,8 +179,7 @@ test.serial(
           ? "the project lies where an ordinary user cannot read it"
           : undefined;
     if (reason !== undefined) {
-      t.log(`SKIP ${reason}`);
-      t.pass();
+      skip(t, reason);
       return;
     }
     // Files of the machine as this one process tree sees them.

@@ -5,6 +5,7 @@ import { hopName } from "../../src/model/hop.js";
 import { hops } from "../../src/path/hops.js";
 import { sameService, tapFilter } from "../../src/path/tap-filter.js";
 import { dockerBridge } from "./docker-bridge.js";
+import { skip } from "../tools.js";
 
 const nothing: TraceFilter = { ports: [], hosts: [], protocols: [] };
 
@@ -44,8 +45,7 @@ for (const [index, filter] of filters.entries()) {
     for (const type of ["EN10MB", "LINUX_SLL2"]) {
       const run = spawnSync("tcpdump", ["-y", type, "-d", text], { encoding: "utf8" });
       if (run.error) {
-        t.log("skipped: tcpdump is not installed");
-        t.pass();
+        skip(t, "needs tcpdump");
         return;
       }
       t.is(run.status, 0, `${text}\n${run.stderr}`);

@@ -11,16 +11,23 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import type { Explanation } from "../../src/model/explanation.js";
 import type { ExchangeEvent, PacketEvent, TraceEvent } from "../../src/model/trace.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { explainLines } from "../../src/view/explain.js";
 import { Cli, packetsOf, parseEvents, until } from "../e2e/cli.js";
 import { DockerHost, engine, missing, processesIn } from "./docker-host.js";
+import { skip } from "../tools.js";
 
 const reason = await missing();
-const run = reason === undefined ? test.serial : test.serial.skip;
+const run: (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void =
+  reason === undefined
+    ? test.serial
+    : (title) =>
+        test.serial(title, (t) => {
+          skip(t, reason);
+        });
 const place = new Cli();
 
 interface Machine {
@@ -29,13 +36,6 @@ interface Machine {
   readonly db: string;
 }
 let started: Machine | undefined;
-
-if (reason !== undefined) test("the machine's own network", (t) => skip(t, reason));
-
-function skip(t: { log: (text: string) => void; pass: () => void }, why: string): void {
-  t.log(`SKIP ${why}`);
-  t.pass();
-}
 
 test.before(async () => {
   if (reason !== undefined) return;

@@ -54,7 +54,7 @@ printf %s '' > /run/lab/containers/web/upper/etc/resolv.conf
 printf %s 'it'\''s me
 ' > '/run/lab/containers/web/upper/srv/a b/index.html'
 # show /run/lab/containers/web/upper at /run/lab/containers/web/root
-mount --bind -o nodev /run/lab/containers/web/upper /run/lab/containers/web/root
+mount --bind /run/lab/containers/web/upper /run/lab/containers/web/root && mount -o remount,bind,nodev /run/lab/containers/web/root
 # work below /run/lab/containers/web/root, following no links
 cd /run/lab/containers/web/root
 # mount overlay on /etc
@@ -185,8 +185,8 @@ cd /srv
 exec 3>&- 4>&- # and so on
 # no new privileges, not by setuid and not by file capabilities
 setpriv --no-new-privs
-# filter system calls: 157 instructions of BPF
+# filter system calls: 192 instructions of BPF
 :
 # run the command
 exec env -i PATH=/bin busybox httpd -f -h '/srv/a b'
-# 5582 bytes, sha256 c4c12bbfbc28bfe2cf074e88c9cf63372cb279681e73e42b47f9aafe781e7d8a
+# 5862 bytes, sha256 3efa2689bcb158820d39f991c579c9c8f83475a65bbf2d952bf300e6a071ef40

@@ -127,8 +127,8 @@ cd /srv
 exec 3>&- 4>&- # and so on
 # no new privileges, not by setuid and not by file capabilities
 setpriv --no-new-privs
-# filter system calls: 157 instructions of BPF
+# filter system calls: 192 instructions of BPF
 :
 # run the command
 exec env -i PATH=/bin busybox httpd -f -h '/srv/a b'
-# 3975 bytes, sha256 5b0f107ae9d10a5c07f97d3cb6500e66dc882924f8b872462872c0b500ac64b4
+# 4255 bytes, sha256 5f2506886f475419cb296fdf1b40d64e6cdb8e5e30825df6024237c55bd6ff57

@@ -163,12 +163,17 @@ function travel(
     let parcels = talks.flatMap((talk) => (reply ? talk.replies : talk.requests));
     parcels = [...parcels].sort((a, b) => a.time - b.time);
     let lowered = 0;
+    let size = 1480;
     for (const [index, at] of order.entries()) {
       const station = stations[at]!;
       const before = order[index - 1];
       if (before !== undefined) {
         const { routed, up } = stations[Math.max(at, before)]!;
-        if (routed) lowered++;
+        if (routed) {
+          lowered++;
+          // No router makes fragments larger than those that came.
+          size = Math.min(size, options.family === 4 ? pick(next, [1480, 1480, 1400]) : 1448);
+        }
         const gap: Gap = {
           loss: options.loss,
           duplicate: options.duplicate,
@@ -177,8 +182,7 @@ function travel(
           tie: up && isBridge(station.hop),
           cut: options.segmentation && next() < 0.4 ? 1428 : 0,
           merge: options.segmentation && next() < 0.4,
-          refragment:
-            routed && way.routers.length > 0 ? (options.family === 4 ? pick(next, [1480, 1480, 1400]) : 1448) : 0,
+          refragment: routed && way.routers.length > 0 ? size : 0,
         };
         parcels = cross(parcels, gap, next);
       }
@@ -227,7 +231,8 @@ function conntrack(
       const late = time + between(next, 0, 3_000_000);
       const previous = after && crossed.get(after)?.[router] !== undefined ? after : undefined;
       // A new connection of the same tuple makes the kernel end the old one first.
-      if (previous) events.push({ time: late, event: eventOf("destroy", router, previous) });
+      const ended = connection.protocol === 6 ? late : time - between(next, 1_000_000, 10_000_000);
+      if (previous) events.push({ time: ended, event: eventOf("destroy", router, previous) });
       events.push({ time: late, event: eventOf("new", router, connection) });
     }
   }
@@ -236,13 +241,21 @@ function conntrack(
 /** Frames to all on a link-layer network: questions for neighbours, now and then. */
 function spread(flood: Flood, options: WorldOptions, truths: Truths, recorder: Recorder, next: Random): void {
   let clock = 1_000_000 + between(next, 0, 10_000_000);
+  let repeats = 0;
+  let target = flood.targets[0]!;
   for (let count = Math.ceil(options.packets / 100); count > 0; count--) {
-    clock += between(next, 500_000, 20_000_000);
+    // Linux asks three times, a second apart, and what it has learned it does not ask again for a while.
+    clock += repeats > 0 ? 1_000_000_000 : between(next, 5_000_000_000, 20_000_000_000);
+    if (repeats > 0) repeats--;
+    else {
+      target = pick(next, flood.targets);
+      if (next() < 0.1) repeats = 2;
+    }
     const connection: Connection = {
       number: -1,
       family: 4,
       protocol: 17,
-      tuples: [{ source: flood.source, sourcePort: 0, destination: pick(next, flood.targets), destinationPort: 0 }],
+      tuples: [{ source: flood.source, sourcePort: 0, destination: target, destinationPort: 0 }],
     };
     const parcel: Parcel = {
       connection,
@@ -267,7 +280,7 @@ function spread(flood: Flood, options: WorldOptions, truths: Truths, recorder: R
       times[index] = time === undefined || parent < 0 || tie ? time : time + 1500 + between(next, 0, options.jitter);
       if (times[index] === undefined) continue;
       const look = { side: 0, lowered: 0, sourceMac: flood.sourceMac, destinationMac: "ff:ff:ff:ff:ff:ff" };
-      recorder.see(hop, index, { ...parcel, time: times[index]! }, look);
+      recorder.see(hop, index, { ...parcel, time: times[index] }, look);
     }
     recorder.arrive(parcel);
   }

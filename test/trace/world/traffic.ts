@@ -90,6 +90,8 @@ class Teller {
   readonly #id: [number, number];
   readonly #sequence: [number, number];
   readonly #window: [number, number] = [501, 509];
+  /** What each side has acknowledged last. */
+  readonly #acknowledged: [number, number] = [0, 0];
   readonly #stamp: number;
   #content: number;
 
@@ -121,7 +123,10 @@ class Teller {
   #stream(packets: number): void {
     const next = this.#next;
     this.#segment(0, 0, flag.syn);
-    if (next() < 0.02) this.#segment(0, 0, flag.syn); // again
+    if (next() < 0.02) {
+      this.clock += 1_000_000_000;
+      this.#segment(0, 0, flag.syn); // again
+    }
     this.#sequence[0] += 1;
     this.clock += 100_000;
     this.#segment(1, 0, flag.syn | flag.ack);
@@ -133,7 +138,9 @@ class Teller {
       const side = next() < 0.5 ? 1 : 0;
       const roll = next();
       if (roll < this.#options.large) this.#bulk(side);
-      else if (roll < 0.55) this.#segment(side, 0, flag.ack);
+      // An acknowledgement says something new, or it is one that `again` has sent.
+      else if (roll < 0.55 && this.#acknowledged[side] !== this.#sequence[side === 0 ? 1 : 0])
+        this.#segment(side, 0, flag.ack);
       else {
         const size = between(next, 1, 1 + Math.floor(next() * MSS));
         this.#segment(side, size, next() < 0.5 ? flag.ack : flag.ack | flag.psh);
@@ -142,6 +149,10 @@ class Teller {
           this.#segment(side, size, flag.ack); // sent again, with another number
         }
         this.#sequence[side] += size;
+      }
+      if (next() < this.#options.again / 10) {
+        this.clock += between(next, 1_000, 80_000);
+        this.#segment(side, 0, flag.ack); // a duplicate acknowledgement
       }
       if (next() < 0.02) this.#window[side] += between(next, -5, 5);
     }
@@ -194,8 +205,8 @@ class Teller {
         this.#content = this.#options.twins ? this.#content + 1 : Math.floor(next() * 2 ** 31);
       if (next() < this.#options.large) {
         const whole = this.#parcel(side, "udp", between(next, 1600, 5000), {});
-        // Linux numbers fragments in any case.
-        const id = this.#connection.family === 6 ? between(next, 1, 2 ** 32 - 1) : whole.id || between(next, 1, 65_535);
+        // Of two datagrams between the same hosts no fragments have one number (RFC 6864).
+        const id = 1 + (this.#truths.sizes.length % 0xfffe);
         for (const piece of fragments({ ...whole, id }, this.#connection.family === 4 ? 1480 : 1448))
           this.#send(side, {
             ...piece,
@@ -230,6 +241,7 @@ class Teller {
     const other = side === 0 ? 1 : 0;
     // A clock of a millisecond, as Linux has it: neighbours share a stamp.
     const tick = this.#stamp + Math.floor(this.clock / 1e6);
+    this.#acknowledged[side] = this.#sequence[other];
     const answer = (flags & (flag.syn | flag.ack)) === (flag.syn | flag.ack);
     const parcel = this.#parcel(side, "tcp", size, {
       flags,

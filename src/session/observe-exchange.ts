@@ -119,9 +119,12 @@ function observedOf(
     return { verdict, ...(sent.reason === undefined ? {} : { reason: sent.reason }), packets: [] };
   }
   const reply = telling(own.filter(({ direction }) => direction === "reply"));
+  const verdict = verdictOf(sent, exchange, request, reply);
+  const untaken = verdict === "unanswered" && (exchange.verdict === "answered" || exchange.verdict === "refused");
+  const reason = untaken ? "what came back did not reach the program" : exchange.reason;
   return {
-    verdict: verdictOf(exchange, request, reply),
-    ...(exchange.reason === undefined ? {} : { reason: exchange.reason }),
+    verdict,
+    ...(reason === undefined ? {} : { reason }),
     packets: reply === undefined ? [request] : [request, reply],
   };
 }
@@ -135,11 +138,19 @@ function telling(replies: readonly PacketEvent[]): PacketEvent | undefined {
     : equal.toSorted((a, b) => b.sightings.length - a.sightings.length)[0];
 }
 
-function verdictOf({ verdict }: ExchangeEvent, request: PacketEvent, reply: PacketEvent | undefined): ExchangeVerdict {
+/** The socket knows best what has reached the program; the trace, what became of the rest. */
+function verdictOf(
+  { outcome }: ProbeResult,
+  { verdict, reason = "" }: ExchangeEvent,
+  request: PacketEvent,
+  reply: PacketEvent | undefined,
+): ExchangeVerdict {
+  if (outcome !== "unanswered") return outcome;
+  if (verdict === "unknown") return verdict;
+  if (verdict === "answered" || (verdict === "refused" && reason.endsWith(": RST"))) return "unanswered";
   // A refusal that is lost tells its sender nothing.
-  if (verdict === "refused" && (reply?.verdict.kind === "dropped" || reply?.verdict.kind === "refused"))
-    return "unanswered";
-  if (verdict === "answered" || verdict === "refused" || verdict === "unknown") return verdict;
+  const lost = reply !== undefined && reply.verdict.kind !== "delivered";
+  if (verdict === "refused") return lost ? "unanswered" : "refused";
   return request.verdict.kind === "dropped" ? "dropped" : "unanswered";
 }
 

@@ -12,8 +12,10 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import test, { type ExecutionContext } from "ava";
+import type { Explanation } from "../../src/model/explanation.js";
 import type { ExchangeEvent, PacketEvent, TraceEvent } from "../../src/model/trace.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
+import { explainLines } from "../../src/view/explain.js";
 import { Cli, packetsOf, parseEvents, until } from "../e2e/cli.js";
 import { DockerHost, engine, missing, processesIn } from "./docker-host.js";
 import { skip } from "../tools.js";
@@ -199,6 +201,34 @@ run("a container of another network is out of reach, and Docker's own rule is na
   const listed = await host.ok("nft", "-a", "list", "chain", "ip", "filter", "DOCKER-ISOLATION-STAGE-2");
   t.regex(listed, new RegExp(`oifname "br-.*drop # handle ${handle}\\n`), "nft lists that rule under that handle");
   t.is(exchanges[0]?.verdict, "unanswered");
+});
+
+run("explain says beforehand what is seen then: published ports, masquerade, isolation, hairpin", async (t) => {
+  const { host, db } = machine();
+  await host.ok("ip", "-n", "client", "route", "replace", "default", "via", "203.0.113.1");
+  const cases: readonly [from: string, to: string, verdict: Explanation["verdict"], text: RegExp][] = [
+    [
+      "client",
+      "203.0.113.1:8080",
+      "answered",
+      /:8080 becomes 172\.17\.0\.\d+:80: nft rule .*\(ip nat, DOCKER, handle \d+\)/,
+    ],
+    ["client", "203.0.113.1:8082", "refused", /nobody listens on tcp port 81 in silent/],
+    ["host", "203.0.113.1:8080", "answered", /:8080 becomes 172\.17\.0\.\d+:80/],
+    ["web", "203.0.113.2", "answered", /source 172\.17\.0\.\d+ becomes 203\.0\.113\.1: nft rule .*masquerade/],
+    ["web", `${db}:80`, "dropped", /DOCKER-ISOLATION-STAGE-2/],
+    ["app", "db:80", "answered", /FDB (entry )?of br-/],
+    // Docker's rule leaves out what comes from its own bridge: docker-proxy takes it.
+    ["web", "203.0.113.1:8080", "answered", /a program listens on tcp 0\.0\.0\.0:8080/],
+  ];
+  for (const [from, to, verdict, text] of cases) {
+    const { stdout, stderr } = await yapcNet(["explain", "--machine", "--observe", "--json", from, to]).ended;
+    const explanation = JSON.parse(stdout) as Explanation;
+    const story = `${from} -> ${to}\n${stderr}\n${explainLines(explanation).join("\n")}`;
+    t.is(explanation.verdict, verdict, story);
+    t.is(explanation.difference, undefined, story);
+    t.regex(story, text);
+  }
 });
 
 run("a container that was stopped answers no more: the machine refuses", async (t) => {

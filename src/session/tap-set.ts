@@ -65,8 +65,9 @@ export class TapSet implements Disposable {
     for (const [at, kept] of this.#kept.entries()) for (const bytes of kept.splice(0)) this.#take(at, bytes);
   }
 
-  askDrops(): void {
-    for (const tap of this.#started) tap.askDrops();
+  /** Asks each tap how far it has come, and what it lost. */
+  ask(): void {
+    for (const tap of this.#started) tap.ask();
   }
 
   /** Ends every tap and reads what it still had. */
@@ -100,6 +101,7 @@ export class TapSet implements Disposable {
         this.#feeds[at]?.lost(total - (this.#dropped[at] ?? 0));
         this.#dropped[at] = total;
       },
+      onQuiet: (time) => this.#feeds[at]?.quiet(time),
       onDeath: (reason) => {
         this.#feeds[at]?.died();
         onDeath(hopName(place), reason);

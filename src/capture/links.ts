@@ -1,5 +1,5 @@
 /** Interfaces that come up in a node after a trace has begun: taps are where interfaces were. */
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { groups, links, listenRoute, NETLINK_ROUTE, NetlinkClient, NetlinkSocket } from "../kernel/index.js";
 
 /**
@@ -8,7 +8,7 @@ import { groups, links, listenRoute, NETLINK_ROUTE, NetlinkClient, NetlinkSocket
  * @param known indexes of the interfaces that are no news
  */
 export function followNewLinks(
-  line: InitLine,
+  line: NodeLine,
   node: string,
   known: Iterable<number>,
   onLink: (name: string) => void,

@@ -1,7 +1,7 @@
 /** A tap: one tcpdump on one hop, run by the lab's init inside the hop's namespace, its pcap stream read here. */
 import net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { ExitStatus, InitLine, InitProcess } from "../init/api.js";
+import type { ExitStatus, NodeLine, InitProcess } from "../init/api.js";
 import { close, pipe2 } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import { hopName, type Hop } from "../model/hop.js";
@@ -41,7 +41,7 @@ export class Tap {
   }
 
   /** Starts tcpdump and settles when it listens. @throws Failure (machine); (usage) where it refuses the filter */
-  static async start(line: InitLine, options: TapOptions): Promise<Tap> {
+  static async start(line: NodeLine, options: TapOptions): Promise<Tap> {
     const { hop } = options;
     const { process, output, messages } = await spawn(line, options);
     const stream = new net.Socket({ fd: output, readable: true, writable: false });
@@ -122,7 +122,7 @@ interface StartedTcpdump {
   readonly messages: number;
 }
 
-async function spawn(line: InitLine, { hop, filter, snapshotLength }: TapOptions): Promise<StartedTcpdump> {
+async function spawn(line: NodeLine, { hop, filter, snapshotLength }: TapOptions): Promise<StartedTcpdump> {
   const [output, outputWrite] = pipe2();
   const [messages, messagesWrite] = pipe2();
   const [inputRead, inputWrite] = pipe2();

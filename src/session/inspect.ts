@@ -27,8 +27,8 @@ async function inspectLab({ lab: name, nodes }: InspectOptions): Promise<Snapsho
   return only(nodes, await lab.snapshot());
 }
 
-async function inspectMachine({ machine: asked, all, nodes, onWarning }: InspectOptions): Promise<Snapshot> {
-  await using machine = await OpenMachine.open({ asked, all, onWarning });
+async function inspectMachine({ all, nodes, onWarning }: InspectOptions): Promise<Snapshot> {
+  await using machine = await OpenMachine.open({ all, onWarning });
   const names = nodes.map((node) => machine.node(node));
   return only(names, await machine.snapshot());
 }

@@ -9,7 +9,7 @@ import { followConntrack } from "../capture/conntrack.js";
 import { followNewLinks } from "../capture/links.js";
 import { RecordingWriter } from "../capture/recording.js";
 import { Tap } from "../capture/tap.js";
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
@@ -63,7 +63,7 @@ export class LiveTrace implements Disposable {
   #onEnd: () => void = () => undefined;
 
   constructor(
-    private readonly line: InitLine,
+    private readonly line: NodeLine,
     private readonly snapshot: Snapshot,
     private readonly hops: readonly Hop[],
     private readonly epoch: bigint,

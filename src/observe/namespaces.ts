@@ -39,14 +39,11 @@ export class FoundNamespaces implements Disposable {
   }
 }
 
-export interface FindOptions {
-  /** Where `ip netns` keeps its names. */
-  readonly named?: string;
-  readonly told?: readonly ToldNamespace[];
-}
-
-/** Reads /proc and /run/netns once. What the caller may not look into is left out and counted (root sees all). */
-export function findNamespaces({ named = "/run/netns", told = [] }: FindOptions = {}): FoundNamespaces {
+/** PIDs, lowest first, by the inode of the network namespace that they are in; and how many are hidden, by user. */
+export function pidsByNamespace(): {
+  readonly pids: ReadonlyMap<string, readonly number[]>;
+  readonly hidden: ReadonlyMap<number, number>;
+} {
   const pids = new Map<string, number[]>();
   const hidden = new Map<number, number>();
   for (const pid of processes()) {
@@ -63,7 +60,18 @@ export function findNamespaces({ named = "/run/netns", told = [] }: FindOptions 
     if (known === undefined) pids.set(number, [pid]);
     else known.push(pid);
   }
+  return { pids, hidden };
+}
 
+export interface FindOptions {
+  /** Where `ip netns` keeps its names. */
+  readonly named?: string;
+  readonly told?: readonly ToldNamespace[];
+}
+
+/** Reads /proc and /run/netns once. What the caller may not look into is left out and counted (root sees all). */
+export function findNamespaces({ named = "/run/netns", told = [] }: FindOptions = {}): FoundNamespaces {
+  const { pids, hidden } = pidsByNamespace();
   const found = new Map<string, { descriptor: number; pids: readonly number[]; names: string[] }>();
   for (const [number, members] of pids) {
     const descriptor = openOf(number, members);

@@ -58,8 +58,8 @@ function start(name: string, file: string): Promise<UpResult> {
   });
 }
 
-const read = (name: string): Promise<Snapshot> =>
-  inspect({ lab: name, nodes: [], machine: false, all: false, ...quiet });
+const read = async (name: string): Promise<Snapshot> =>
+  (await inspect({ lab: name, nodes: [], machine: false, all: false, ...quiet })).snapshot;
 
 let written = 0;
 function write(topology: unknown): string {

@@ -107,10 +107,7 @@ Podman and containerd go by their names. It changes nothing of the machine; with
   }
 
   /** What is traced. */
-  private network(
-    flags: NetworkFlags,
-    raw: Parameters<BaseCommand["labOf"]>[1],
-  ) {
+  private network(flags: NetworkFlags, raw: Parameters<BaseCommand["labOf"]>[1]) {
     return {
       lab: this.labOf(flags, raw),
       machine: flags.machine,

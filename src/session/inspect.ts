@@ -33,7 +33,7 @@ export async function inspect(options: InspectOptions): Promise<Inspected> {
   if (name === undefined)
     return meansMachine(machine, named) ? inspectMachine(options) : inspectLab(options, findLab(named));
   const lab = machine ? undefined : labOf(name, named);
-  if (lab === undefined) return inspectMachine({ ...options, nodes: [...options.nodes, name] });
+  if (lab === undefined) return inspectMachine(options);
   return inspectLab({ ...options, nodes: [...options.nodes, ...lab.nodes] }, lab.found);
 }
 
@@ -70,9 +70,11 @@ function withProcesses(snapshot: Snapshot): Snapshot {
   };
 }
 
-async function inspectMachine({ all, nodes, onWarning }: InspectOptions): Promise<Inspected> {
-  await using machine = await OpenMachine.open({ all, target: { containers: nodes }, onWarning });
-  return { snapshot: await machine.snapshot(), nodes: machine.targets };
+async function inspectMachine({ all, name, nodes, onWarning }: InspectOptions): Promise<Inspected> {
+  const target = { containers: name === undefined ? [] : [name] };
+  await using machine = await OpenMachine.open({ all, target, onWarning });
+  const named = nodes.map((node) => machine.node(node));
+  return { snapshot: await machine.snapshot(), nodes: [...machine.targets, ...named] };
 }
 
 /** The part of a snapshot that was asked for. */

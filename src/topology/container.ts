@@ -17,7 +17,7 @@ export interface FileProbe {
 }
 
 /** Docker's (moby, oci/caps/defaults.go). */
-const defaultCapabilities = [
+export const defaultCapabilities: readonly string[] = [
   "audit_write",
   "chown",
   "dac_override",
@@ -34,7 +34,7 @@ const defaultCapabilities = [
   "sys_chroot",
 ];
 
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+export const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export function resolveContainer(
   document: Document,

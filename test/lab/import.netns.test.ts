@@ -3,12 +3,15 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import test, { type ExecutionContext } from "ava";
+import fc from "fast-check";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { down } from "../../src/session/down.js";
 import { importTopology } from "../../src/session/import.js";
 import { inspect } from "../../src/session/inspect.js";
 import { up, type UpResult } from "../../src/session/up.js";
 import { validate } from "../../src/session/validate.js";
+import { anyTopology } from "../plan/any-topology.js";
+import { type KernelPart, lacking, without } from "./kernel-parts.js";
 import { reading } from "./reading.js";
 import { seededRandom } from "../e2e/random.js";
 
@@ -73,4 +76,32 @@ test.serial("shipped labs survive an import", async (t) => {
   const chosen = soak ? shipped : shipped.toSorted(() => random() - 0.5).slice(0, 5);
   for (const file of chosen) await survives(t, path.join(topologies, file), file);
   t.log(`seed ${seed}: ${chosen.join(", ")}`);
+});
+
+test.serial("generated labs survive an import", async (t) => {
+  const count = soak ? 60 : 4;
+  t.timeout(count * 60_000);
+  const texts = fc
+    .sample(anyTopology, { numRuns: count, seed })
+    // Containers that run on, and no wait for a spanning tree.
+    .map((text) => text.replaceAll('["sh"]', '["sleep","998"]').replaceAll('"9"]', '"999"]'))
+    .map((text) => text.replaceAll('"stp":true', '"stp":false'));
+  const missing = new Set<KernelPart>();
+  for (const [index, text] of texts.entries()) {
+    for (;;) {
+      const topology = without(text, missing);
+      const file = path.join(folder, `generated-${index}.json`);
+      writeFileSync(file, topology);
+      try {
+        await survives(t, file, topology);
+        break;
+      } catch (error) {
+        const part = lacking(error);
+        if (part === undefined || missing.has(part)) throw error;
+        missing.add(part);
+      }
+    }
+  }
+  t.log(`seed ${seed}: ${count} labs`);
+  for (const part of missing) t.log(`this kernel has no ${part}: without it`);
 });

@@ -3,6 +3,7 @@ import type { ExpectationForm, TopologyForm } from "../form/file.js";
 import type { ContainerForm } from "../form/container.js";
 import type { NodeForm } from "../form/node.js";
 import type { ResolvedNode, ResolvedTopology } from "../resolved.js";
+import { defaultCapabilities, defaultPath } from "../container.js";
 import type { ImportedNode } from "./node.js";
 
 type Contained = Pick<NodeForm, "container" | "ready">;
@@ -48,10 +49,12 @@ export function labContainer({ container, ready, name }: ResolvedNode): Containe
   if (container === undefined) return waits;
   const { command, root, environment, workingDirectory, user, hostname, files, limits, capabilities, seccomp } =
     container;
+  const own = environment.filter(([key, value]) => key !== "PATH" || value !== defaultPath);
+  const usual = capabilities.join() === defaultCapabilities.toSorted().join();
   const form: ContainerForm = {
     command: [...command],
     ...(root === "/" ? {} : { root }),
-    ...(environment.length === 0 ? {} : { environment: Object.fromEntries(environment) }),
+    ...(own.length === 0 ? {} : { environment: Object.fromEntries(own) }),
     ...(workingDirectory === "/" ? {} : { workingDirectory }),
     ...(user === "root" ? {} : { user }),
     ...(hostname === name ? {} : { hostname }),
@@ -65,7 +68,7 @@ export function labContainer({ container, ready, name }: ResolvedNode): Containe
             ...(limits.pids === undefined ? {} : { pids: limits.pids }),
           },
         }),
-    capabilities: { drop: "all", add: [...capabilities] },
+    ...(usual ? {} : { capabilities: { drop: "all", add: [...capabilities] } }),
     ...(seccomp ? {} : { seccomp }),
   };
   return { container: form, ...waits };

@@ -117,7 +117,9 @@ const rejections: Readonly<Record<string, Readonly<Record<number, NonNullable<Ru
 
 function actionOf(verdict: NftStatement | undefined): Pick<RuleForm, "action" | "with"> | undefined {
   if (verdict?.kind !== "reject") return { action: verdict?.kind === "accept" ? "accept" : "drop" };
-  const said = verdict.with === "tcp reset" ? "tcp-reset" : rejections[verdict.with]?.[verdict.code ?? 0];
+  // Each kind's own default is "port unreachable".
+  const code = verdict.code === undefined ? "port-unreachable" : rejections[verdict.with]?.[verdict.code];
+  const said = verdict.with === "tcp reset" ? "tcp-reset" : code;
   if (said === undefined) return undefined;
   return said === "port-unreachable" ? { action: "reject" } : { action: "reject", with: said };
 }

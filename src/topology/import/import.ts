@@ -66,7 +66,7 @@ export function importSnapshot(snapshot: Snapshot, options: ImportOptions): Impo
     name: labName(options.name),
     ...(machine === undefined ? {} : { machine }),
     routing: "none",
-    nodes: Object.fromEntries(draft.nodes),
+    nodes: Object.fromEntries([...draft.nodes].map(([name, form]) => [name, shortNode(form)])),
     links: draft.links.map(([a, b]) => [shortEnd(a), shortEnd(b)]),
     ...(options.lab === undefined ? {} : { expect: labExpectations(options.lab) }),
   });
@@ -88,6 +88,23 @@ function unreadNotes(snapshot: Snapshot): string[] {
 
 function noteLines(notes: readonly string[]): string[] {
   return notes.length === 0 ? [] : ["", "Not carried over, or only nearly:", ...notes.map((note) => `- ${note}`)];
+}
+
+/** One address stands for a list of it, and addresses alone for an object that has nothing else. */
+function shortNode(form: NodeDraft): NodeDraft {
+  const short = <T extends object>(entries: Readonly<Record<string, T | string>>): Record<string, T | string> =>
+    Object.fromEntries(
+      Object.entries(entries).map(([name, entry]) => {
+        const only = typeof entry === "object" && Object.keys(entry).join() === "addresses" && "addresses" in entry;
+        const value = only ? (entry.addresses as T) : entry;
+        return [name, Array.isArray(value) && value.length === 1 ? String(value[0]) : value];
+      }),
+    );
+  return {
+    ...form,
+    ...(form.interfaces === undefined ? {} : { interfaces: short(form.interfaces) }),
+    ...(form.bridges === undefined ? {} : { bridges: short(form.bridges) }),
+  };
 }
 
 function shortEnd(end: EndDraft): string | EndDraft {

@@ -138,8 +138,7 @@ export function importRoutes(node: ImportedNode): RouteForm[] {
     if (type === "throw") return say("of type throw, which a file has not");
     const [hop] = nexthops;
     if (nexthops.length > 1) say(`has ${nexthops.length} next hops, of which the first is carried`);
-    const via = hop?.interface === undefined ? undefined : node.interfaces.get(hop.interface);
-    // The loopback stands for what leads nowhere: of an unreachable route the kernel names it.
+    const via = hop?.interface === "lo" ? "lo" : node.interfaces.get(hop?.interface ?? "");
     if (type === "unicast" && via === undefined)
       return say(`out of ${hop?.interface ?? "no interface"}, which is not in the file`);
     const vrf = vrfTables.get(table);

@@ -19,6 +19,8 @@ export interface MachineSelection {
   readonly nodes: readonly string[];
   /** Only these, and what lies on the wire behind them; beside `nodes`. */
   readonly interfaces?: readonly InterfaceRef[];
+  /** With `nodes`: also the links by which the machine is reached from outside, and their far ends. */
+  readonly around?: boolean;
   /** Every container, whatever the filter. */
   readonly all: boolean;
 }
@@ -39,7 +41,8 @@ export function machineHops(snapshot: Snapshot, selection: MachineSelection): Ma
   const wired = interfaces.length === 0 ? undefined : onTheWire(network, interfaces);
   const chosen = chooseNodes(snapshot, selection);
   const way = wired !== undefined && nodes.length === 0 ? [] : onTheWay(network, chosen, nodes);
-  const kept = new Set([...way, ...(wired ?? [])]);
+  const doors = selection.around === true ? outerLinks(network) : [];
+  const kept = new Set([...way, ...doors, ...(wired ?? [])]);
   return {
     hops: hops(snapshot, { ...(from === undefined ? {} : { from }), filter: (hop) => kept.has(hopName(hop)) }),
     left:
@@ -81,6 +84,18 @@ function concerns(node: NodeSnapshot, snapshot: Snapshot, { ports, hosts }: Trac
       ),
     )
   );
+}
+
+/** Links of the machine that it routes by itself, to what is no container: where what comes from outside comes in. */
+function outerLinks(network: Network): string[] {
+  return network.places
+    .filter(({ node, peer, master, interface: own }) => {
+      const routed =
+        master === undefined && own.bridge === undefined && own.addresses.some(({ scope }) => scope === "global");
+      return node.role === "machine" && routed && peer?.node.role === "namespace";
+    })
+    .flatMap((place) => [place, ...(place.peer ? [place.peer] : [])])
+    .map(placeName);
 }
 
 /** Names of the interfaces themselves, their bridge or ports, and the far ends of those. */

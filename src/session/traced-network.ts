@@ -102,7 +102,8 @@ async function openMachine(options: NetworkOptions, named: string | undefined): 
     const snapshot = await machine.snapshot();
     const filter = withAddresses(options.filter, snapshot);
     const interfaces = (target.interfaces ?? []).map((each) => interfaceOf(snapshot, each));
-    const selection = { filter, nodes, interfaces, all, ...(from === undefined ? {} : { from }) };
+    const around = machine.targets.length > 0;
+    const selection = { filter, nodes, interfaces, around, all, ...(from === undefined ? {} : { from }) };
     const { hops: found, left } = machineHops(snapshot, selection);
     if (found.length === 0)
       throw new Failure("usage", "this machine has no interface with an address, and no container", { code: "NO_HOP" });

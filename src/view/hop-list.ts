@@ -40,7 +40,9 @@ function listed(snapshot: Snapshot, hops: readonly Hop[]): Listed[] {
     const node = snapshot.nodes.find(({ name }) => name === hop.node);
     const one = node?.interfaces.find(({ name }) => name === hop.interface);
     if (node === undefined || one === undefined) return [];
-    const published = one.master === undefined && one.peer !== undefined ? publishedText(node) : [];
+    // Said once, at the first interface of the container.
+    const [first] = node.interfaces.filter(({ kind }) => kind !== "loopback");
+    const published = node.role === "container" && one === first ? publishedText(node) : [];
     const told: ListedHop = {
       hop: hopName(hop),
       node: node.name,

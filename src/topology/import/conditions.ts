@@ -53,6 +53,21 @@ export function narrowed(given: Conditions, match: Match): Conditions | undefine
   return { ...within, equal: new Map([...within.equal, [field, value2]]) };
 }
 
+/**
+ * What is left where a rule has sent some packets elsewhere: all others. Only for a rule that names one interface and
+ * nothing else can that be said.
+ */
+export function remaining(given: Conditions, statements: readonly NftStatement[]): Conditions | undefined {
+  const matches = statements.filter(
+    (each) => each.kind === "match" || each.kind === "unknown" || each.kind === "limit",
+  );
+  const [only] = matches;
+  if (matches.length !== 1 || only?.kind !== "match" || (only.field !== "iifname" && only.field !== "oifname"))
+    return undefined;
+  if (only.op !== "==" && only.op !== "!=") return undefined;
+  return narrowed(given, { ...only, op: only.op === "==" ? "!=" : "==" });
+}
+
 function ofFamily(given: Conditions, family: 4 | 6): Conditions | undefined {
   return given.family !== undefined && given.family !== family ? undefined : { ...given, family };
 }

@@ -1,6 +1,6 @@
 /** Base chains with their jumps followed: rules in the order in which a packet meets them. */
 import type { NftChain, NftHook, NftRule, NftStatement, NftTable } from "../../model/nft.js";
-import { type Conditions, narrowed, unconditional } from "./conditions.js";
+import { type Conditions, narrowed, remaining, unconditional } from "./conditions.js";
 
 export interface FlatRule {
   readonly conditions: Conditions;
@@ -51,14 +51,16 @@ class Walk {
   constructor(private readonly table: NftTable) {}
 
   enter(chain: NftChain, given: Conditions, depth: number): void {
+    let here: Conditions | undefined = given;
     for (const rule of chain.rules) {
       if (this.rules.length >= mostRules) return;
-      if (this.#meet(chain, rule, given, depth) === "left") return;
+      here = this.#meet(chain, rule, here, depth);
+      if (here === undefined) return;
     }
   }
 
-  /** @returns `left` where no packet that meets the conditions goes on in this chain */
-  #meet(chain: NftChain, rule: NftRule, given: Conditions, depth: number): "left" | "next" {
+  /** @returns the packets that go on in this chain; undefined where none does */
+  #meet(chain: NftChain, rule: NftRule, given: Conditions, depth: number): Conditions | undefined {
     const place = `${this.table.family} ${this.table.name} ${chain.name}${rule.handle === undefined ? "" : ` handle ${rule.handle}`}`;
     let conditions: Conditions | undefined = given;
     const actions: NftStatement[] = [];
@@ -70,23 +72,25 @@ class Walk {
           beyond: [...conditions.beyond, statement.text === "" ? statement.name : statement.text],
         };
       else actions.push(statement);
-      if (conditions === undefined) return "next";
+      if (conditions === undefined) return given;
     }
     const bare = rule.statements.every(({ kind }) => kind !== "match" && kind !== "unknown" && kind !== "limit");
     const verdict = actions.at(-1);
     if (verdict?.kind === "return") {
-      if (bare) return "left";
-      this.notes.push(
-        `${place}: leaves its chain early for some packets; the rules behind it are carried as if it did not`,
-      );
-      return "next";
+      if (bare) return undefined;
+      const others = remaining(given, rule.statements);
+      if (others === undefined)
+        this.notes.push(
+          `${place}: leaves its chain early for some packets; the rules behind it are carried as if it did not`,
+        );
+      return others ?? given;
     }
     if (verdict?.kind === "jump" || verdict?.kind === "goto") {
       const next = this.table.chains.find(({ name }) => name === verdict.chain);
       if (next !== undefined && depth < deepest) this.enter(next, conditions, depth + 1);
-      return verdict.kind === "goto" && bare ? "left" : "next";
+      return verdict.kind === "goto" && bare ? undefined : given;
     }
     this.rules.push({ conditions, actions, place, ...(rule.comment === undefined ? {} : { comment: rule.comment }) });
-    return bare && (verdict?.kind === "accept" || verdict?.kind === "drop") ? "left" : "next";
+    return bare && (verdict?.kind === "accept" || verdict?.kind === "drop") ? undefined : given;
   }
 }

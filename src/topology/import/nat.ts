@@ -33,8 +33,13 @@ export function importNat(
 ): NatForm[] | undefined {
   const nat = chains.filter(({ hook, rules }) => hook.type === "nat" && rules.length > 0);
   for (const chain of nat) node.notes.push(...chain.notes);
+  const all = nat.flatMap(({ rules }) => rules);
+  if (all.some(isNameServer))
+    node.notes.push(
+      "the engine's name server at 127.0.0.11 is not carried: names stand in /etc/hosts of a lab's nodes",
+    );
   const rulesAt = (hook: string): FlatRule[] =>
-    nat.filter((chain) => chain.hook.hook === hook).flatMap(({ rules }) => rules);
+    nat.filter((chain) => chain.hook.hook === hook).flatMap(({ rules }) => rules.filter((rule) => !isNameServer(rule)));
   const output = rulesAt("output");
   const incoming: (Published | NatForm)[] = [];
   for (const rule of rulesAt("prerouting")) addIncoming(node, rule, output, incoming);
@@ -53,6 +58,11 @@ export function importNat(
   }
   for (; told < incoming.length; told += 1) pushIncoming(node, incoming[told], nameOf, forms);
   return forms.length === 0 ? undefined : forms;
+}
+
+/** What Docker puts into a container so that its resolver answers on a port of its own. */
+function isNameServer({ conditions }: FlatRule): boolean {
+  return conditions.equal.get("ip daddr") === "127.0.0.11" || conditions.equal.get("ip saddr") === "127.0.0.11";
 }
 
 function isPublished(entry: Published | NatForm): entry is Published {
@@ -126,6 +136,8 @@ function addIncoming(
   const own = conditions.equal.get("fib daddr type") === "local";
   // A lab's rule for one address of the node stands in output, too; one that leads elsewhere does not.
   const both = own || (address !== undefined && output.some((other) => sameTranslation(rule, other)));
+  if (both && address !== undefined && !ownAddresses(node).includes(address))
+    return cannot(`published on ${address}, which is no address of an interface`);
   if (both && protocol !== undefined && ports.length > 0) {
     for (const port of ports)
       addPublished(
@@ -145,6 +157,11 @@ function addIncoming(
         ...(port === undefined ? {} : { port }),
         to: action.port === undefined ? action.address : `${host}:${action.port}`,
       });
+}
+
+function ownAddresses({ snapshot }: ImportedNode): string[] {
+  const carried = snapshot.interfaces.filter(({ kind }) => kind !== "loopback");
+  return carried.flatMap(({ addresses }) => addresses.map(({ address }) => address));
 }
 
 const known: ReadonlySet<string> = new Set([

@@ -44,9 +44,10 @@ function hardware(
   one: InterfaceSnapshot,
   given: { readonly mac: string; readonly mtu: number },
 ): { mac?: string; mtu?: number } {
-  const usable = one.mac !== undefined && isUnicastMac(parseMac(one.mac) ?? new Uint8Array(0));
+  const { mac } = one;
+  const told = mac !== undefined && mac !== given.mac && isUnicastMac(parseMac(mac) ?? new Uint8Array(0));
   return {
-    ...(usable && one.mac !== given.mac && one.mac !== undefined ? { mac: one.mac } : {}),
+    ...(told ? { mac } : {}),
     ...(one.mtu === given.mtu || one.mtu > 65535 || one.mtu < 68 ? {} : { mtu: one.mtu }),
   };
 }

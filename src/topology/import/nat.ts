@@ -42,7 +42,10 @@ export function importNat(
     nat.filter((chain) => chain.hook.hook === hook).flatMap(({ rules }) => rules.filter((rule) => !isNameServer(rule)));
   const output = rulesAt("output");
   const incoming: (Published | NatForm)[] = [];
-  for (const rule of rulesAt("prerouting")) addIncoming(node, rule, output, incoming);
+  for (const rule of rulesAt("prerouting")) {
+    const why = addIncoming(node, rule, output, incoming);
+    if (why !== undefined) node.notes.push(`${rule.place}: ${why}`);
+  }
   for (const rule of output) checkOutgoing(node, rule, incoming);
 
   // A file has one list, from which two chains are made: it keeps the order of both.
@@ -96,27 +99,26 @@ function pushIncoming(
   forms.push({ ...form, ...(address === undefined ? {} : { address }), ...(comment === undefined ? {} : { comment }) });
 }
 
-/** A rule of prerouting. */
+/** A rule of prerouting. @returns why it cannot be said */
 function addIncoming(
   node: ImportedNode,
   rule: FlatRule,
   output: readonly FlatRule[],
   incoming: (Published | NatForm)[],
-): void {
+): string | undefined {
   const { conditions } = rule;
   const action = rule.actions.find(({ kind }) => kind === "dnat" || kind === "redirect");
-  if (action === undefined) return; // it marks or counts
-  const cannot = (why: string): void => void node.notes.push(`${rule.place}: ${why}`);
-  if (conditions.beyond.length > 0) return cannot(`'${conditions.beyond.join(" ")}' cannot be said in a NAT rule`);
+  if (action === undefined) return undefined; // it marks or counts
+  if (conditions.beyond.length > 0) return `'${conditions.beyond.join(" ")}' cannot be said in a NAT rule`;
   const unknown = [...conditions.equal.keys()].find((field) => !known.has(field));
-  if (unknown !== undefined) return cannot(`'${unknown}' cannot be said in a NAT rule`);
+  if (unknown !== undefined) return `'${unknown}' cannot be said in a NAT rule`;
   const number = conditions.equal.get("l4proto");
   const protocol = number === 6 ? ("tcp" as const) : number === 17 ? ("udp" as const) : undefined;
-  if (number !== undefined && protocol === undefined) return cannot(`a translation of protocol ${valueText(number)}`);
+  if (number !== undefined && protocol === undefined) return `a translation of protocol ${valueText(number)}`;
   const ports = portsOf(conditions.equal.get("th dport"));
-  if (ports === undefined) return cannot("more ports than can be written out");
+  if (ports === undefined) return "more ports than can be written out";
   const address = addressOf(conditions.equal.get("ip daddr") ?? conditions.equal.get("ip6 daddr"));
-  if (conditions.equal.has("ip saddr") || conditions.equal.has("ip6 saddr")) return cannot("its source cannot be said");
+  if (conditions.equal.has("ip saddr") || conditions.equal.has("ip6 saddr")) return "its source cannot be said";
   const comment = rule.comment === undefined || rule.comment.length > 100 ? {} : { comment: rule.comment };
   const meant = interfacesMeant(node, conditions.in);
   const common = { ...(protocol === undefined ? {} : { protocol }), ...comment };
@@ -130,22 +132,24 @@ function addIncoming(
           toPort: action.port ?? port,
           ...(one === undefined ? {} : { in: one }),
         });
-    return;
+    return undefined;
   }
-  if (action.kind !== "dnat" || action.address === undefined) return cannot("it leads to no address");
+  if (action.kind !== "dnat" || action.address === undefined) return "it leads to no address";
   const own = conditions.equal.get("fib daddr type") === "local";
   // A lab's rule for one address of the node stands in output, too; one that leads elsewhere does not.
   const both = own || (address !== undefined && output.some((other) => sameTranslation(rule, other)));
   if (both && address !== undefined && !ownAddresses(node).includes(address))
-    return cannot(`published on ${address}, which is no address of an interface`);
+    return `published on ${address}, which is no address of an interface`;
   if (both && protocol !== undefined && ports.length > 0) {
     for (const port of ports)
       addPublished(
         { protocol, port, to: [targetOf(action, port)], ...comment, ...(address === undefined ? {} : { address }) },
         incoming,
       );
-    return;
+    return undefined;
   }
+  if (own) return "every port of the node at once";
+  if (meant?.length === 0) return "none of the interfaces that it names is in the file";
   const host = action.address.includes(":") ? `[${action.address}]` : action.address;
   for (const port of ports.length === 0 ? [undefined] : ports)
     for (const one of meant ?? [undefined])
@@ -157,6 +161,7 @@ function addIncoming(
         ...(port === undefined ? {} : { port }),
         to: action.port === undefined ? action.address : `${host}:${action.port}`,
       });
+  return undefined;
 }
 
 function ownAddresses({ snapshot }: ImportedNode): string[] {

@@ -219,9 +219,7 @@ export function outsideOf(node: ImportedNode, one: InterfaceSnapshot, name: stri
     const own = parseAddress(address);
     if (own === undefined || scope === "link" || prefixLength >= (family === 4 ? 32 : 128)) continue;
     const network = networkOf(own, prefixLength);
-    const given = gateways
-      .map(parseAddress)
-      .find((each) => each !== undefined && each.family === family && sameNetwork(each, network));
+    const given = gateways.map(parseAddress).find((each) => each?.family === family && sameNetwork(each, network));
     const range = hostRange(network);
     const free = [0n, 1n]
       .map((offset) => addressAt(network, range.first - network.value + offset))

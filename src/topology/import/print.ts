@@ -4,7 +4,7 @@ import type { TopologyForm } from "../form/file.js";
 /** @param comments lines before the file, without their slashes */
 export function printTopology(form: TopologyForm, comments: readonly string[]): string {
   const heading = comments.map((line) => (line === "" ? "//" : `// ${line.replaceAll(/[\r\n]+/g, " ")}`));
-  return [...heading, `${valueText(escaped(form), "")}`, ""].join("\n");
+  return [...heading, valueText(escaped(form), ""), ""].join("\n");
 }
 
 /** `${` stands for a variable in a file; `$${` for itself. */

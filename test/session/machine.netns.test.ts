@@ -513,13 +513,16 @@ run("networks of every kind: the picture is what docker, ip and nft say", async 
 
   for (const name of ["web", "silent", "db", "app", "six"]) {
     const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}} {{.GlobalIPv6Address}}\n{{end}}";
-    const told = (await host.docker("inspect", "-f", format, name)).split("\n").filter((line) => line !== "");
+    const told = (await host.docker("inspect", "-f", format, name))
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
     const seen = (nodeOf(name)?.interfaces ?? [])
       .filter(({ kind }) => kind === "veth")
       .map(({ mac, addresses }) => {
         const of = (family: 4 | 6) =>
           addresses.find((each) => each.family === family && each.scope === "global")?.address;
-        return `${of(4) ?? ""} ${mac ?? ""} ${of(6) ?? ""}`;
+        return `${of(4) ?? ""} ${mac ?? ""} ${of(6) ?? ""}`.trim();
       });
     t.deepEqual(seen.toSorted(), told.toSorted(), name);
   }

@@ -3,7 +3,7 @@
  * no chains, so the conditions of a jump become conditions of every rule behind it.
  */
 import { contains, parsePrefix } from "../../model/address.js";
-import type { NftField, NftStatement, NftValue } from "../../model/nft.js";
+import type { NftField, NftRange, NftStatement, NftValue } from "../../model/nft.js";
 
 type Match = Extract<NftStatement, { kind: "match" }>;
 
@@ -85,14 +85,38 @@ function except(given: Interfaces, name: string): Interfaces | undefined {
 /** @returns null where nothing is both, undefined where it cannot be told */
 function common(a: NftValue, b: NftValue): NftValue | null | undefined {
   if (JSON.stringify(a) === JSON.stringify(b)) return a;
+  const both = elementsOf(a).flatMap((one) => elementsOf(b).map((other) => shared(one, other)));
+  if (both.includes(undefined)) return undefined;
+  const left = both.flatMap((each) => (each === null || each === undefined ? [] : [each]));
+  const [first] = left;
+  if (first === undefined) return null;
+  return left.length === 1 ? first : left;
+}
+
+type Element = string | number | NftRange;
+
+function elementsOf(value: NftValue): readonly Element[] {
+  return typeof value === "object" && !("from" in value) ? value : [value];
+}
+
+function shared(a: Element, b: Element): Element | null | undefined {
   if (typeof a === "string" && typeof b === "string") {
     const [first, second] = [parsePrefix(a), parsePrefix(b)];
-    if (first !== undefined && second !== undefined) {
-      if (contains(first, second)) return b;
-      return contains(second, first) ? a : null;
-    }
+    if (first === undefined || second === undefined) return a === b ? a : null;
+    if (contains(first, second)) return b;
+    return contains(second, first) ? a : null;
   }
-  return typeof a === "object" || typeof b === "object" ? undefined : null;
+  const [x, y] = [spanOf(a), spanOf(b)];
+  if (x === undefined || y === undefined) return undefined;
+  const [from, to] = [Math.max(x[0], y[0]), Math.min(x[1], y[1])];
+  if (from > to) return null;
+  return from === to ? from : { from, to };
+}
+
+function spanOf(value: Element): readonly [number, number] | undefined {
+  if (typeof value === "number") return [value, value];
+  if (typeof value === "string" || typeof value.from !== "number" || typeof value.to !== "number") return undefined;
+  return [value.from, value.to];
 }
 
 function beyond(given: Conditions, match: Match): Conditions {

@@ -104,18 +104,15 @@ function sysctlDifferences(
     if (ours.has(name) || !maySet(name)) continue;
     if (named !== undefined && named !== "all" && named !== "default" && !node.interfaces.has(named)) continue;
     if (name.startsWith("net.bridge.") && !bridged) continue;
-    if (value !== expected(name, given)) differing[name] = value;
+    if (value !== (given.get(name) ?? inherited(name, new Map([...given, ...there])))) differing[name] = value;
   }
   return differing;
 }
 
 /** What the kernel gives where the lab writes nothing: an interface has what `all` or `default` had when it was made. */
-function expected(name: string, given: ReadonlyMap<string, string>): string | undefined {
-  const own = given.get(name);
-  if (own !== undefined) return own;
+function inherited(name: string, settings: ReadonlyMap<string, string>): string {
   const [, family, key] = /^net\.(ipv[46])\.conf\.[^.]+\.([a-z_]+)$/.exec(name) ?? [];
   if (key === "forwarding")
-    return given.get(family === "ipv4" ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding") ?? "0";
-  if (family !== undefined && key !== undefined) return given.get(`net.${family}.conf.default.${key}`) ?? "0";
-  return "0";
+    return settings.get(family === "ipv4" ? "net.ipv4.ip_forward" : "net.ipv6.conf.all.forwarding") ?? "0";
+  return (family === undefined ? undefined : settings.get(`net.${family}.conf.default.${key ?? ""}`)) ?? "0";
 }

@@ -67,10 +67,7 @@ class Walk {
     for (const statement of rule.statements) {
       if (statement.kind === "match") conditions = narrowed(conditions, statement);
       else if (statement.kind === "unknown")
-        conditions = {
-          ...conditions,
-          beyond: [...conditions.beyond, statement.text === "" ? statement.name : statement.text],
-        };
+        conditions = { ...conditions, beyond: [...conditions.beyond, shortened(statement.text || statement.name)] };
       else actions.push(statement);
       if (conditions === undefined) return given;
     }
@@ -93,4 +90,9 @@ class Walk {
     this.rules.push({ conditions, actions, place, ...(rule.comment === undefined ? {} : { comment: rule.comment }) });
     return bare && (verdict?.kind === "accept" || verdict?.kind === "drop") ? undefined : given;
   }
+}
+
+/** What nobody could read is shown by its beginning. */
+function shortened(text: string): string {
+  return text.length <= 48 ? text : `${text.slice(0, 47)}…`;
 }

@@ -264,7 +264,7 @@ function sourceForms(node: ImportedNode, rule: FlatRule): NatForm[] {
     conditions.beyond.length > 0 && conditions.out.only === undefined
       ? outsideOf(node, own)
       : interfacesMeant(node, conditions.out);
-  if (outs?.length === 0) return cannot("none of the interfaces that it names is in the file");
+  if (outs?.length === 0) return cannot("no interface of the file leads out of its network");
   const comment = rule.comment === undefined || rule.comment.length > 100 ? {} : { comment: rule.comment };
   const family =
     conditions.family === undefined || from !== undefined || to !== undefined ? undefined : conditions.family;

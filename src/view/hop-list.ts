@@ -60,7 +60,7 @@ function listed(snapshot: Snapshot, hops: readonly Hop[]): Listed[] {
   });
 }
 
-/** What a node does to packets is said once, where the way first leads through it. */
+/** What a node does to addresses is said once, at the first interface that it routes by. */
 export function hopLines(raw: Snapshot, hops: readonly Hop[], ink: Ink = noInk): string[] {
   const snapshot = visibleDeep(raw);
   const all = listed(snapshot, visibleDeep(hops));
@@ -79,19 +79,12 @@ export function hopLines(raw: Snapshot, hops: readonly Hop[], ink: Ink = noInk):
     heading,
     ...lines.flatMap((line, index) => {
       const here = all[index];
-      const next = all[index + 1];
-      if (here === undefined || next?.node !== here.node || said.has(here.told.node) || isBridged(here, next))
-        return [line];
+      if (here === undefined || here.one.master !== undefined || said.has(here.told.node)) return [line];
       said.add(here.told.node);
       return [line, ...shortened(natNotes(here.node)).map((note) => ink("dim", `    │ ${note}`))];
     }),
     ...(snapshot.unread ?? []).map(({ text }) => ink("dim", `not looked at: ${text}`)),
   ];
-}
-
-function isBridged(a: Listed, b: Listed): boolean {
-  const [first, second] = [a.one, b.one];
-  return first.master === second.name || second.master === first.name || (first.master ?? "-") === second.master;
 }
 
 /** What changes addresses; what drops is for `inspect` and `explain`. */

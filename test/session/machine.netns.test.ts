@@ -427,7 +427,7 @@ test.serial("an ordinary user sees what is the user's own, and what was not look
     unread.some(({ what, node }) => what === "rules" && node === "host"),
     "its rules may not",
   );
-  t.true(unread.some(({ what, text }) => what === "namespaces" && /processes? of root/.test(text)));
+  t.true(unread.some(({ what, text }) => what === "namespaces" && /process(es)? of root/.test(text)));
 
   const told = await place.run("inspect", `pid-${child.pid ?? 0}`);
   t.regex(told.stdout, /va +down .*↔ pid-\d+:vb/);
@@ -441,7 +441,7 @@ test.serial("an ordinary user is told who may tap the machine, and whose process
     skip(t, "this one is for an ordinary user");
     return;
   }
-  const traced = await place.run("trace", "--machine", "--interface", "lo");
+  const traced = await place.run("trace", "--machine", "--node", "host");
   t.is(traced.code, 3);
   t.regex(traced.stderr, /open to root only[^]*sudo/);
   const foreign = await place.run("trace", "--pid", "1", "--list");

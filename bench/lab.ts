@@ -313,8 +313,8 @@ const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[v
 
 /** Wall time of `up` and `down`, each a program of its own, beside Mininet's for N hosts on a Linux bridge. */
 async function mininet(count: number): Promise<void> {
-  if (spawnSync("mn", ["--version"]).status !== 0) {
-    console.log("\nMininet is not installed here: no comparison");
+  if (spawnSync("mn", ["--version"]).status !== 0 || spawnSync("brctl", ["--version"]).status !== 0) {
+    console.log("\nMininet, or brctl (bridge-utils) that its Linux bridge needs, is not installed here: no comparison");
     return;
   }
   const file = path.join(scratch, "mininet.json");

@@ -1,7 +1,9 @@
-// Builds everything that is not in git: dist/ (tsc), the command manifest (oclif starts faster with it), yapc-init (cc).
+// Builds everything that is not in git: dist/ (tsc), dist/bundle (what bin/yapc-net.js starts), yapc-init (cc), and the
+// manifest of the commands, from which oclif prints help without loading them.
 import { spawnSync } from "node:child_process";
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { bundle } from "./bundle.mjs";
 
 const root = path.resolve(import.meta.dirname, "..");
 
@@ -12,10 +14,18 @@ function run(command, ...args) {
 }
 
 run(process.execPath, "node_modules/typescript/bin/tsc", "-p", ".");
-if (existsSync(path.join(root, "helper/build.sh"))) run("sh", "helper/build.sh");
+removeStale("dist/commands", "commands");
+run("sh", "helper/build.sh");
+await bundle(root);
 
 rmSync(path.join(root, "oclif.manifest.json"), { force: true });
 const { Plugin } = await import("@oclif/core");
 const plugin = new Plugin({ root, type: "core", ignoreManifest: true, errorOnManifestCreate: true });
 await plugin.load();
 writeFileSync(path.join(root, "oclif.manifest.json"), JSON.stringify(plugin.manifest));
+
+/** tsc leaves what it once made: a command whose source is gone would go on being one. */
+function removeStale(made, sources) {
+  for (const file of readdirSync(path.join(root, made)).filter((name) => name.endsWith(".js")))
+    if (!existsSync(path.join(root, sources, file.replace(/js$/, "ts")))) rmSync(path.join(root, made, file));
+}

@@ -11,6 +11,7 @@ export default class Doctor extends BaseCommand {
 
   async run(): Promise<readonly Check[]> {
     await this.parse(Doctor);
+    this.progress.show("trying what this machine can do");
     const checks = await doctor();
     this.print(checkLines(checks, this.ink).join("\n"));
     if (checks.some((check) => check.state === "missing")) this.status(exitCodes.machine);

@@ -13,6 +13,7 @@ also for the remains of a lab whose init died, and ends with a count of what is 
 
   async run(): Promise<DownResult> {
     const { args, flags } = await this.parse(Down);
+    this.progress.show("ending the lab");
     const result = await down({ lab: args.lab ?? flags.lab, onWarning: (text) => this.warning(text) });
     const what = result.wasRunning ? `lab '${result.lab}' has ended` : `the remains of lab '${result.lab}' are removed`;
     this.print(`${what}; objects of it left on this machine: ${result.left.length}`);

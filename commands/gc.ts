@@ -11,6 +11,7 @@ export default class Gc extends BaseCommand {
 
   async run(): Promise<unknown> {
     const { flags } = await this.parse(Gc);
+    this.progress.show("looking for what labs left");
     const removed = await gc({ dryRun: flags["dry-run"], onWarning: (text) => this.warning(text) });
     if (removed.length === 0) this.print("Nothing is left behind.");
     for (const { lab, inits, names, cgroups, machine, folder, notes } of removed) {

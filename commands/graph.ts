@@ -46,6 +46,7 @@ containers; --container, --pid, --netns and --interface draw the way to one.`;
         hint: "yapc-net graph --live draws what runs",
       });
     if (flags.live && flags.set.length > 0) throw new Failure("usage", "--set is for a topology file, not for --live");
+    this.progress.show("asking the kernel");
     const drawn = flags.live
       ? await liveGraph({
           name: args.target,

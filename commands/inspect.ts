@@ -34,6 +34,7 @@ look at.`;
 
   async run(): Promise<Snapshot> {
     const { args, flags, raw } = await this.parse(Inspect);
+    this.progress.show("asking the kernel");
     const found = await inspect({
       lab: this.labOf(flags, raw, "flag"),
       name: args.name,

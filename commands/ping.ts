@@ -35,6 +35,7 @@ one in a network that both nodes have, else the first. The exit code is 1 where 
       families: flags.ipv4 ? [4] : flags.ipv6 ? [6] : [4, 6],
       count: flags.count,
       patience,
+      onProgress: (done, total) => this.progress.show(`${done} of ${total} pairs`),
       signal: this.interruptible(),
     });
     const blocks = result.matrices.map((matrix) =>

@@ -63,6 +63,7 @@ start is told and counts as failed; the others are tested.`;
           assignments: flags.set,
           save: flags.save === undefined ? undefined : `${flags.save.replace(/\.trace\/?$/, "")}.trace`,
           onWarning: (text) => this.warning(text),
+          onExpectation: (expectation) => this.progress.show(`${file}: ${expectation ?? "starting the lab"}`),
           signal,
         });
         labs.push(lab);

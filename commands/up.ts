@@ -1,11 +1,8 @@
 import { Args, Flags } from "@oclif/core";
 import { up } from "../src/session/up.js";
 import { planLines } from "../src/view/listing.js";
-import { progressLine, upLines } from "../src/view/up.js";
+import { upLines } from "../src/view/up.js";
 import { BaseCommand } from "./base/command.js";
-
-/** Milliseconds after which a terminal is told how far it is. */
-const progressAfter = 1000;
 
 export default class Up extends BaseCommand {
   static override summary = "Start a lab from a topology file, or change a running one to match it";
@@ -31,7 +28,8 @@ A second \`up\` changes what differs and nothing else. FILE may be the name of a
 
   async run(): Promise<unknown> {
     const { args, flags } = await this.parse(Up);
-    const began = Date.now();
+    const signal = this.interruptible();
+    signal.addEventListener("abort", () => this.progress.show("interrupted: what was done is undone"));
     const result = await up({
       file: args.file,
       ...(flags.name === undefined ? {} : { name: flags.name }),
@@ -39,10 +37,9 @@ A second \`up\` changes what differs and nothing else. FILE may be the name of a
       strict: flags.strict,
       real: flags.real,
       assignments: flags.set,
-      signal: this.interruptible(),
-      onProgress: (done, total) => {
-        if (process.stderr.isTTY && Date.now() - began > progressAfter) process.stderr.write(progressLine(done, total));
-      },
+      signal,
+      onProgress: (done, total) =>
+        this.progress.show(done < total ? `${done} of ${total} operations` : "waiting until the lab is ready"),
       onWarning: (text) => this.warning(text),
     });
     this.print((flags["dry-run"] ? planLines(result.operations, this.ink) : upLines(result, this.ink)).join("\n"));

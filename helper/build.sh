@@ -3,5 +3,5 @@
 set -eu
 cd "$(dirname "$0")"
 mkdir -p build
-${CC:-cc} -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Os -static -s ${CFLAGS:-} -o build/yapc-init.new ./*.c
+${CC:-cc} -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -pedantic -Os -static -s ${CFLAGS:-} -o build/yapc-init.new ./*.c
 mv build/yapc-init.new build/yapc-init

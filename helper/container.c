@@ -176,8 +176,8 @@ static void run_first(const struct start *start, int status) {
   if (command < 0) give_up(status, "start the command", p->argv[0]);
   if (command == 0) {
     child_defaults();
-    if (take_output(start->flags, start->output, status, p->user)) report_fault(status);
-    enter_command(p, gate[1], p->argv, p->environment, p->folder);
+    if (take_output(start->flags, start->output, status, p->user.id)) report_fault(status);
+    enter_command(p, &p->user, gate[1], p->argv, p->environment, p->folder);
   }
   close(gate[1]);
   /* The gate closes when the command runs; before that, all that it can say is why it does not. */
@@ -265,8 +265,8 @@ int start_container(struct client *client, uint32_t serial, struct reader *in, i
   struct node *n = find_node(name);
   if (!n) return -1;
   if (n->first) return fail_with(EBUSY, "start a second container", name);
-  /* As root a container may share a network that others own, as yapc's does; without, init cannot enter it. */
-  if (!n->container && (!n->adopted || rootless)) return fail_with(EINVAL, "start a container in a node that has none", name);
+  /* A container may share a network that others own, as yapc's does: where init cannot enter it, the join says so. */
+  if (!n->container && !n->adopted) return fail_with(EINVAL, "start a container in a node that has none", name);
   struct container *c = new_container(files[0], files + 1 + stdio, file_count - 1 - stdio);
   if (!c) return -1;
   int output[3] = {-1, -1, -1}, result = open_output(c, flags, log_path, files + 1, output);
@@ -295,7 +295,8 @@ void become_guest(const struct command *command, int status) {
   if (!continue_in_child(status)) _exit(0);
   child_defaults();
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
-  if (take_output(command->flags, command->files, status, c->program.user)) report_fault(status);
-  enter_command(&c->program, status, command->argv, command->environment,
+  const struct user *user = command->user ? command->user : &c->program.user;
+  if (take_output(command->flags, command->files, status, user->id)) report_fault(status);
+  enter_command(&c->program, user, status, command->argv, command->environment,
                 *command->folder ? command->folder : c->program.folder);
 }

@@ -400,13 +400,17 @@ static void serve(struct source *s) {
   }
   ssize_t length = receive(s->fd, bytes, sizeof bytes, files, &file_count);
   if (length < 0 && errno == EAGAIN) return;
-  if (length <= 0) return drop_client(c);
+  if (length <= 0) {
+    drop_client(c);
+    return;
+  }
   struct reader in = {bytes, bytes + length, false};
   uint32_t total = take_u32(&in), kind = take_u32(&in);
   struct call call = {.client = c, .serial = take_u32(&in), .in = &in, .files = files, .file_count = file_count};
   if (in.bad || total != (size_t)length || kind >= sizeof requests / sizeof *requests || !requests[kind]) {
     close_files(files, file_count);
-    return drop_client(c); /* it speaks something else */
+    drop_client(c); /* it speaks something else */
+    return;
   }
   put_header(&out, DONE, call.serial);
   int result = requests[kind](&call);

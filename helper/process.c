@@ -19,6 +19,7 @@
 
 #include "init.h"
 #include "process.h"
+#include "program.h"
 
 static struct process *processes;
 static uint32_t last_id;
@@ -105,9 +106,13 @@ static bool take_report(struct process *p) {
   switch (report.kind) {
     case REPORT_FAULT:
       fault = report.fault;
+      /* The first process of a container lives beside code that nobody trusts: its word is not, either. */
+      fault.step[sizeof fault.step - 1] = fault.path[sizeof fault.path - 1] = 0;
       if (p->state == STARTING) tell_failed(p);
       break;
     case REPORT_PID:
+      if (p->state != STARTING || p->handed_over || report.value <= 1) break;
+      p->handed_over = true;
       p->pid = (pid_t)report.value;
       p->machine_pid = read_machine_pid(p->pid);
       break;
@@ -287,9 +292,12 @@ int spawn(struct client *client, uint32_t serial, struct reader *in, const int *
   uint32_t argc, envc;
   c.argv = take_strings(in, &argc);
   c.environment = take_strings(in, &envc);
+  struct user user;
+  if (c.flags & SPAWN_USER) take_user(in, &user), c.user = &user;
   struct node *n = NULL;
   int terminal[2] = {-1, -1}, result = 0;
-  if (!took_all(in) || !argc || file_count != (c.flags & SPAWN_PTY ? 0 : 3))
+  bool stray = (c.flags & (SPAWN_USER | SPAWN_CONTAINER)) == SPAWN_USER;
+  if (!took_all(in) || !argc || stray || file_count != (c.flags & SPAWN_PTY ? 0 : 3))
     result = fail_with(EBADMSG, "read the request", "");
   else if (*name && !(n = find_node(name))) result = -1;
   else if (c.flags & SPAWN_CONTAINER && !(n && n->first && n->first->state == RUNNING))

@@ -34,7 +34,7 @@ struct process {
   struct source status;
   struct client *starter; /* NULL once it has gone */
   uint32_t start_serial;
-  bool tied, reported;
+  bool tied, reported, handed_over;
   int terminal;    /* master of its pty until it is handed over; -1 */
   int wait_status; /* with `reported`: what it said itself */
   struct node *node;
@@ -65,6 +65,7 @@ struct command {           /* what SPAWN asks for */
   char **argv, **environment;
   const int *files; /* three, or none with a pty */
   int slave;        /* of a pty of the lab; -1 */
+  const struct user *user; /* in a container; NULL: that of its command */
 };
 void become_guest(const struct command *, int status)
     __attribute__((noreturn));           /* in the child: joins the node's container */

@@ -38,17 +38,21 @@ static void parse_operation(struct reader *r, struct operation *o) {
   if (!text || !known) r->bad = true;
 }
 
+void take_user(struct reader *r, struct user *u) {
+  u->id = take_u32(r);
+  u->group = take_u32(r);
+  u->group_count = take_u32(r);
+  if (u->group_count > GROUPS_MAX) r->bad = true, u->group_count = 0;
+  for (uint32_t i = 0; i < u->group_count; i++) u->groups[i] = take_u32(r);
+}
+
 static void parse_settings(struct reader *r, struct program *p) {
   uint32_t count, length;
   p->argv = take_strings(r, &count);
   if (!count) r->bad = true;
   p->environment = take_strings(r, &count);
   p->folder = take_string(r);
-  p->user = take_u32(r);
-  p->group = take_u32(r);
-  p->group_count = take_u32(r);
-  if (p->group_count > GROUPS_MAX) r->bad = true, p->group_count = 0;
-  for (uint32_t i = 0; i < p->group_count; i++) p->groups[i] = take_u32(r);
+  take_user(r, &p->user);
   p->capabilities = take_u64(r);
   const uint8_t *filter = take_bytes(r, &length);
   if (length % sizeof(struct sock_filter) || length > BPF_MAXINSNS * sizeof(struct sock_filter))
@@ -196,16 +200,13 @@ static int mount_type(const struct operation *o) {
   return result;
 }
 
-/* A bind takes flags only when it is remounted; in a user namespace those of the original are locked and must stay. */
-static int restrict_bind(const struct operation *o, unsigned long flags) {
-  int mounted = open_target(o, o->target, O_PATH, 0);
-  struct statfs s;
-  if (mounted < 0 || fstatfs(mounted, &s)) return -1;
-  unsigned long kept =
-      (unsigned long)s.f_flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC) /* ST_ and MS_ agree on these */;
-  int result = mount_on(mounted, NULL, NULL, MS_REMOUNT | MS_BIND | kept | flags, NULL);
-  close(mounted);
-  return result;
+/* Flags are added to a mount and all below it; those of the original, which a user namespace locks, stay. MS_RDONLY,
+ * NOSUID, NODEV and NOEXEC are the MOUNT_ATTR_ ones. EINVAL: nothing is mounted there. */
+static int restrict_mounts(int mounted, unsigned long flags) {
+  const struct {
+    uint64_t set, clear, propagation, user_namespace;
+  } attributes = {.set = flags};
+  return (int)syscall(SYS_mount_setattr, mounted, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes);
 }
 
 static int bind_from(const struct operation *o, int source, unsigned long flags) {
@@ -215,7 +216,10 @@ static int bind_from(const struct operation *o, int source, unsigned long flags)
   snprintf(path, sizeof path, "/proc/self/fd/%d", source);
   int result = mount_on(target, path, NULL, MS_BIND | (flags & MS_REC), NULL);
   close(target);
-  if (!result && flags & ~MS_REC) result = restrict_bind(o, flags & ~MS_REC);
+  if (result || !(flags & ~MS_REC)) return result;
+  if ((target = open_target(o, o->target, O_PATH, 0)) < 0) return -1; /* what lies there now */
+  result = restrict_mounts(target, flags & ~MS_REC);
+  close(target);
   return result;
 }
 
@@ -270,9 +274,10 @@ static int mask(const struct operation *o) {
   if (!fstat(target, &s) && S_ISDIR(s.st_mode)) {
     result = mount_on(target, "tmpfs", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=0,mode=0555");
   } else {
-    int null = open_device("/dev/null", 1 << 8 | 3); /* the machine's, never one of the container's root */
+    /* The machine's, never one of the container's root; read-only, or chmod(2) inside would reach the machine's. */
+    int null = open_device("/dev/null", 1 << 8 | 3);
     if (null >= 0) {
-      result = bind_from(o, null, 0);
+      result = bind_from(o, null, MS_RDONLY | MS_NOSUID | MS_NOEXEC);
       close(null);
     }
   }
@@ -283,7 +288,8 @@ static int mask(const struct operation *o) {
 static int make_read_only(const struct operation *o) {
   int target = open_target(o, o->target, O_PATH, 0);
   if (target < 0) return errno == ENOENT ? 0 : -1;
-  int result = bind_from(o, target, MS_REC | MS_RDONLY);
+  int result = restrict_mounts(target, MS_RDONLY);
+  if (result && errno == EINVAL) result = bind_from(o, target, MS_REC | MS_RDONLY);
   close(target);
   return result;
 }
@@ -371,15 +377,15 @@ static int set_capabilities(uint64_t kept) {
 
 int keep_only(uint64_t capabilities) { return drop_bounding(capabilities) || set_capabilities(capabilities) ? -1 : 0; }
 
-static int become_user(const struct program *p) {
+static int become_user(const struct user *u) {
   char id[32];
-  snprintf(id, sizeof id, "%u:%u", p->user, p->group);
+  snprintf(id, sizeof id, "%u:%u", u->id, u->group);
   if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)) return fail("keep capabilities", "");
   /* setgroups is denied where a user namespace maps a single id; there are no other groups to lose there. */
   gid_t groups[GROUPS_MAX];
-  for (uint32_t i = 0; i < p->group_count; i++) groups[i] = p->groups[i];
-  if (setgroups(p->group_count, groups) && (p->group_count || errno != EPERM)) return fail("set the groups", "");
-  if (setresgid(p->group, p->group, p->group) || setresuid(p->user, p->user, p->user))
+  for (uint32_t i = 0; i < u->group_count; i++) groups[i] = u->groups[i];
+  if (setgroups(u->group_count, groups) && (u->group_count || errno != EPERM)) return fail("set the groups", "");
+  if (setresgid(u->group, u->group, u->group) || setresuid(u->id, u->id, u->id))
     return fail("become the user", id);
   return prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) ? fail("keep capabilities", "") : 0;
 }
@@ -408,8 +414,9 @@ static int set_limits(const struct program *p) {
   return 0;
 }
 
-void enter_command(const struct program *p, int status, char **argv, char **environment, const char *folder) {
-  if (set_limits(p) || drop_bounding(p->capabilities) || become_user(p) || set_capabilities(p->capabilities) ||
+void enter_command(const struct program *p, const struct user *user, int status, char **argv, char **environment,
+                   const char *folder) {
+  if (set_limits(p) || drop_bounding(p->capabilities) || become_user(user) || set_capabilities(p->capabilities) ||
       enter_folder(folder))
     report_fault(status);
   if (status != 3 && dup3(status, 3, O_CLOEXEC) < 0) give_up(status, "keep the status socket", "");

@@ -38,6 +38,10 @@ struct operation {
   uint32_t data_length;
 };
 
+struct user {
+  uint32_t id, group, group_count, groups[GROUPS_MAX];
+};
+
 struct limit {
   uint32_t resource;
   uint64_t soft, hard;
@@ -46,7 +50,7 @@ struct limit {
 struct program {
   char **argv, **environment;
   const char *folder;
-  uint32_t user, group, groups[GROUPS_MAX], group_count;
+  struct user user;
   uint64_t capabilities;
   struct sock_fprog filter; /* len 0: none */
   struct limit limits[LIMITS_MAX];
@@ -59,11 +63,12 @@ struct program {
 
 int parse_program(const uint8_t *bytes, size_t length, struct program *); /* points into bytes */
 void free_program(struct program *);
+void take_user(struct reader *, struct user *); /* u32 id, u32 group, u32 count, count times u32 */
 int run_operations(const struct program *);
 /* The end of every start in a container, which no program can leave out: limits, bounding set, ids, capabilities, the
  * working directory checked, files closed, no_new_privs, system call filter, exec. */
-void enter_command(const struct program *, int status, char **argv, char **environment, const char *folder)
-    __attribute__((noreturn));
+void enter_command(const struct program *, const struct user *, int status, char **argv, char **environment,
+                   const char *folder) __attribute__((noreturn));
 int keep_only(uint64_t capabilities); /* bounding, permitted, effective; inheritable and ambient become empty */
 
 #endif

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 enum {
-  PROTOCOL_VERSION = 2,
+  PROTOCOL_VERSION = 3,
   HEADER_BYTES = 12,
   MESSAGE_MAX = 160 * 1024, /* below the default socket buffer, 208 KiB */
   PROGRAM_MAX = 4 << 20,    /* container programs come in a memfd */
@@ -31,7 +31,7 @@ enum request {
   READ_SYSCTLS,    /* string node, strings names -> count times: u8 there, string value */
   WRITE_SYSCTLS,   /* string node, u32 count, count times: string name, string value, u8 may be absent */
   OPEN_PROC_NET,   /* string node, string path -> 1 file */
-  SPAWN,           /* string node, u8 flags, string cwd, strings argv, strings env; 0 or 3 files -> STARTED */
+  SPAWN,           /* string node, u8 flags, string cwd, strings argv, strings env, (user); 0 or 3 files -> STARTED */
   START_CONTAINER, /* string node, u8 flags, string log path; files: program, (3 stdio), its own -> STARTED */
   SIGNAL,          /* u32 process, u32 signal */
   WAIT,            /* u32 process -> EXITED, with the serial of this request */
@@ -52,6 +52,7 @@ enum spawn_flag {
   SPAWN_CONTAINER = 4, /* into the node's container, not only its network namespace */
   SPAWN_OWN_VIEW = 8,  /* /sys, /etc/hosts and /etc/resolv.conf are the node's */
   SPAWN_STDIO = 16,    /* START_CONTAINER: three files of the client are its stdio; there is no log */
+  SPAWN_USER = 32,     /* SPAWN into a container: as this user and not as that of its command */
 };
 
 struct reader {

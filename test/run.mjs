@@ -3,7 +3,7 @@
 //   npm test -- netns       only the steps whose name contains the word; `npm test -- "e2e (root)"` one of them
 //   npm run soak            the long ones in full (YAPC_NET_SOAK=1): every pair, every kill point
 //   YAPC_NET_SEED=7         another sample of the random ones; a failure names its seed
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
 import os from "node:os";
@@ -26,6 +26,12 @@ const belts = {
   pure: ["dist/test/**/*.test.js", "!dist/test/**/*.netns.test.js", "!dist/test/**/*.e2e.test.js"],
   netns: ["dist/test/**/*.netns.test.js"],
   e2e: ["dist/test/**/*.e2e.test.js"],
+};
+/** What nearly all tests of a belt use; single tests look for the rest (test/tools.ts). */
+const tools = {
+  pure: [],
+  netns: ["ip", "tc", "busybox", "ping", "ps", "sysctl"],
+  e2e: ["ip", "busybox", "ping", "ps", "sysctl", "curl", "tcpdump"],
 };
 /** Tests that call `gc`: root has one state folder, so there they run one after another, beside the rest. */
 const collecting = ["crash", "json", "lifecycle", "yapc"].map((name) => `dist/test/e2e/${name}.e2e.test.js`);
@@ -81,7 +87,12 @@ async function belt(name, user, how = name === "pure" ? [] : ["--serial"], files
   const options = {};
   let home;
   let cwd = root;
-  if (user === "root" && !isRoot) return skipStep(name, "needs root");
+  const label = `[${name}${user ? ` ${user}` : ""}]`;
+  if (user === "root" && !isRoot) return skipStep(label, "needs root");
+  const missing = tools[name].filter(
+    (tool) => spawnSync("sh", ["-c", `command -v ${tool}`], { env: environment }).status,
+  );
+  if (missing.length > 0) return skipStep(label, `needs ${missing.join(", ")}: ./bin/test installs them`);
   if (user === "ordinary" && isRoot) {
     Object.assign(options, ordinary);
     home = mkdtempSync(path.join(os.tmpdir(), "yapc-net-test-"));
@@ -105,11 +116,21 @@ async function belt(name, user, how = name === "pure" ? [] : ["--serial"], files
         cpSync(path.join(root, part), path.join(cwd, part), { recursive: true, verbatimSymlinks: true });
     }
   }
+  if (user === "ordinary" && spawnSync("unshare", ["--user", "--net", "true"], options).status !== 0) {
+    if (home) rmSync(home, { recursive: true, force: true });
+    return skipStep(label, "this machine lets no ordinary user make namespaces (yapc-net doctor says why)");
+  }
   const child = start("node_modules/.bin/ava", ["--tap", ...how, ...files], { ...options, cwd });
   child.stderr.pipe(process.stderr);
-  const label = `[${name}${user ? ` ${user}` : ""}]`;
   const failedBefore = totals.failed;
   let current;
+  /** What a test says stands below its name, which is printed once. */
+  let titled;
+  const print = (text) => {
+    if (titled !== current) console.log(`   ${label} ${current}`);
+    titled = current;
+    console.log(`     ${text}`);
+  };
   for await (const line of createInterface(child.stdout)) {
     const result = /^(not )?ok \d+ - (.*?)( # (SKIP|TODO)\b.*)?$/.exec(line);
     if (result) {
@@ -120,20 +141,22 @@ async function belt(name, user, how = name === "pure" ? [] : ["--serial"], files
       } else if (result[1]) {
         totals.failed += 1;
         failedTests.push(`${label} ${current}`);
-        console.log(`   FAILED ${current}`);
+        print("FAILED");
       } else totals.passed += 1;
-    } else if (/^\s*#? ?SKIP /.test(line.trim())) {
-      // A test that found out while running that the kernel lacks a feature: it said so by `t.log("SKIP …")`.
+    } else if (/^\s*#\s+SKIP /.test(line)) {
+      // A test that found out that the machine lacks something: it said so by `t.log("SKIP …")`.
+      const reason = line.trim().replace(/^#\s+SKIP /, "");
       totals.passed -= 1;
       totals.skipped += 1;
-      skippedTests.push(`${label} ${current}: ${line.trim().replace(/^#? ?SKIP /, "")}`);
+      skippedTests.push(`${label} ${current}: ${reason}`);
+      print(`skipped: ${reason}`);
     } else if (
       line.trim() !== "" &&
       !/^(TAP version|1\.\.|# (tests|pass|fail|skip) |# .*(before|after|after\.always) hook$|---|\.\.\.)/.test(
         line.trim(),
       )
     )
-      console.log(`   ${line}`);
+      print(line.replace(/^#\s+/, ""));
   }
   const code = await new Promise((resolve) =>
     child.exitCode === null ? child.on("close", resolve) : resolve(child.exitCode),

@@ -4,6 +4,7 @@ import { exitCodes, Failure } from "../../src/model/failure.js";
 import { didYouMean } from "../../src/model/spelling.js";
 import { failureJson, printFailure } from "../../src/view/failure.js";
 import { type Ink, inkFor, wantsColours } from "../../src/view/ink.js";
+import { Progress } from "./progress.js";
 
 /** What oclif throws: its own errors carry the exit code they ask for (@oclif/core lib/errors). */
 type CommandError = Error & { readonly oclif?: { readonly exit?: number } };
@@ -64,8 +65,25 @@ export abstract class BaseCommand extends Command {
   /** Exit code of failures of our own: 125 for commands that give the status of what they ran. */
   protected ownFailure: number | undefined;
 
+  /** What is thrown outside of `run` (a callback of an event) is told like the rest, and ends the program. */
+  override async init(): Promise<void> {
+    await super.init();
+    process.once("uncaughtException", (error) => {
+      void this.catch(error);
+      process.exit();
+    });
+  }
+
   /** Colours for stdout, none where they are not wanted. */
   protected readonly ink: Ink = inkFor(wantsColours(process.env, process.stdout.isTTY));
+
+  /** What a terminal is told while it waits. */
+  protected readonly progress = new Progress(process.stderr);
+
+  /** Parses and runs; what goes wrong is printed, and gives the exit code. */
+  start(): Promise<unknown> {
+    return this._run();
+  }
 
   /**
    * The lab that the flags mean; none with --machine, whatever $YAPC_NET_LAB says.
@@ -99,6 +117,7 @@ export abstract class BaseCommand extends Command {
 
   /** Writes data to stdout as it is (never wrapped, never coloured). Silent with --json. */
   protected print(text: string): void {
+    this.progress.clear();
     if (!this.jsonEnabled() && text !== "") process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
@@ -112,12 +131,21 @@ export abstract class BaseCommand extends Command {
 
   /** A warning: to stderr, one line, never mixed with data. */
   protected warning(text: string): void {
+    this.progress.clear();
     process.stderr.write(`warning: ${text}\n`);
   }
 
+  protected override finally(_: Error | undefined): Promise<void> {
+    this.progress[Symbol.dispose]();
+    return Promise.resolve();
+  }
+
   protected override catch(error: CommandError): Promise<void> {
+    this.progress.clear();
     if (error.oclif?.exit === 0) return Promise.resolve(); // --help
-    const failure = asFailure(error, this.usageHint(error.message));
+    const surplus =
+      Object.keys(this.ctor.args).length > 0 ? "one argument too many:" : `${this.id ?? ""} takes no argument`;
+    const failure = asFailure(error, this.usageHint(error.message), surplus);
     if (this.jsonEnabled()) process.stdout.write(failureJson(failure));
     else process.stderr.write(printFailure(failure, { stack: process.env.DEBUG !== undefined }));
     process.exitCode = this.exitCode(failure);
@@ -140,7 +168,7 @@ export abstract class BaseCommand extends Command {
   private exitCode(failure: Error): number {
     if (!(failure instanceof Failure)) return this.ownFailure ?? exitCodes.bug;
     if (failure.kind === "interrupted") return exitCodes.interrupted;
-    if (this.ownFailure !== undefined && failure.kind !== "usage") return this.ownFailure;
+    if (this.ownFailure !== undefined && failure.kind !== "usage") return failure.status ?? this.ownFailure;
     return exitCodes[failure.kind];
   }
 }
@@ -151,20 +179,20 @@ const rewordings: readonly (readonly [pattern: RegExp, reworded: string])[] = [
   [/^Missing \d+ required args?: (\S+) (.*)$/, "argument $1 is missing: $2"],
   [/^The following errors? occurred: /, ""],
   [/^Nonexistent flags?: (.*)$/, "there is no flag $1"],
-  [/^Unexpected arguments?: (.*)$/, "one argument too many: $1"],
   [/^Expected (--\S+)=(.*) to be one of: (.*)$/, "$1 takes one of $3, not '$2'"],
   [/^Flag (--\S+) expects a value$/, "$1 needs a value"],
   [/^(--\S+): Expected an integer (.*)but received: (.*)$/, "$1 takes an integer $2and not '$3'"],
 ];
 
 /** oclif's own usage errors (exit code 2) become ours; what nobody foresaw stays what it is. */
-function asFailure(error: CommandError, hint: string): Error {
+function asFailure(error: CommandError, hint: string, surplus: string): Error {
   if (error instanceof Failure || error.oclif?.exit !== 2) return error;
   const [message = ""] = error.message.split(/\n+(?:See more help|Note:)/);
   const line = message.trim().replaceAll(/\s+/g, " ");
+  const all = [...rewordings, [/^Unexpected arguments?: (.*)$/, `${surplus} '$1'`] as const];
   return new Failure(
     "usage",
-    rewordings.reduce((text, [pattern, reword]) => text.replace(pattern, reword), line),
+    all.reduce((text, [pattern, reword]) => text.replace(pattern, reword), line),
     { hint },
   );
 }

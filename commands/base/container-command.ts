@@ -6,6 +6,8 @@ import { BaseCommand, labFlag } from "./command.js";
 
 export const nodeArgs = { node: Args.string({ description: "[LAB/]NODE", required: true }) };
 
+const doing: Readonly<Record<ContainerVerb, string>> = { start: "starting", stop: "stopping", restart: "restarting" };
+
 export abstract class ContainerCommand extends BaseCommand {
   static override strict = false;
   static override flags = { lab: labFlag };
@@ -15,6 +17,7 @@ export abstract class ContainerCommand extends BaseCommand {
     nodes: readonly string[],
     lab: string | undefined,
   ): Promise<ContainerChange[]> {
+    this.progress.show(`${doing[verb]} ${nodes.join(", ")}`);
     const changes = await changeContainers({
       verb,
       lab,

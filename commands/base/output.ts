@@ -1,5 +1,5 @@
 /** Where trace events go: `-o FORMAT[=FILE]` (repeatable), the TUI on a terminal, a table elsewhere, JSON Lines with --json. */
-import { createWriteStream, mkdtempSync, openSync, rmSync, type WriteStream } from "node:fs";
+import { createWriteStream, fstatSync, mkdtempSync, openSync, rmSync, type WriteStream } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { Flags } from "@oclif/core";
@@ -62,14 +62,14 @@ export class OutputSet {
     const ability = view.canRunTui(process.env, process.stdout);
     if (options.tui === true && !ability.ok) throw new Failure("usage", `the TUI cannot run here: ${ability.reason}`);
     const wantsTui = options.tui ?? (formats.length === 0 && ability.ok);
-    const wanted = wantsTui ? formats.filter((each) => each.includes("=")) : formats.length === 0 ? ["table"] : formats;
+    const wanted = wantsTui ? formats.filter((each) => !isForStdout(each)) : formats.length === 0 ? ["table"] : formats;
     // Packet bytes are read back from a recording: of a live trace one is made, for as long as it is looked at.
     const needsBytes = wantsTui || wanted.some((each) => /^(html|pcapng)\b/.test(each));
     const homeless = options.recording === undefined && options.source === undefined;
     const temporary = homeless && needsBytes ? mkdtempSync(path.join(os.tmpdir(), "yapc-net-")) : undefined;
     const recording = temporary === undefined ? options.recording : path.join(temporary, "live.trace");
     const source = options.source ?? (needsBytes && recording !== undefined ? openPacketSource(recording) : undefined);
-    const sinks = await openSinks(wanted, { title: options.title, source });
+    const sinks = await openSinks(wanted, { title: options.title, source, live: options.live });
     if (!wantsTui) return new OutputSet(sinks, undefined, recording, temporary, source);
 
     const tui = view.openTui({
@@ -112,6 +112,13 @@ export class OutputSet {
   async during<T>(run: (stop: AbortSignal) => Promise<T>): Promise<T> {
     const quit = new AbortController();
     const { tui } = this;
+    let failed: Error | undefined;
+    for (const { file } of this.sinks)
+      file?.once("error", (error: NodeJS.ErrnoException) => {
+        // A reader who has seen enough of a pipe; anything else (a full disk) is a failure.
+        if (error.code !== "EPIPE") failed ??= fileFailure(`write ${String(file.path)}`, error);
+        quit.abort();
+      });
     try {
       void tui?.closed.then(() => quit.abort());
       const result = await run(quit.signal);
@@ -120,10 +127,12 @@ export class OutputSet {
         await tui.closed;
         process.stdout.write(tui.summary());
       }
+      await Promise.all(this.sinks.map(({ file }) => written(file)));
+      if (failed !== undefined) throw failed;
       return result;
     } finally {
       tui?.close();
-      for (const { file } of this.sinks) file?.end();
+      for (const { file } of this.sinks) file?.destroy();
       this.#source?.[Symbol.dispose]();
       this.#source = undefined;
       if (this.#temporary !== undefined) rmSync(this.#temporary, { recursive: true, force: true });
@@ -131,13 +140,30 @@ export class OutputSet {
   }
 }
 
+/** Settles when a file holds all that was written, or cannot. */
+function written(file: WriteStream | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (file === undefined || file.destroyed) resolve();
+    else {
+      file.once("close", () => resolve());
+      file.end();
+    }
+  });
+}
+
 interface SinkContext {
   readonly title: string;
   readonly source: OpenPacketSource | undefined;
+  readonly live: boolean;
+}
+
+/** `-o table`, and `-o pcapng=-`. */
+function isForStdout(format: string): boolean {
+  return !format.includes("=") || format.endsWith("=-");
 }
 
 async function openSinks(formats: readonly string[], context: SinkContext): Promise<Sink[]> {
-  const toStdout = formats.filter((each) => !each.includes("="));
+  const toStdout = formats.filter(isForStdout);
   if (toStdout.length > 1)
     throw new Failure("usage", `only one format can go to standard output, not ${toStdout.join(" and ")}`, {
       hint: "give the others a file: -o jsonl=trace.jsonl",
@@ -148,17 +174,19 @@ async function openSinks(formats: readonly string[], context: SinkContext): Prom
 /** Cells of a line that goes to a file or a pipe. */
 const pipeColumns = 100;
 
-async function openSink(text: string, { title, source }: SinkContext): Promise<Sink> {
+async function openSink(text: string, { title, source, live }: SinkContext): Promise<Sink> {
   const at = text.indexOf("=");
   const name = at < 0 ? text : text.slice(0, at);
-  const target = at < 0 ? undefined : text.slice(at + 1);
+  const target = isForStdout(text) ? undefined : text.slice(at + 1);
   if (name !== "pcapng" && !isFormat(name))
     throw new Failure("usage", `no format '${name}'`, { hint: `one of: ${outputFormats.join(", ")}` });
   const file = target === undefined ? undefined : openTarget(target);
   if (name === "pcapng") {
     if (target === undefined && process.stdout.isTTY)
       throw new Failure("usage", "pcapng is not for a terminal", { hint: "give it a file: -o pcapng=trace.pcapng" });
-    return { print: pcapngExport(source, title), file };
+    // Who reads a pipe reads along; a file is read when it is whole, and then best in the order of time.
+    const flowing = live && (file === undefined || isPipe(file));
+    return { print: pcapngExport(source, { title, flowing }), file: file?.stream };
   }
   const onTerminal = target === undefined && process.stdout.isTTY;
   const print = await openPrinter(name, {
@@ -167,16 +195,26 @@ async function openSink(text: string, { title, source }: SinkContext): Promise<S
     title,
     ...(source === undefined ? {} : { source }),
   });
-  return { print, file };
+  return { print, file: file?.stream };
+}
+
+interface Target {
+  readonly stream: WriteStream;
+  readonly descriptor: number;
 }
 
 /** Opened at once: a path that cannot be written is told before the trace, not at its end. @throws Failure (usage) */
-function openTarget(target: string): WriteStream {
+function openTarget(target: string): Target {
   try {
-    return createWriteStream(target, { fd: openSync(target, "w") });
+    const descriptor = openSync(target, "w");
+    return { stream: createWriteStream(target, { fd: descriptor }), descriptor };
   } catch (error) {
     throw fileFailure(`write ${target}`, error, "choose another file for -o");
   }
+}
+
+function isPipe({ descriptor }: Target): boolean {
+  return fstatSync(descriptor).isFIFO();
 }
 
 /** Writes some packets of the TUI to a file whose format its name tells. @returns what to say about it */
@@ -188,7 +226,7 @@ async function exportPackets(
 ): Promise<string> {
   const format = path.extname(file).slice(1);
   const name = format === "txt" ? "table" : format === "mmd" ? "mermaid" : format;
-  const [sink] = await openSinks([`${name}=${file}`], { title, source });
+  const [sink] = await openSinks([`${name}=${file}`], { title, source, live: false });
   if (sink?.file === undefined) return "nothing was written";
   const started = source?.started();
   for (const event of [...(started === undefined ? [] : [started]), ...packets, emptyEnd(packets)])

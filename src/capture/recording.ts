@@ -3,17 +3,32 @@
  *
  *   trace.json         what was traced: version, lab, epoch, hops, filter, count
  *   snapshot.json      the network as it stood when the trace began
- *   captures/N-NODE_IFACE.pcap   each tap's stream as tcpdump wrote it (nanosecond pcap: tcpdump -r, tshark -r)
+ *   captures/N-NODE_IFACE.pcap   each tap's stream as tcpdump wrote it (nanosecond pcap: tcpdump -r, tshark -r); IFACE is
+ *                      `any` of a tap on all interfaces of a node (Linux cooked v2)
  *   log.jsonl          the other inputs of the trace core, each with its place among the records
  *
  * The core is a pure function of these, so a replay gives the JSON Lines of the live run.
  */
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import path from "node:path";
 import { Failure, fileFailure } from "../model/failure.js";
 import type { Hop } from "../model/hop.js";
+import type { NamespaceTap } from "../model/tap.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { TraceFilter } from "../model/trace.js";
+import type { TapPlace } from "./tap.js";
+import { anyInterface } from "./tcpdump.js";
 
 export interface RecordingHeader {
   readonly version: 1;
@@ -21,13 +36,20 @@ export interface RecordingHeader {
   /** Nanoseconds since 1970 of time 0, decimal. */
   readonly epoch: string;
   readonly hops: readonly Hop[];
+  /** Where the trace began with taps on whole nodes: those. Absent: one tap a hop, in their order. */
+  readonly taps?: readonly NamespaceTap[];
   readonly filter: TraceFilter;
   /** The trace ended after so many packets; absent where nobody had asked for that. */
   readonly count?: number;
 }
 
-function captureName(index: number, hop: Hop): string {
-  return `${index}-${hop.node}_${hop.interface}.pcap`.replaceAll("/", "_");
+function captureName(number: number, { node, interface: device }: TapPlace): string {
+  return `${number}-${node}_${device}.pcap`.replaceAll("/", "_");
+}
+
+/** The taps that a trace begins with. */
+export function firstTaps({ hops, taps }: Pick<RecordingHeader, "hops" | "taps">): readonly TapPlace[] {
+  return taps?.map(({ node }) => ({ node, interface: anyInterface })) ?? hops;
 }
 
 export class RecordingWriter {
@@ -50,16 +72,21 @@ export class RecordingWriter {
     }
     writeFileSync(path.join(folder, "trace.json"), `${JSON.stringify(header, undefined, 2)}\n`);
     writeFileSync(path.join(folder, "snapshot.json"), `${JSON.stringify(snapshot, undefined, 2)}\n`);
-    this.#captures = header.hops.map((hop, index) =>
-      openSync(path.join(folder, "captures", captureName(index, hop)), "w"),
-    );
+    this.#captures = [];
+    for (const tap of firstTaps(header)) this.addCapture(tap);
     this.#log = openSync(path.join(folder, "log.jsonl"), "w");
   }
 
-  /** Appends to the capture of a hop. */
-  bytes(hop: number, bytes: Uint8Array): void {
-    const descriptor = this.#captures[hop];
-    if (descriptor === undefined) throw new RangeError(`no hop ${hop} in this recording`);
+  /** A capture more, with the next number. */
+  addCapture(tap: TapPlace): void {
+    const name = captureName(this.#captures.length, tap);
+    this.#captures.push(openSync(path.join(this.folder, "captures", name), "w"));
+  }
+
+  /** Appends to the capture of a tap. */
+  bytes(tap: number, bytes: Uint8Array): void {
+    const descriptor = this.#captures[tap];
+    if (descriptor === undefined) throw new RangeError(`no tap ${tap} in this recording`);
     for (let at = 0; at < bytes.length;) at += writeSync(descriptor, bytes, at);
   }
 
@@ -84,7 +111,7 @@ export interface Recording {
   readonly folder: string;
   readonly header: RecordingHeader;
   readonly snapshot: Snapshot;
-  /** Path of each hop's capture, in the order of `header.hops`. */
+  /** Path of each tap's capture: those that the trace began with, then those that took over. */
   readonly captures: readonly string[];
   /** Lines of log.jsonl, parsed. */
   readonly log: readonly unknown[];
@@ -93,16 +120,15 @@ export interface Recording {
 /** Reads a saved trace. @throws Failure (usage) when it is none, or of a version that we do not know */
 export function readRecording(folder: string): Recording {
   const header = readRecordingHeader(folder);
+  // A trace that was killed may have left a last line that is not whole.
+  const lines = readText(folder, "log.jsonl").split("\n").slice(0, -1);
+  const log = lines.map((line, index) => parse(line, `${folder}/log.jsonl, line ${index + 1}`));
   return {
     folder,
     header,
     snapshot: readJson(folder, "snapshot.json") as Snapshot, // as above
     captures: capturePaths(folder, header),
-    // A trace that was killed may have left a last line that is not whole.
-    log: readText(folder, "log.jsonl")
-      .split("\n")
-      .slice(0, -1)
-      .map((line, index) => parse(line, `${folder}/log.jsonl, line ${index + 1}`)),
+    log,
   };
 }
 
@@ -118,9 +144,22 @@ export function readRecordingHeader(folder: string): RecordingHeader {
   return { ...header, version: 1 };
 }
 
-/** Path of each hop's capture. */
-export function capturePaths(folder: string, header: RecordingHeader): string[] {
-  return header.hops.map((hop, index) => path.join(folder, "captures", captureName(index, hop)));
+function capturePaths(folder: string, header: RecordingHeader): string[] {
+  const first = firstTaps(header).map((tap, number) => path.join(folder, "captures", captureName(number, tap)));
+  const others: string[] = [];
+  for (let next = findCapture(folder, first.length); next !== undefined;) {
+    others.push(next);
+    next = findCapture(folder, first.length + others.length);
+  }
+  return [...first, ...others];
+}
+
+/** Path of the capture with this number, also of a trace that is still being written; undefined while there is none. */
+export function findCapture(folder: string, number: number): string | undefined {
+  const captures = path.join(folder, "captures");
+  if (!existsSync(captures)) return undefined;
+  const name = readdirSync(captures).find((each) => each.startsWith(`${number}-`));
+  return name === undefined ? undefined : path.join(folder, "captures", name);
 }
 
 function readJson(folder: string, name: string): unknown {

@@ -1,18 +1,29 @@
-/** A tap: one tcpdump on one hop, run by the lab's init inside the hop's namespace, its pcap stream read here. */
+/** A tap: one tcpdump on one hop, or on a whole namespace, run by the lab's init inside it, its pcap stream read here. */
 import net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ExitStatus, NodeLine, InitProcess } from "../init/api.js";
-import { close, pipe2 } from "../kernel/syscalls.js";
+import { close, constants, fcntl, pipe2 } from "../kernel/syscalls.js";
+import { SystemCallError } from "../kernel/system-error.js";
 import { Failure } from "../model/failure.js";
-import { hopName, type Hop } from "../model/hop.js";
+import { hopName } from "../model/hop.js";
 import { tcpdumpArguments, type TcpdumpCounts, TcpdumpMessages } from "./tcpdump.js";
 
+/** Where a tap sits: an interface of a node, or `any`. */
+export interface TapPlace {
+  readonly node: string;
+  readonly interface: string;
+}
+
 export interface TapOptions {
-  readonly hop: Hop;
+  readonly hop: TapPlace;
   /** pcap-filter(7) text; empty for everything. */
   readonly filter: string;
   /** Bytes kept of each frame. */
   readonly snapshotLength: number;
+  /** KiB of the ring that packets wait in until they are read. */
+  readonly ring?: number;
+  /** In blocks: later, and cheaper (tcpdump.ts). */
+  readonly block?: boolean;
   readonly onBytes: (bytes: Uint8Array) => void;
   /** Lost records so far (tcpdump's "dropped by kernel"), each time that tcpdump tells. */
   readonly onDrops: (dropped: number) => void;
@@ -20,20 +31,27 @@ export interface TapOptions {
   readonly onDeath: (reason: string) => void;
 }
 
+/** Bytes: what an ordinary user may have (/proc/sys/fs/pipe-max-size). */
+const pipeSize = 1 << 20;
+
 /** How often a tap is asked whether it has read everything, milliseconds between; equal answers say that no more comes. */
 const drain = { interval: 10, equal: 5, attempts: 500 } as const;
+/** A block is handed over a second after its first packet (tcpdump's packet buffer timeout), and then read. */
+const blockDrain = { interval: 30, equal: 40, attempts: 200 } as const;
 
 export class Tap {
-  readonly hop: Hop;
+  readonly hop: TapPlace;
   /** Settles when the stream has been read to its end. */
   readonly ended: Promise<void>;
   readonly #process: InitProcess;
   readonly #stream: net.Socket;
   readonly #said: TcpdumpMessages;
+  readonly #drain: typeof drain | typeof blockDrain;
   #asked = false;
 
-  private constructor(hop: Hop, process: InitProcess, stream: net.Socket, said: TcpdumpMessages) {
+  private constructor({ hop, block }: TapOptions, process: InitProcess, stream: net.Socket, said: TcpdumpMessages) {
     this.hop = hop;
+    this.#drain = block === true ? blockDrain : drain;
     this.#process = process;
     this.#stream = stream;
     this.#said = said;
@@ -42,12 +60,11 @@ export class Tap {
 
   /** Starts tcpdump and settles when it listens. @throws Failure (machine); (usage) where it refuses the filter */
   static async start(line: NodeLine, options: TapOptions): Promise<Tap> {
-    const { hop } = options;
     const { process, output, messages } = await spawn(line, options);
     const stream = new net.Socket({ fd: output, readable: true, writable: false });
     stream.on("data", (chunk: Buffer) => options.onBytes(chunk));
     const said = new TcpdumpMessages();
-    const tap = new Tap(hop, process, stream, said);
+    const tap = new Tap(options, process, stream, said);
     try {
       await listening(process, new net.Socket({ fd: messages, readable: true, writable: false }), said, options);
     } catch (error) {
@@ -77,15 +94,16 @@ export class Tap {
    * have run since the last packets came. So it is asked until it has read what it received.
    */
   async #drained(): Promise<void> {
+    const { interval, equal: enough, attempts } = this.#drain;
     let before: TcpdumpCounts | undefined;
     let equal = 0;
-    for (let attempt = 0; attempt < drain.attempts && equal < drain.equal; attempt += 1) {
+    for (let attempt = 0; attempt < attempts && equal < enough; attempt += 1) {
       const counts = await this.#counts();
       if (counts === undefined || counts.captured + counts.dropped >= counts.received) return;
       // What came before its filter was set counts as received and is never read.
       equal = before?.captured === counts.captured && before.received === counts.received ? equal + 1 : 0;
       before = counts;
-      await delay(drain.interval);
+      await delay(interval);
     }
   }
 
@@ -115,6 +133,16 @@ export class Tap {
   }
 }
 
+/** So that a tap goes on while this process is busy: a pipe of 64 KiB holds 200 packets. */
+function widen(pipe: number): void {
+  try {
+    fcntl(pipe, constants.F_SETPIPE_SZ, pipeSize);
+  } catch (error) {
+    // Above the limit of the user's pipes together (pipe(7)): this one stays as it is.
+    if (!(error instanceof SystemCallError && error.code === "EPERM")) throw error;
+  }
+}
+
 interface StartedTcpdump {
   readonly process: InitProcess;
   /** Ends of pipes for us to read. */
@@ -122,8 +150,9 @@ interface StartedTcpdump {
   readonly messages: number;
 }
 
-async function spawn(line: NodeLine, { hop, filter, snapshotLength }: TapOptions): Promise<StartedTcpdump> {
+async function spawn(line: NodeLine, { hop, filter, ...settings }: TapOptions): Promise<StartedTcpdump> {
   const [output, outputWrite] = pipe2();
+  widen(output);
   const [messages, messagesWrite] = pipe2();
   const [inputRead, inputWrite] = pipe2();
   close(inputWrite); // tcpdump reads nothing: its standard input is at its end
@@ -131,7 +160,7 @@ async function spawn(line: NodeLine, { hop, filter, snapshotLength }: TapOptions
     const process = await line.spawn({
       node: hop.node,
       place: "namespace",
-      argv: tcpdumpArguments({ interface: hop.interface, filter, snapshotLength }),
+      argv: tcpdumpArguments({ ...settings, interface: hop.interface, filter }),
       environment: [
         ["PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"],
         ["LC_ALL", "C"],

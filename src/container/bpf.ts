@@ -6,9 +6,12 @@ export const operation = {
   /** pc += k */
   jump: 0x05,
   ifEqual: 0x15,
+  ifGreater: 0x25,
   ifGreaterOrEqual: 0x35,
   /** A & k */
   ifAny: 0x45,
+  /** A &= k */
+  and: 0x54,
   return: 0x06,
 } as const;
 

@@ -11,9 +11,29 @@ export interface ExplainedStep {
   readonly shell?: string;
 }
 
-/** Every step from the join of the node's namespaces to exec. Paths inside are shown below `$ROOT`. */
-export function explainProgram(program: ContainerProgram): readonly ExplainedStep[] {
-  return [...prologue(program), ...explainOperations(program.operations), ...epilogue(program)];
+/**
+ * Every step from the limits of its cgroups to exec. Paths inside are shown below the root that is put together.
+ * @param written what its cgroups were told, path and value
+ */
+export function explainProgram(
+  program: ContainerProgram,
+  written: readonly (readonly [path: string, value: string])[] = [],
+): readonly ExplainedStep[] {
+  return [...limits(written), ...prologue(program), ...explainOperations(program.operations), ...epilogue(program)];
+}
+
+function limits(written: readonly (readonly [path: string, value: string])[]): ExplainedStep[] {
+  const folderOf = (path: string) => path.slice(0, path.lastIndexOf("/"));
+  const folders = [...new Set(written.map(([path]) => folderOf(path)))];
+  return folders.flatMap((folder) => [
+    { what: `make the cgroup ${folder}`, shell: `mkdir -p ${quote(folder)}` },
+    ...written
+      .filter(([path]) => folderOf(path) === folder)
+      .map(([path, value]) => ({
+        what: `limit it: ${path.slice(folder.length + 1)} is ${value}`,
+        shell: `echo ${quote(value)} > ${quote(path)}`,
+      })),
+  ]);
 }
 
 function prologue({ cgroupCount }: ContainerProgram): ExplainedStep[] {
@@ -65,15 +85,24 @@ function explainOperation(operation: ProgramOperation, base: string): ExplainedS
     case "symlink":
       return { what: `link ${operation.target}`, shell: `ln -s ${quote(operation.text)} ${target}` };
     case "mount":
+      if ((operation.flags & mountFlag.remount) !== 0)
+        return {
+          what: `no device opens in ${operation.target} but those`,
+          shell: `mount ${optionText(operation.flags, operation.options)}${target}`,
+        };
       return {
         what: `mount ${operation.type} on ${operation.target}`,
         shell: `mount -t ${operation.type} ${optionText(operation.flags, operation.options)}${operation.type} ${target}${orElse}`,
       };
-    case "bind":
+    case "bind": {
+      const how = (operation.flags & mountFlag.recursive) === 0 ? "--bind" : "--rbind";
+      const restricted = optionText(operation.flags | mountFlag.remount | mountFlag.bind, "");
+      const then = (operation.flags & ~mountFlag.recursive) === 0 ? "" : ` && mount ${restricted}${target}`;
       return {
-        what: `show ${operation.source} at ${operation.target}`,
-        shell: `mount ${(operation.flags & mountFlag.recursive) === 0 ? "--bind" : "--rbind"} ${quote(operation.source)} ${target}`,
+        what: `show ${operation.source} at ${operation.target}${isReadOnly(operation.flags) ? ", read-only" : ""}`,
+        shell: `mount ${how} ${quote(operation.source)} ${target}${then}`,
       };
+    }
     case "makeDevice": {
       const { major, minor } = operation.device;
       return {
@@ -92,6 +121,8 @@ function explainOperation(operation: ProgramOperation, base: string): ExplainedS
         shell: `mount --bind /dev/null ${target} # or an empty read-only tmpfs`,
       };
     case "readOnly":
+      if (operation.target === "/")
+        return { what: "make the root read-only", shell: `mount -o remount,bind,ro ${quote(base)} # and all below it` };
       return {
         what: `make ${operation.target} read-only`,
         shell: `mount --rbind ${target} ${target} && mount -o remount,bind,ro ${target}`,
@@ -106,8 +137,14 @@ function explainOperation(operation: ProgramOperation, base: string): ExplainedS
   }
 }
 
+function isReadOnly(flags: number): boolean {
+  return (flags & mountFlag.readOnly) !== 0;
+}
+
 function optionText(flags: number, options: string): string {
   const words: [number, string][] = [
+    [mountFlag.remount, "remount"],
+    [mountFlag.bind, "bind"],
     [mountFlag.readOnly, "ro"],
     [mountFlag.noSuid, "nosuid"],
     [mountFlag.noDev, "nodev"],

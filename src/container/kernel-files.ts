@@ -2,7 +2,7 @@
 import type { ContainerSite } from "../model/container.js";
 import { type Device, type ProgramOperation, mountFlag } from "./program.js";
 
-const { readOnly, noSuid, noDev, noExec, strictAtime } = mountFlag;
+const { readOnly, noSuid, noDev, noExec, strictAtime, remount, bind } = mountFlag;
 const strict = noSuid | noDev | noExec;
 
 const maskedPaths = [
@@ -74,18 +74,27 @@ function cgroupOperations({ cgroups }: ContainerSite): ProgramOperation[] {
   ];
 }
 
-function deviceOperations({ rootless, ids }: ContainerSite): ProgramOperation[] {
+/**
+ * No file system of a container opens devices: root has `mknod`, and there is no device cgroup that would keep it from the
+ * machine's disks. What /dev is to have is shown on itself before /dev is given `nodev` too: a mount of its own keeps the
+ * flags that it was made with. In a user namespace the kernel does so by itself (SB_I_NODEV).
+ */
+function deviceOperations({ root, rootless, ids }: ContainerSite): ProgramOperation[] {
   // Where a single group is mapped there is no group 5 (tty) to give the terminals to.
   const terminals = `newinstance,ptmxmode=0666,mode=0620${ids.groups > 5 ? ",gid=5" : ""}`;
   return [
     mount("tmpfs", "/dev", noSuid | strictAtime, "mode=755,size=64m"),
-    ...devices.map(([name, device]): ProgramOperation => {
+    ...devices.flatMap(([name, device]): ProgramOperation[] => {
       const target = `/dev/${name}`;
       // mknod is refused in a user namespace: the machine's device is bound, once it is seen to be that device.
       return rootless
-        ? { kind: "bindDevice", target, inside: true, source: target, device }
-        : { kind: "makeDevice", target, inside: true, mode: 0o666, device };
+        ? [{ kind: "bindDevice", target, inside: true, source: target, device }]
+        : [
+            { kind: "makeDevice", target, inside: true, mode: 0o666, device },
+            { kind: "bind", target, inside: true, source: `${root}${target}`, flags: 0 },
+          ];
     }),
+    ...(rootless ? [] : [mount("tmpfs", "/dev", remount | bind | noSuid | noDev | strictAtime)]),
     ...links.map(([name, text]): ProgramOperation => ({ kind: "symlink", target: `/dev/${name}`, inside: true, text })),
     ...["pts", "shm", "mqueue"].map((name): ProgramOperation => ({
       kind: "mkdir",

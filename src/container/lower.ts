@@ -6,6 +6,7 @@ import { kernelFileOperations } from "./kernel-files.js";
 import type { ContainerProgram } from "./program.js";
 import { rootOperations } from "./root.js";
 import { defaultFilter } from "./seccomp.js";
+import { profileFilter } from "./seccomp-profile.js";
 
 /** RLIMIT_CORE (asm-generic/resource.h). */
 const coreLimit = 4;
@@ -18,18 +19,23 @@ export function lowerContainer(spec: ContainerSpec, site: ContainerSite): Contai
     workingDirectory: spec.workingDirectory,
     user: mappedUser(site),
     capabilities: capabilityMask(spec.capabilities, site.lastCapability),
-    filter: spec.seccomp ? defaultFilter(site.architecture, spec.capabilities) : new Uint8Array(),
+    filter: filterOf(spec, site),
     // A core file would be written by the machine's own handler.
     limits: [{ resource: coreLimit, soft: 0n, hard: 0n }],
     cgroupCount: site.cgroupCount,
     countsOom: site.countsOom,
     operations: [
-      ...rootOperations(site),
+      ...rootOperations(site, spec.readOnly ?? false),
       ...kernelFileOperations(site),
       { kind: "hostname", name: spec.hostname },
       { kind: "pivot" },
     ],
   };
+}
+
+function filterOf({ seccomp, capabilities }: ContainerSpec, { architecture }: ContainerSite): Uint8Array {
+  if (typeof seccomp === "object") return profileFilter(seccomp, architecture, capabilities);
+  return seccomp ? defaultFilter(architecture, capabilities) : new Uint8Array();
 }
 
 /** There are no other groups to be in than those that are mapped. */

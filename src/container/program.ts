@@ -10,6 +10,9 @@ export const mountFlag = {
   noSuid: 2,
   noDev: 4,
   noExec: 8,
+  /** With `bind`: the flags of a mount that is there already. */
+  remount: 0x20,
+  bind: 0x1000,
   recursive: 0x4000,
   strictAtime: 1 << 24,
 } as const;

@@ -6,21 +6,11 @@
  * its folders: in a user namespace `lowerdir=/` is refused (its mounts are locked), and as root one overlay would miss
  * what is mounted below `/`.
  */
-import type { ContainerSite, RootEntry } from "../model/container.js";
-import type { ProgramOperation } from "./program.js";
+import { type ContainerSite, freshFolders, type RootEntry } from "../model/container.js";
+import { mountFlag, type ProgramOperation } from "./program.js";
 
 /** Mount points of the kernel's own file systems. */
 const kernelFolders = ["/proc", "/sys", "/dev"];
-
-/** Folders that start empty in a container over `/`: what is there is of the machine's own processes, or mounted. */
-const freshFolders: ReadonlyMap<string, number> = new Map([
-  ["/boot", 0o755],
-  ["/media", 0o755],
-  ["/mnt", 0o755],
-  ["/run", 0o755],
-  ["/snap", 0o755],
-  ["/tmp", 0o1777],
-]);
 
 /** Option strings of overlayfs: `\`, `:` and `,` separate (overlayfs.rst). */
 function escapeOption(path: string): string {
@@ -48,9 +38,16 @@ function parents(path: string): string[] {
  * @param made folders that are there already
  */
 function layFiles(site: ContainerSite, lower: string, made: readonly string[]): ProgramOperation[] {
-  const folders = new Set(site.files.flatMap(([path]) => parents(path)));
+  const missing = (site.binds ?? []).filter(({ there }) => !there);
+  const folders = new Set([
+    ...[...site.files.map(([path]) => path), ...missing.map(({ target }) => target)].flatMap(parents),
+    ...missing.flatMap(({ kind, target }) => (kind === "folder" ? [target] : [])),
+  ]);
   return [
     ...[...folders].filter((path) => !made.includes(path)).map((target) => folder(target, 0o755, `${lower}${target}`)),
+    ...missing.flatMap(({ kind, target }): ProgramOperation[] =>
+      kind === "folder" ? [] : [{ kind: "write", target, inside: true, mode: 0o644, content: "" }],
+    ),
     ...site.files.map(([target, content]): ProgramOperation => ({
       kind: "write",
       target,
@@ -67,7 +64,7 @@ function overFolder(site: ContainerSite, lower: string): ProgramOperation[] {
     { kind: "base", target: site.upper },
     ...kernelFolders.map((target) => folder(target, 0o755)),
     ...layFiles(site, lower, kernelFolders),
-    { kind: "mount", type: "overlay", target: site.root, inside: false, flags: 0, options },
+    { kind: "mount", type: "overlay", target: site.root, inside: false, flags: mountFlag.noDev, options },
     { kind: "base", target: site.root },
   ];
 }
@@ -96,14 +93,14 @@ function overMachine(site: ContainerSite, entries: readonly RootEntry[]): Progra
     ...fresh.map(([target, mode]) => folder(target, mode)),
     ...all.map(layEntry),
     ...layFiles(site, "", [...kernelFolders, ...fresh.map(([path]) => path), ...all.map(({ path }) => path)]),
-    { kind: "bind", source: site.upper, target: site.root, inside: false, flags: 0 },
+    { kind: "bind", source: site.upper, target: site.root, inside: false, flags: mountFlag.noDev },
     { kind: "base", target: site.root },
     ...layers.map(({ path, mountPoint }, index): ProgramOperation => ({
       kind: "mount",
       type: "overlay",
       target: path,
       inside: true,
-      flags: 0,
+      flags: mountFlag.noDev,
       options: overlayOptions(site, path, `${site.upper}${path}`, `${site.work}/${index}`),
       // Not every file system can be a layer (vfat cannot); the folder is empty then.
       ...(mountPoint ? { optional: true } : {}),
@@ -111,8 +108,18 @@ function overMachine(site: ContainerSite, entries: readonly RootEntry[]): Progra
   ];
 }
 
-/** Puts the root together; afterwards the base is the new root. */
-export function rootOperations(site: ContainerSite): ProgramOperation[] {
-  const { lower } = site;
-  return lower.kind === "folder" ? overFolder(site, lower.path) : overMachine(site, lower.entries);
+/** Puts the root together, with what is bound into it; afterwards the base is the new root. */
+export function rootOperations(site: ContainerSite, isReadOnly: boolean): ProgramOperation[] {
+  const { lower, binds = [] } = site;
+  return [
+    ...(lower.kind === "folder" ? overFolder(site, lower.path) : overMachine(site, lower.entries)),
+    ...(isReadOnly ? [{ kind: "readOnly", target: "/", inside: true } satisfies ProgramOperation] : []),
+    ...binds.map(({ source, target, readOnly }): ProgramOperation => ({
+      kind: "bind",
+      source,
+      target,
+      inside: true,
+      flags: mountFlag.recursive | mountFlag.noDev | (readOnly ? mountFlag.readOnly : 0),
+    })),
+  ];
 }

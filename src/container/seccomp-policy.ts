@@ -15,7 +15,7 @@ export const allowed = words(`
   getrlimit get_robust_list getrusage getsid getsockname getsockopt get_thread_area gettid gettimeofday getuid getxattr
   getxattrat inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel ioctl io_destroy io_getevents
   io_pgetevents ioprio_get ioprio_set io_setup io_submit kill landlock_add_rule landlock_create_ruleset
-  landlock_restrict_self lchown lgetxattr link linkat listen listxattr listxattrat llistxattr lremovexattr lseek
+  landlock_restrict_self lchown lgetxattr link linkat listen listmount listxattr listxattrat llistxattr lremovexattr lseek
   lsetxattr lstat madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mkdir mkdirat mknod mknodat
   mlock mlock2 mlockall mmap mprotect mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink mremap
   mseal msgctl msgget msgrcv msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat open openat
@@ -28,10 +28,10 @@ export const allowed = words(`
   sched_setattr sched_setparam sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop sendfile
   sendmmsg sendmsg sendto setfsgid setfsuid setgid setgroups setitimer setpgid setpriority setregid setresgid setresuid
   setreuid setrlimit set_robust_list setsid setsockopt set_thread_area set_tid_address setuid setxattr setxattrat
-  shmat shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 socketpair splice stat statfs statx symlink
+  shmat shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 socketpair splice stat statfs statmount statx symlink
   symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun
   timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask uname unlink
-  unlinkat utime utimensat utimes vfork vmsplice wait4 waitid write writev arch_prctl modify_ldt
+  unlinkat uretprobe utime utimensat utimes vfork vmsplice wait4 waitid write writev arch_prctl modify_ldt
 `);
 
 /** For those who have a capability: without it the kernel would refuse most of them anyway, at more cost in bugs. */
@@ -59,8 +59,14 @@ export const allowedWith: ReadonlyMap<string, readonly string[]> = new Map([
 /** Clone flags that make namespaces (linux/sched.h): NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. */
 export const namespaceFlags = 0x7e020000;
 
-/** Address families (linux/socket.h): AF_ALG opens the kernel's crypto code, AF_VSOCK the way to the hypervisor. */
-export const refusedFamilies = [38, 40] as const;
+/**
+ * Address families that a socket may be of (linux/socket.h). Not among them: AF_ALG opens the kernel's crypto code, AF_VSOCK
+ * the way to the hypervisor; AF_DECnet, AF_ECONET, AF_ATMSVC, AF_IRDA, AF_WANPIPE, AF_IUCV and AF_CAIF little-used code.
+ */
+export const allowedFamilies: readonly number[] = [
+  ...[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 21, 22, 24, 26, 27, 28, 29, 30, 31, 32, 33, 35, 36],
+  ...[39, 41, 42, 43, 44, 45],
+];
 
 /** What personality(2) may be asked for: PER_LINUX, PER_LINUX32, each also with UNAME26, and what it is now. */
 export const allowedPersonalities = [0, 0x8, 0x20000, 0x20008, 0xffffffff] as const;

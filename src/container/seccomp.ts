@@ -4,13 +4,13 @@
  */
 import { Failure } from "../model/failure.js";
 import { type Instruction, assemble, instruction, operation } from "./bpf.js";
-import { allowed, allowedPersonalities, allowedWith, namespaceFlags, refusedFamilies } from "./seccomp-policy.js";
+import { allowed, allowedFamilies, allowedPersonalities, allowedWith, namespaceFlags } from "./seccomp-policy.js";
 import { type Architecture, architectures } from "./system-calls.js";
 
 /** SECCOMP_RET_* (linux/seccomp.h). */
 const killProcess = 0x80000000;
 const allow = 0x7fff0000;
-const errno = (number: number) => 0x00050000 | number;
+export const errno = (number: number) => 0x00050000 | number;
 const EPERM = 1;
 const ENOSYS = 38;
 
@@ -22,7 +22,7 @@ const argumentAt = (index: number) => 16 + 8 * index;
 /** Bit that the x32 calls of an x86-64 kernel carry. */
 const x32Bit = 0x40000000;
 
-type Code = readonly Instruction[];
+export type Code = readonly Instruction[];
 
 const returns = (value: number): Code => [instruction(operation.return, value)];
 
@@ -37,7 +37,7 @@ const examined: ReadonlyMap<string, Code> = new Map<string, Code>([
   ],
   // Its flags lie in memory, where a filter cannot look: the C library then takes clone.
   ["clone3", returns(errno(ENOSYS))],
-  ["socket", argumentIn(refusedFamilies, errno(EPERM), allow)],
+  ["socket", argumentIn(allowedFamilies, allow, errno(EPERM))],
   ["personality", argumentIn(allowedPersonalities, allow, errno(EPERM))],
 ]);
 
@@ -52,18 +52,20 @@ interface Range {
   readonly code: Code;
 }
 
-function rangesOf({ numbers, last }: Architecture, capabilities: readonly string[]): Range[] {
-  const names = new Set([...allowed, ...capabilities.flatMap((capability) => allowedWith.get(capability) ?? [])]);
-  const actions = new Map<number, Code>();
-  const [pass, refuse, unknown] = [returns(allow), returns(errno(EPERM)), returns(errno(ENOSYS))];
-  for (const [name, number] of numbers) {
-    if (names.has(name)) actions.set(number, pass);
-    else actions.set(number, examined.get(name) ?? refuse);
-  }
+/** What is done about a call, by its name. Equal codes are one value: neighbours with it are one range. */
+export interface Policy {
+  /** Undefined: `otherwise`. */
+  readonly codeOf: (name: string) => Code | undefined;
+  readonly otherwise: Code;
+  /** For numbers above those that we know. */
+  readonly unknown: Code;
+}
+
+function rangesOf({ numbers, last }: Architecture, { codeOf, otherwise, unknown }: Policy): Range[] {
+  const codes = new Map<number, Code | undefined>([...numbers].map(([name, number]) => [number, codeOf(name)]));
   const ranges: Range[] = [];
-  // What is newer than this list does not exist, so that programs fall back to what they know.
   for (let number = 0; number <= last + 1; number++) {
-    const code = number > last ? unknown : (actions.get(number) ?? refuse);
+    const code = number > last ? unknown : (codes.get(number) ?? otherwise);
     if (ranges.at(-1)?.code !== code) ranges.push({ start: number, code });
   }
   return ranges;
@@ -87,18 +89,30 @@ function search(ranges: readonly Range[]): Code {
   ];
 }
 
-/**
- * The filter for a set of capabilities.
- * @param name architecture as Node names it; throws a machine Failure for one that has no table here
- */
-export function defaultFilter(name: string, capabilities: readonly string[]): Uint8Array {
+/** @param name architecture as Node names it; throws a machine Failure for one that has no table here */
+export function machineOf(name: string): Architecture {
   const architecture = architectures.get(name);
-  if (architecture === undefined) {
-    throw new Failure("machine", `there is no system call filter for ${name}`, {
-      code: "NO_FILTER",
-      hint: 'turn it off with "seccomp": false',
-    });
-  }
+  if (architecture !== undefined) return architecture;
+  throw new Failure("machine", `there is no system call filter for ${name}`, {
+    code: "NO_FILTER",
+    hint: 'turn it off with "seccomp": false, or --seccomp none',
+  });
+}
+
+/** The filter for a set of capabilities, on an architecture as Node names it. */
+export function defaultFilter(name: string, capabilities: readonly string[]): Uint8Array {
+  const names = new Set([...allowed, ...capabilities.flatMap((capability) => allowedWith.get(capability) ?? [])]);
+  const pass = returns(allow);
+  return filterOf(machineOf(name), {
+    codeOf: (call) => (names.has(call) ? pass : examined.get(call)),
+    otherwise: returns(errno(EPERM)),
+    // What is newer than this list does not exist, so that programs fall back to what they know.
+    unknown: returns(errno(ENOSYS)),
+  });
+}
+
+/** Calls of another architecture end the process, those of x32 do not exist. */
+export function filterOf(architecture: Architecture, policy: Policy): Uint8Array {
   return assemble([
     instruction(operation.load, architectureAt),
     instruction(operation.ifEqual, architecture.audit, 1, 0),
@@ -106,6 +120,6 @@ export function defaultFilter(name: string, capabilities: readonly string[]): Ui
     instruction(operation.load, numberAt),
     instruction(operation.ifGreaterOrEqual, x32Bit, 0, 1),
     ...returns(errno(ENOSYS)),
-    ...search(rangesOf(architecture, capabilities)),
+    ...search(rangesOf(architecture, policy)),
   ]);
 }

@@ -4,6 +4,9 @@
  * Init is PID 1 of the lab's PID namespace. It holds the namespaces of the nodes, opens sockets in them, starts and
  * reaps every process of a lab. Descriptors that come back belong to the caller, who closes them.
  */
+import type { ContainerUser, ExitStatus } from "../model/container.js";
+
+export type { ExitStatus };
 
 /** What a process runs in. `namespace`: the node's network namespace with the lab's own mounts. `container`: all namespaces of the node's container. */
 export type ProcessPlace = "namespace" | "container";
@@ -15,6 +18,8 @@ export interface SpawnRequest {
   readonly argv: readonly string[];
   readonly environment: readonly (readonly [string, string])[];
   readonly workingDirectory?: string;
+  /** In place `container`: instead of the user of its command. */
+  readonly user?: ContainerUser;
   /** Files of ours that become 0, 1, 2 of the process; or a new pty, whose master comes back. */
   readonly stdio: readonly [number, number, number] | "pty";
   /** Ends when the client's connection does (taps, commands). False for what belongs to the lab. */
@@ -26,13 +31,6 @@ export interface SpawnRequest {
 /** Where the output of a container's command goes: a log that init keeps, or files or a pty as of `SpawnRequest`. */
 export type ContainerOutput =
   { readonly logPath: string } | { readonly stdio: SpawnRequest["stdio"]; readonly tied: boolean };
-
-export interface ExitStatus {
-  /** Exit code, or undefined where a signal ended it. */
-  readonly code?: number;
-  readonly signal?: string;
-  readonly outOfMemory?: boolean;
-}
 
 export interface InitProcess {
   /** Number that init gave it; unique for the life of the lab. */

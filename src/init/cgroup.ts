@@ -2,11 +2,13 @@
  * Cgroups of a lab's containers: a folder `yapc-net-LAB/NODE` in each hierarchy that limits or counts something, with
  * its limits written before anything enters it. Version 1, version 2, and machines that have both.
  */
-import { existsSync, mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { close, constants, open } from "../kernel/syscalls.js";
 import type { CgroupMount, Limits } from "../model/container.js";
-import { type Controller, type Hierarchy, controllers } from "./hierarchy.js";
+import { Failure } from "../model/failure.js";
+import { type LimitFile, limitFiles } from "./cgroup-files.js";
+import { type Controller, type Hierarchy, alwaysUsed, controllers } from "./hierarchy.js";
 
 export { findHierarchies } from "./hierarchy.js";
 
@@ -19,15 +21,29 @@ export interface NodeCgroup extends Disposable {
   readonly oomCounter: number | undefined;
   /** What the container sees below /sys/fs/cgroup. */
   readonly shown: readonly CgroupMount[];
+  /** What was written, path and value, in this order. */
+  readonly written: readonly (readonly [path: string, value: string])[];
   /** Limits that nothing here can enforce, each with the reason. */
   readonly unenforced: readonly { readonly limit: Controller; readonly reason: string }[];
 }
 
 const labFolder = (hierarchy: Hierarchy, lab: string) => join(hierarchy.base, `yapc-net-${lab}`);
 
-/** Makes the groups of a container, or finds those of its last run, and writes its limits. */
+/**
+ * Makes the groups of a container, or finds those of its last run, and writes its limits. Hierarchies that only limit
+ * what nobody asked to be limited are left alone. Throws a Failure for a limit that the kernel refuses; what was made
+ * for it is removed.
+ */
 export function makeCgroup(hierarchies: readonly Hierarchy[], lab: string, node: string, limits: Limits): NodeCgroup {
-  const groups = hierarchies.map((hierarchy) => makeGroup(hierarchy, labFolder(hierarchy, lab), node, limits));
+  const isUsed = (controller: Controller) => alwaysUsed.has(controller) || limits[controller] !== undefined;
+  const used = hierarchies.filter(({ has }) => has.some(isUsed));
+  let groups: Group[];
+  try {
+    groups = used.map((hierarchy) => makeGroup(hierarchy, labFolder(hierarchy, lab), node, limits, isUsed));
+  } catch (error) {
+    removeCgroup(used, lab, node);
+    throw error;
+  }
   const made = groups.flatMap(({ folder }) => folder ?? []);
   const problems = new Map(groups.flatMap((group) => [...group.problems]));
   const counter = groups.find(({ oomCounter }) => oomCounter !== undefined)?.oomCounter;
@@ -43,10 +59,11 @@ export function makeCgroup(hierarchies: readonly Hierarchy[], lab: string, node:
       folder === undefined ? [] : [opened(join(folder, membership), constants.O_WRONLY)],
     ),
     oomCounter: counter === undefined ? undefined : opened(counter, constants.O_RDONLY),
-    shown: hierarchies.map(({ version, name }) => ({ version, controllers: name })),
+    written: groups.flatMap(({ written }) => written),
+    shown: used.map(({ version, name }) => ({ version, controllers: name })),
     unenforced: controllers
       .filter((controller) => limits[controller] !== undefined)
-      .filter((controller) => problems.has(controller) || !hierarchies.some(({ has }) => has.includes(controller)))
+      .filter((controller) => problems.has(controller) || !used.some(({ has }) => has.includes(controller)))
       .map((limit) => ({ limit, reason: problems.get(limit) ?? "no cgroup of this machine may be used for it" })),
     [Symbol.dispose]: () => {
       for (const descriptor of descriptors.splice(0)) close(descriptor);
@@ -67,36 +84,54 @@ interface Group {
   readonly membership: string;
   readonly oomCounter?: string;
   readonly problems: ReadonlyMap<Controller, string>;
+  readonly written: readonly (readonly [path: string, value: string])[];
 }
 
-function makeGroup(hierarchy: Hierarchy, parent: string, node: string, limits: Limits): Group {
+function makeGroup(
+  hierarchy: Hierarchy,
+  parent: string,
+  node: string,
+  limits: Limits,
+  isUsed: (controller: Controller) => boolean,
+): Group {
   const { version, has } = hierarchy;
   const folder = join(parent, node);
   const membership = membershipFiles[version];
   const refused = attempt(() => {
     mkdirSync(folder, { recursive: true });
   });
-  if (refused !== undefined) return { membership, problems: new Map(has.map((controller) => [controller, refused])) };
+  if (refused !== undefined)
+    return { membership, written: [], problems: new Map(has.map((controller) => [controller, refused.text])) };
   const problems = new Map<Controller, string>();
-  for (const controller of has) {
+  const written: [string, string][] = [];
+  // A group of version 1 has members only once it has CPUs and memory nodes.
+  if (version === 1 && has.includes("cpuset")) for (const each of [parent, folder]) inheritCpus(each);
+  for (const controller of has.filter(isUsed)) {
     const problem = attempt(() => {
       if (version === 2) delegate(controller, [hierarchy.base, parent]);
-      writeLimit(version, controller, folder, limits[controller]);
     });
-    if (problem !== undefined) problems.set(controller, problem);
+    if (problem !== undefined) problems.set(controller, problem.text);
+    else {
+      const limited = { folder, node, controller, problems, written: limits[controller] === undefined ? [] : written };
+      writeLimit(limitFiles(version, controller, limits), limited);
+    }
   }
   const counts = has.includes("memory") && !problems.has("memory");
   const oomCounter = join(folder, version === 2 ? "memory.events" : "memory.oom_control");
-  return { folder, membership, problems, ...(counts ? { oomCounter } : {}) };
+  return { folder, membership, problems, written, ...(counts ? { oomCounter } : {}) };
 }
 
 /** @returns what went wrong */
-function attempt(act: () => void): string | undefined {
+function attempt(act: () => void): { readonly code: string; readonly text: string } | undefined {
   try {
     act();
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    const text = error instanceof Error ? error.message : String(error);
+    // Node: "EACCES: permission denied, mkdir '/sys/fs/cgroup/x'"; a write to a descriptor names no path.
+    const [, code = "", reason = text, tried = "", path = ""] =
+      /^([A-Z]\w+): ([^,]+), (\w+)(?: '(.*)')?/.exec(text) ?? [];
+    return { code, text: code === "" ? text : `${tried}${path === "" ? "" : ` ${path}`}: ${reason} (${code})` };
   }
 }
 
@@ -105,42 +140,56 @@ function delegate(controller: Controller, folders: readonly string[]): void {
   for (const folder of folders) writeFileSync(join(folder, "cgroup.subtree_control"), `+${controller}`);
 }
 
-/** Files and values of a limit; `undefined` takes it off, which a restart with another spec may need. */
-function limitFiles(
-  version: 1 | 2,
-  controller: Controller,
-  limit: number | undefined,
-): [file: string, value: string][] {
-  const period = 100_000;
-  const quota = limit === undefined ? undefined : Math.max(1000, Math.round(limit * period));
-  const value = limit === undefined ? undefined : String(limit);
-  switch (controller) {
-    case "cpu":
-      return version === 2
-        ? [["cpu.max", `${quota ?? "max"} ${period}`]]
-        : [
-            ["cpu.cfs_period_us", String(period)],
-            ["cpu.cfs_quota_us", String(quota ?? -1)],
-          ];
-    case "memory":
-      return version === 2
-        ? [
-            ["memory.max", value ?? "max"],
-            ["memory.swap.max", value === undefined ? "max" : "0"],
-          ]
-        : [["memory.limit_in_bytes", value ?? "-1"]];
-    case "pids":
-      return [["pids.max", value ?? "max"]];
+function inheritCpus(folder: string): void {
+  for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+    const above = join(dirname(folder), file);
+    if (existsSync(above)) writeFileSync(join(folder, file), readFileSync(above));
   }
 }
 
-function writeLimit(version: 1 | 2, controller: Controller, folder: string, limit: number | undefined): void {
-  for (const [file, value] of limitFiles(version, controller, limit)) {
-    // Without swap accounting there is no file for it, and nothing to limit.
-    if (file === "memory.swap.max" && !existsSync(join(folder, file))) continue;
-    writeFileSync(join(folder, file), value);
+/** What a value that the kernel understands and does not want is answered with. */
+const refusals = new Set(["EINVAL", "ERANGE", "EBUSY", "ENODEV", "ENOSPC"]);
+
+interface Limited {
+  readonly folder: string;
+  readonly node: string;
+  readonly controller: Controller;
+  readonly problems: Map<Controller, string>;
+  readonly written: [path: string, value: string][];
+}
+
+function writeLimit(files: readonly LimitFile[], { folder, node, controller, problems, written }: Limited): void {
+  for (const { file, value, whereThere } of files) {
+    const path = join(folder, file);
+    if (whereThere === true && !existsSync(path)) continue;
+    const problem = attempt(() => {
+      writeFileSync(path, value);
+    });
+    if (problem === undefined) {
+      written.push([path, value]);
+      continue;
+    }
+    if (refusals.has(problem.code))
+      throw new Failure(
+        "kernel",
+        `cannot limit the ${controller} of '${node}': write ${value} to ${path}: ${problem.text}`,
+        {
+          code: problem.code,
+          hint: hints[controller],
+        },
+      );
+    problems.set(controller, problem.text);
+    return;
   }
 }
+
+const hints: Readonly<Record<Controller, string>> = {
+  cpu: "no more CPUs than the group above it has, and no less than 0.01",
+  memory: "more memory: the group uses more than that already",
+  pids: "a whole number of processes",
+  cpuset: "CPUs of this machine that the group above it has: lscpu lists them",
+  io: "bytes a second, such as 10M",
+};
 
 /** Removes the groups of a container that has ended. @returns folders that are still in use */
 export function removeCgroup(hierarchies: readonly Hierarchy[], lab: string, node: string): readonly string[] {

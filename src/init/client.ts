@@ -263,13 +263,18 @@ class LabInit implements InitLine {
       (spawned.tied ? spawnFlag.tied : 0) |
       (stdio === "pty" ? spawnFlag.pty : 0) |
       (place === "container" ? spawnFlag.container : 0) |
-      (spawned.ownView === true ? spawnFlag.ownView : 0);
+      (spawned.ownView === true ? spawnFlag.ownView : 0) |
+      (spawned.user === undefined ? 0 : spawnFlag.user);
     const fields = new FieldWriter()
       .string(node)
       .u8(flags)
       .string(spawned.workingDirectory ?? "")
       .strings(spawned.argv)
       .strings(spawned.environment.map(([name, value]) => `${name}=${value}`));
+    if (spawned.user !== undefined) {
+      const { uid, gid, groups } = spawned.user;
+      for (const number of [uid, gid, groups.length, ...groups]) fields.u32(number);
+    }
     return this.#start(request.spawn, fields, node, stdio === "pty" ? [] : stdio);
   }
 

@@ -2,9 +2,16 @@
  * The site of a container: its folders in the lab's state folder, and what its program must know of the machine.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import type { ContainerSite, LowerLayer, RootEntry } from "../model/container.js";
+import {
+  type Bind,
+  type ContainerSite,
+  freshFolders,
+  type LowerLayer,
+  type RootEntry,
+  type SiteBind,
+} from "../model/container.js";
 import { Failure } from "../model/failure.js";
 import { unpack } from "./archive.js";
 import type { NodeCgroup } from "./cgroup.js";
@@ -21,6 +28,9 @@ export interface SiteRequest {
   /** What `surveyRoot` found, for those that start many containers; absent: looked at anew. */
   readonly machineRoot?: () => readonly RootEntry[];
   readonly files: ContainerSite["files"];
+  readonly binds?: readonly Bind[];
+  /** Where its layer is made; absent: in the lab's state folder. */
+  readonly layer?: string;
   readonly rootless: boolean;
   readonly ids: ContainerSite["ids"];
   readonly cgroup?: NodeCgroup;
@@ -38,7 +48,7 @@ export function prepareSite(request: SiteRequest): UnownedSite {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const lower = lowerLayer(request, folder);
   const make = (name: string) => {
-    const path = join(folder, layerName(lower), name);
+    const path = join(request.layer ?? join(folder, layerName(lower)), name);
     // The mode of `upper` is that of `/` inside, for every user there.
     mkdirSync(path, { recursive: true, mode: 0o755 });
     return path;
@@ -52,12 +62,40 @@ export function prepareSite(request: SiteRequest): UnownedSite {
     ids: request.ids,
     lower,
     files: request.files.map(([path, content]) => [resolveInside(lower, path), content]),
+    ...(request.binds === undefined ? {} : { binds: request.binds.map((bind) => siteBind(bind, lower, upper)) }),
     cgroups: request.cgroup?.shown ?? [],
     cgroupCount: request.cgroup?.memberships.length ?? 0,
     countsOom: request.cgroup?.oomCounter !== undefined,
     lastCapability: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8")),
     architecture: process.arch,
   };
+}
+
+/** Folders over which the container mounts its own. */
+const kernelFolder = /^\/(?:proc|sys|dev)?(?:\/|$)/;
+
+/** @throws Failure (usage) where the source is missing, or what is at the target is of another kind */
+function siteBind({ source, target, readOnly }: Bind, lower: LowerLayer, upper: string): SiteBind {
+  const found = statSync(source, { throwIfNoEntry: false });
+  if (found === undefined) throw new Failure("usage", `there is no ${source} to bind at ${target}`, { code: "ENOENT" });
+  const inside = resolveInside(lower, target);
+  if (kernelFolder.test(inside))
+    throw new Failure("usage", `nothing can be bound at ${target}: that is the container's own`, { code: "EINVAL" });
+  const kind = found.isDirectory() ? "folder" : "file";
+  const isFresh =
+    lower.kind === "machine" && [...freshFolders.keys()].some((folder) => inside.startsWith(`${folder}/`));
+  const below = isFresh ? undefined : `${lower.kind === "folder" ? lower.path : ""}${inside}`;
+  // In its layer nothing is followed: a container that ran before may have left links there.
+  const there =
+    lstatSync(join(upper, inside), { throwIfNoEntry: false }) ??
+    (below === undefined ? undefined : lstatSync(below, { throwIfNoEntry: false }));
+  if (there !== undefined && there.isDirectory() !== found.isDirectory()) {
+    const [one, other] = kind === "folder" ? ["folder", "file"] : ["file", "folder"];
+    throw new Failure("usage", `cannot bind the ${one} ${source} at ${target}, which is a ${other}`, {
+      code: "ENOTDIR",
+    });
+  }
+  return { source: realpathSync(source), target: inside, readOnly, kind, there: there !== undefined };
 }
 
 /** What was written over one root has no meaning over another, and to the kernel none that is defined. */

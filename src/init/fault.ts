@@ -34,7 +34,7 @@ const advice: readonly Advice[] = [
     step: /namespace/,
     codes: ["ENOSPC"],
     kind: "machine",
-    hint: "raise sysctl user.max_user_namespaces and user.max_net_namespaces",
+    hint: "too many namespaces: end some (yapc-net ls), or raise the limit that is reached: sysctl user | grep max_",
   },
   {
     step: /namespace/,
@@ -68,7 +68,44 @@ const advice: readonly Advice[] = [
     kind: "machine",
     hint: "the kernel needs br_netfilter (CONFIG_BRIDGE_NETFILTER): modprobe br_netfilter",
   },
-  { step: /^run /, codes: ["ENOENT"], kind: "machine", hint: "the program is not in the PATH of the node" },
+  {
+    step: /^run \//,
+    codes: ["ENOENT"],
+    kind: "machine",
+    hint: "there is no such file there, or its interpreter is missing; see what its root has: --root",
+  },
+  {
+    step: /^run /,
+    codes: ["ENOENT"],
+    kind: "machine",
+    hint: "its root has no such program in its PATH: give another command, or another root",
+  },
+  {
+    step: /^run /,
+    codes: ["EACCES"],
+    kind: "machine",
+    hint: "it is not executable for the user of the container: chmod +x",
+  },
+  {
+    step: /^run /,
+    codes: ["EPERM"],
+    kind: "machine",
+    hint: "the file asks for a capability that the container does not have (getcap), or its seccomp profile forbids execve",
+  },
+  { step: /^run /, codes: ["ENOEXEC"], kind: "machine", hint: "it is no program for this machine" },
+  { step: /^enter /, codes: ["ENOENT"], kind: "usage", hint: "the working directory is a folder of the container" },
+  {
+    step: /^set up the process/,
+    codes: ["ENOMEM"],
+    kind: "machine",
+    hint: "the memory limit is too small to start anything: at least 4M",
+  },
+  {
+    step: /^start (the command|a process)/,
+    codes: ["EAGAIN"],
+    kind: "machine",
+    hint: "too many processes: raise the pids limit of the container (PID 1 is one of them), ulimit -u, or sysctl kernel.pid_max",
+  },
   {
     step: /open files|descriptor|socket|namespace/,
     codes: ["EMFILE", "ENFILE"],
@@ -85,6 +122,12 @@ export function faultFailure(fault: Fault, where?: string): Failure {
   return new Failure(
     match?.kind ?? "kernel",
     `cannot ${what}${where === undefined ? "" : ` in ${where}`}: ${errnoText(fault.errno)} (${code})`,
-    { code, ...(match === undefined ? {} : { hint: match.hint }) },
+    { code, ...(match === undefined ? {} : { hint: match.hint }), ...runStatus(fault.step, code) },
   );
+}
+
+/** As shells have it: 127 where a command is not there, 126 where it may not be run. */
+function runStatus(step: string, code: string): { readonly status?: 126 | 127 } {
+  if (step !== "run") return {};
+  return { status: code === "ENOENT" ? 127 : 126 };
 }

@@ -2,8 +2,12 @@
 import { accessSync, constants as fs, existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 
-export type Controller = "cpu" | "memory" | "pids";
-export const controllers: readonly Controller[] = ["cpu", "memory", "pids"];
+export type Controller = "cpu" | "memory" | "pids" | "cpuset" | "io";
+export const controllers: readonly Controller[] = ["cpu", "memory", "pids", "cpuset", "io"];
+/** These count, too (`stats`, the end for want of memory): every container has a group of theirs. */
+export const alwaysUsed: ReadonlySet<Controller> = new Set(["cpu", "memory", "pids"]);
+/** Version 1 has another name for it. */
+const oldNames: ReadonlyMap<Controller, string> = new Map([["io", "blkio"]]);
 
 /** A hierarchy that is mounted, and the folder in it below which groups can be made. */
 export interface Hierarchy {
@@ -34,7 +38,7 @@ export function hierarchiesOf(mountinfo: string, own: string): readonly Hierarch
 
 function versionOne(mountPoint: string, options: string): Hierarchy[] {
   const mounted = options.split(",");
-  const has = controllers.filter((controller) => mounted.includes(controller));
+  const has = controllers.filter((controller) => mounted.includes(oldNames.get(controller) ?? controller));
   if (has.length === 0 || !writable(mountPoint)) return [];
   const all = mounted.filter(
     (option) => !["rw", "ro", "xattr", "clone_children"].includes(option) && !option.includes("="),

@@ -3,7 +3,7 @@
  * then fields. Numbers are little-endian; a string is u32 length, UTF-8 bytes, and a NUL that the length does not count.
  */
 
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 export const headerBytes = 12;
 /** The most that one message may have: it must fit a socket buffer of 208 KiB. */
 export const messageMax = 160 * 1024;
@@ -31,7 +31,7 @@ export const request = {
 
 export const answer = { done: 100, failed: 101, started: 102, exited: 103 } as const;
 
-export const spawnFlag = { tied: 1, pty: 2, container: 4, ownView: 8, stdio: 16 } as const;
+export const spawnFlag = { tied: 1, pty: 2, container: 4, ownView: 8, stdio: 16, user: 32 } as const;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

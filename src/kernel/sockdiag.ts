@@ -19,6 +19,7 @@ import { type Request, request } from "./request.js";
 
 const SOCK_DIAG_BY_FAMILY = 20;
 const SOCK_DESTROY = 21;
+const INET_DIAG_SKV6ONLY = 11;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const protocols = { tcp: 6, udp: 17 } as const;
@@ -52,7 +53,7 @@ export const inetMessage = headed(
     uid: [64, u32],
     inode: [68, u32],
   }),
-  none,
+  attributes({ v6only: [INET_DIAG_SKV6ONLY, u8] }),
 );
 
 /** enum of net/tcp_states.h. */
@@ -87,6 +88,10 @@ export interface InetSocket {
   readonly uid: number;
   /** As in /proc/PID/fd: 0 where no process holds it. */
   readonly inode: number;
+  /** Index of the interface that it is bound to. */
+  readonly boundTo?: number;
+  /** Of IPv6: takes no IPv4. */
+  readonly v6only?: true;
   /** Names the socket to the kernel. */
   readonly id: Infer<typeof socketId>;
 }
@@ -123,7 +128,7 @@ export function list({ protocol, family, states: wanted }: SocketFilter): Reques
     object: `${protocol}${family}`,
     needs: diag,
     reply: inetMessage,
-    item: ({ header }) => toSocket(header, protocol),
+    item: ({ header, attributes: { v6only } }) => toSocket(header, protocol, v6only === 1),
     result: (all) => all,
   });
 }
@@ -181,7 +186,7 @@ export function destroyAll(client: NetlinkClient): number {
 
 type Header = typeof inetMessage extends Codec<{ readonly header: infer H }> ? H : never;
 
-export function toSocket(header: Header, protocol: "tcp" | "udp"): InetSocket {
+export function toSocket(header: Header, protocol: "tcp" | "udp", v6only = false): InetSocket {
   const family = header.family === AF_INET6 ? 6 : 4;
   const format = family === 4 ? formatIpv4 : formatIpv6;
   const { id, receiveQueue, sendQueue, uid, inode } = header;
@@ -197,6 +202,8 @@ export function toSocket(header: Header, protocol: "tcp" | "udp"): InetSocket {
     sendQueue,
     uid,
     inode,
+    ...(id.index === 0 ? {} : { boundTo: id.index }),
+    ...(v6only ? { v6only: true as const } : {}),
     id,
   };
 }

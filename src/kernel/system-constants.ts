@@ -45,6 +45,7 @@ export const constants = {
   F_SETFD: 2,
   F_GETFL: 3,
   F_SETFL: 4,
+  F_SETPIPE_SZ: 1031,
   F_ADD_SEALS: 1033,
   F_GET_SEALS: 1034,
   F_SEAL_SEAL: 1,
@@ -57,4 +58,6 @@ export const constants = {
   CLONE_NEWNET: 0x40000000,
   TIOCGWINSZ: 0x5413,
   TIOCSWINSZ: 0x5414,
+  /** _IO(0xb7, 1): the user namespace that owns one (ioctl_ns(2)). */
+  NS_GET_USERNS: 0xb701,
 } as const;

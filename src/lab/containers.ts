@@ -2,16 +2,17 @@
 import { encodeProgram } from "../container/encode.js";
 import { containerFiles, lowerContainer } from "../container/lower.js";
 import type { ContainerProgram } from "../container/program.js";
-import { findUser } from "../container/user.js";
+import { findUser, homeOf } from "../container/user.js";
 import type { ContainerOutput, InitLine, InitProcess } from "../init/api.js";
 import { findHierarchies, makeCgroup, type NodeCgroup, removeCgroup } from "../init/cgroup.js";
 import { prepareSite, readInside } from "../init/container-site.js";
 import { surveyRoot } from "../init/root-survey.js";
-import type { RootEntry } from "../model/container.js";
+import type { ContainerSpec, RootEntry } from "../model/container.js";
 import { removeTree } from "../init/remove-tree.js";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
+import os from "node:os";
 import path from "node:path";
-import { Failure } from "../model/failure.js";
+import { Failure, fileFailure } from "../model/failure.js";
 import type { HostsLine, ResolvedContainer, ResolvedTopology } from "../topology/resolved.js";
 import { readResolv } from "./resolv.js";
 import type { LabFolder } from "./state.js";
@@ -26,6 +27,27 @@ export interface ContainerOptions {
 export interface PreparedContainer extends Disposable {
   readonly program: ContainerProgram;
   readonly cgroup: NodeCgroup;
+}
+
+const delegationHint =
+  "run as root, or below a delegated cgroup: systemd-run --user --scope -p Delegate=yes yapc-net …";
+
+/** As a login has it: shells and most tools look for their files there. */
+export function withHome(
+  environment: ContainerSpec["environment"],
+  home: string,
+): readonly (readonly [string, string])[] {
+  return environment.some(([name]) => name === "HOME") ? environment : [...environment, ["HOME", home]];
+}
+
+/** A profile is read when the container starts. @throws Failure (usage) where it cannot be */
+function seccompOf({ seccomp }: ResolvedContainer): ContainerSpec["seccomp"] {
+  if (typeof seccomp === "boolean") return seccomp;
+  try {
+    return { name: seccomp, text: readFileSync(seccomp, "utf8"), kernel: os.release() };
+  } catch (error) {
+    throw fileFailure(`read the seccomp profile ${seccomp}`, error);
+  }
 }
 
 /** Milliseconds between TERM and KILL. */
@@ -48,7 +70,15 @@ export class ContainerRunner {
     output: ContainerOutput = { logPath: this.folder.log(node) },
   ): Promise<InitProcess> {
     using prepared = this.prepare(node, container);
-    const { cgroup, program } = prepared;
+    return await this.startPrepared(node, prepared, output);
+  }
+
+  /** As `start`, of what `prepare` has made. */
+  async startPrepared(
+    node: string,
+    { cgroup, program }: PreparedContainer,
+    output: ContainerOutput,
+  ): Promise<InitProcess> {
     const files = [...cgroup.memberships, ...(cgroup.oomCounter === undefined ? [] : [cgroup.oomCounter])];
     const process = await this.line.startContainer(node, encodeProgram(program), files, output);
     // Nobody need wait for its end.
@@ -56,8 +86,11 @@ export class ContainerRunner {
     return process;
   }
 
-  /** Makes the container's folders and cgroup, and its program. The descriptors of the cgroup go with the result. */
-  prepare(node: string, container: ResolvedContainer): PreparedContainer {
+  /**
+   * Makes the container's folders and cgroup, and its program. The descriptors of the cgroup go with the result.
+   * @param layer where what it writes goes; absent: into the lab's state folder
+   */
+  prepare(node: string, container: ResolvedContainer, layer?: string): PreparedContainer {
     const cgroup = makeCgroup(findHierarchies(), this.folder.name, node, container.limits);
     try {
       this.#reportLimits(node, cgroup.unenforced);
@@ -67,12 +100,16 @@ export class ContainerRunner {
         root: container.root,
         machineRoot: () => (this.#machineRoot ??= surveyRoot(this.line.rootless)),
         files: containerFiles(container, this.#hosts(node), readResolv(this.folder, node)),
+        ...(container.binds === undefined ? {} : { binds: container.binds }),
+        ...(layer === undefined ? {} : { layer }),
         rootless: this.line.rootless,
         ids: this.line.ids,
         cgroup,
       });
-      const user = findUser(container.user, readInside(site, "/etc/passwd"), readInside(site, "/etc/group"));
-      const program = lowerContainer(container, { ...site, user });
+      const passwd = readInside(site, "/etc/passwd");
+      const user = findUser(container.user, passwd, readInside(site, "/etc/group"));
+      const environment = withHome(container.environment, homeOf(user, passwd));
+      const program = lowerContainer({ ...container, environment, seccomp: seccompOf(container) }, { ...site, user });
       return { cgroup, program, [Symbol.dispose]: () => cgroup[Symbol.dispose]() };
     } catch (error) {
       cgroup[Symbol.dispose]();
@@ -97,12 +134,13 @@ export class ContainerRunner {
   }
 
   #reportLimits(node: string, unenforced: readonly { readonly limit: string; readonly reason: string }[]): void {
+    // Once for all limits that one thing stands in the way of.
     for (const reason of new Set(unenforced.map((each) => each.reason))) {
       const limits = unenforced.filter((each) => each.reason === reason).map(({ limit }) => limit);
       const what = limits.length === 1 ? `the ${limits[0]} limit` : `the limits ${limits.join(", ")}`;
       const text = `${what} of '${node}' ${limits.length === 1 ? "has" : "have"} no effect here: ${reason}`;
       if (this.options.strict)
-        throw new Failure("machine", text, { hint: "run as root, or have systemd delegate the controller to you" });
+        throw new Failure("machine", text, { code: "NO_LIMIT", hint: delegationHint, status: 3 });
       this.options.onWarning(text);
     }
   }

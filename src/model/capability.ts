@@ -42,3 +42,36 @@ export const capabilityNames = [
   "bpf",
   "checkpoint_restore",
 ] as const;
+
+/** Docker's (moby, oci/caps/defaults.go), sorted. */
+export const defaultCapabilities: readonly string[] = [
+  "audit_write",
+  "chown",
+  "dac_override",
+  "fowner",
+  "fsetid",
+  "kill",
+  "mknod",
+  "net_bind_service",
+  "net_raw",
+  "setfcap",
+  "setgid",
+  "setpcap",
+  "setuid",
+  "sys_chroot",
+];
+
+/** `net_raw`, `cap_net_raw` and `CAP_NET_RAW` are the same. */
+export function capabilityName(text: string): string {
+  return text.toLowerCase().replace(/^cap_/, "");
+}
+
+/** First what is dropped, then what is added, so that `all` dropped and one added leaves just that. @returns sorted */
+export function changedCapabilities(
+  from: readonly string[],
+  { drop, add }: { readonly drop: readonly string[]; readonly add: readonly string[] },
+): string[] {
+  const kept = drop.includes("all") ? [] : from.filter((name) => !drop.includes(name));
+  const added = add.includes("all") ? capabilityNames : add;
+  return [...new Set([...kept, ...added])].toSorted();
+}

@@ -29,6 +29,8 @@ export interface FailureDetails {
   /** errno name or a code of ours: `EEXIST`, `ENOENT`, `NO_LAB`. */
   readonly code?: string;
   readonly cause?: unknown;
+  /** Instead of 125: 127 for a command that is not there, 126 for one that may not be run, 3 where --strict asked for it. */
+  readonly status?: 3 | 126 | 127;
 }
 
 export class Failure extends Error {
@@ -36,6 +38,7 @@ export class Failure extends Error {
   readonly kind: FailureKind;
   readonly hint: string | undefined;
   readonly code: string | undefined;
+  readonly status: 3 | 126 | 127 | undefined;
 
   /** @param message one sentence without a full stop: what was tried, on which object, in which node, what went wrong */
   constructor(kind: FailureKind, message: string, details: FailureDetails = {}) {
@@ -43,6 +46,7 @@ export class Failure extends Error {
     this.kind = kind;
     this.hint = details.hint;
     this.code = details.code;
+    this.status = details.status;
   }
 }
 

@@ -221,8 +221,10 @@ export interface NexthopSnapshot {
   /** Interface name. */
   readonly interface?: string;
   readonly weight: number;
-  /** RTNH_F_DEAD or RTNH_F_LINKDOWN. */
+  /** RTNH_F_DEAD: the kernel passes it over. */
   readonly dead: boolean;
+  /** RTNH_F_LINKDOWN: its interface has no carrier. It is used all the same, unless `ignore_routes_with_linkdown` is 1. */
+  readonly linkdown?: true;
 }
 
 export interface PolicyRuleSnapshot {
@@ -237,6 +239,12 @@ export interface PolicyRuleSnapshot {
   readonly l3mdev?: true;
   readonly action: "lookup" | "blackhole" | "unreachable" | "prohibit" | "goto" | "nop";
   readonly table?: number;
+  /** Bits of the mark that count; absent: all. */
+  readonly mask?: number;
+  /** Priority of the rule that `goto` goes on at. */
+  readonly goto?: number;
+  /** Routes of this prefix length and shorter do not count. */
+  readonly suppressPrefixLength?: number;
 }
 
 export interface NeighbourSnapshot {
@@ -263,4 +271,8 @@ export interface ListenerSnapshot {
   /** `0.0.0.0` or `::` for any. */
   readonly address: string;
   readonly port: number;
+  /** Of `::`: IPv4 is not served. */
+  readonly v6only?: true;
+  /** Serves what comes in by this interface alone (SO_BINDTODEVICE). */
+  readonly interface?: string;
 }

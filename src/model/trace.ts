@@ -1,13 +1,14 @@
 /**
  * Trace events: what the trace core tells every view, and what JSON Lines carry, one a line, in this order:
- * one `trace`, then `packet` and `exchange` as they close, then one `hop` for each hop, then one `end`.
+ * one `trace`, then `packet` and `exchange` as they close and `log` as containers write, then one `hop` for each hop, then
+ * one `end`.
  *
  * Times are nanoseconds since the trace began, as numbers (exact below 2^53 ns = 104 days). Live views also get
  * `provisional` packets, which never reach JSON Lines.
  */
 import type { Hop } from "./hop.js";
 
-export type TraceEvent = TraceStarted | PacketEvent | ExchangeEvent | HopEvent | TraceEnded;
+export type TraceEvent = TraceStarted | PacketEvent | ExchangeEvent | LogEvent | HopEvent | TraceEnded;
 
 export interface TraceStarted {
   readonly type: "trace";
@@ -61,6 +62,8 @@ export interface Sighting {
   readonly time: number;
   /** Number of the record in the capture of its hop, from 0: finds the bytes again in a saved trace. */
   readonly record: number;
+  /** Number of that capture, where it is not that of the hop: taps on whole nodes see many hops. */
+  readonly capture?: number;
   /** Bytes on the wire, link layer included. */
   readonly length: number;
   readonly source: string;
@@ -129,6 +132,17 @@ export interface ExchangeEvent {
   readonly reason?: string;
   readonly start: number;
   readonly end: number;
+}
+
+/** A line that the application of a container wrote: the last hop of what reaches it. */
+export interface LogEvent {
+  readonly type: "log";
+  /** Node of the container. */
+  readonly node: string;
+  /** When its init read the line. */
+  readonly time: number;
+  readonly stream: "stdout" | "stderr";
+  readonly text: string;
 }
 
 export interface HopEvent {

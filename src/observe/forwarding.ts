@@ -35,7 +35,8 @@ export function toRoute(route: Route, linkName: LinkName): RouteSnapshot | undef
         ...(hop.gateway === undefined ? {} : { gateway: hop.gateway }),
         ...(name === undefined ? {} : { interface: name }),
         weight: hop.weight ?? 1,
-        dead: ((hop.flags ?? 0) & (RTNH_F_DEAD | RTNH_F_LINKDOWN)) !== 0,
+        dead: ((hop.flags ?? 0) & RTNH_F_DEAD) !== 0,
+        ...(((hop.flags ?? 0) & RTNH_F_LINKDOWN) === 0 ? {} : { linkdown: true as const }),
       };
     }),
   };
@@ -53,6 +54,9 @@ export function toRule(rule: PolicyRule): PolicyRuleSnapshot {
     ...(rule.l3mdev === true ? { l3mdev: true as const } : {}),
     action: rule.action,
     ...(rule.table === undefined ? {} : { table: rule.table }),
+    ...(rule.mask === undefined || rule.mask === 0xffffffff ? {} : { mask: rule.mask }),
+    ...(rule.goto === undefined ? {} : { goto: rule.goto }),
+    ...(rule.suppressPrefixLength === undefined ? {} : { suppressPrefixLength: rule.suppressPrefixLength }),
   };
 }
 

@@ -9,12 +9,24 @@ import { type Address, addressFromBytes, formatAddress } from "../model/address.
 import type { ListenerSnapshot } from "../model/snapshot.js";
 import type { NodeSockets } from "./sockets.js";
 
-export async function listenersOf(line: NodeLine, sockets: NodeSockets, node: string): Promise<ListenerSnapshot[]> {
+export async function listenersOf(
+  line: NodeLine,
+  sockets: NodeSockets,
+  node: string,
+  linkName: (index: number) => string | undefined = () => undefined,
+): Promise<ListenerSnapshot[]> {
   try {
     return diagnosis
       .listListeners(sockets.diagnosis(node))
       .filter(({ protocol, peerPort }) => protocol === "tcp" || peerPort === 0)
-      .map(({ protocol, family, address, port }) => ({ protocol, family, address, port }));
+      .map(({ protocol, family, address, port, boundTo, v6only }) => {
+        const bound = boundTo === undefined ? undefined : linkName(boundTo);
+        return {
+          ...{ protocol, family, address, port },
+          ...(v6only === true && address === "::" ? { v6only } : {}),
+          ...(bound === undefined ? {} : { interface: bound }),
+        };
+      });
   } catch (error) {
     if (!(error instanceof UnsupportedError)) throw error;
   }

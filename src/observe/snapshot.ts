@@ -147,11 +147,11 @@ async function observeNode(
   { list, settings, relations, role, unread }: NodeContext,
 ): Promise<NodeSnapshot> {
   const { name } = status;
-  const listeners = await listenersOf(line, sockets, name);
-  const route = sockets.route(name);
-  const netfilter = sockets.netfilter(name);
   const nameOf = new Map(list.map((link) => [link.index, link.name]));
   const linkName: LinkName = (index) => (index === undefined ? undefined : nameOf.get(index));
+  const listeners = await listenersOf(line, sockets, name, linkName);
+  const route = sockets.route(name);
+  const netfilter = sockets.netfilter(name);
   return {
     name,
     role,

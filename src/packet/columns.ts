@@ -55,6 +55,8 @@ export class Columns {
   /** Nanoseconds since the epoch of the trace. */
   time = new Float64Array(FIRST_CAPACITY);
   hop = new Uint16Array(FIRST_CAPACITY);
+  /** Number of the capture that it stands in. */
+  tap = new Uint16Array(FIRST_CAPACITY);
   /** Number of the record in its capture, from 0. */
   record = new Uint32Array(FIRST_CAPACITY);
   /** Bytes on the wire, link layer included. */
@@ -138,6 +140,7 @@ export class Columns {
     const capacity = this.#capacity * 2;
     this.time = grown(Float64Array, this.time, capacity);
     this.hop = grown(Uint16Array, this.hop, capacity);
+    this.tap = grown(Uint16Array, this.tap, capacity);
     this.record = grown(Uint32Array, this.record, capacity);
     this.length = grown(Uint32Array, this.length, capacity);
     this.kind = grown(Uint8Array, this.kind, capacity);

@@ -5,11 +5,17 @@
 import { CaptureError } from "./error.js";
 import { type CaptureHeader, type CaptureReader, joined, MAXIMUM_RECORD, type RecordSink } from "./pcap.js";
 
-const Block = { section: 0x0a0d0d0a, interface: 1, packet: 2, simple: 3, enhanced: 6 } as const;
+const Block = { section: 0x0a0d0d0a, interface: 1, packet: 2, simple: 3, statistics: 5, enhanced: 6 } as const;
 const ByteOrderMagic = 0x1a2b3c4d;
 const Option = { end: 0, comment: 1, name: 2, description: 3, packetId: 5, resolution: 9, offset: 14 } as const;
 /** `shb_userappl`, option 4 of a section header. */
 const Application = 4;
+/** `epb_flags`, option 2 of a packet: its lowest two bits are the direction. */
+const Flags = 2;
+const directions = { in: 1, out: 2 } as const;
+/** `isb_ifrecv` and `isb_ifdrop`, options of interface statistics. */
+const Received = 4;
+const Dropped = 5;
 /** Blocks may carry records and options; no more than this is believed. */
 const MAXIMUM_BLOCK = MAXIMUM_RECORD + 65_536;
 const NOTHING = new Uint8Array(0);
@@ -219,12 +225,24 @@ export interface PcapngPacket {
   readonly length?: number;
   /** `epb_packetid`: the same for one packet at all interfaces. */
   readonly packetId?: number | bigint;
+  /** `epb_flags`: into the interface, or out of it. */
+  readonly direction?: "in" | "out";
   readonly comment?: string;
 }
 
-/** Section header and one interface description a hop, little-endian, nanosecond stamps. */
-export function pcapngHeader(interfaces: readonly PcapngInterface[], comment?: string): Uint8Array {
-  const section = block(Block.section, [
+export interface PcapngStatistics {
+  /** Position of its interface in the header. */
+  readonly interface: number;
+  /** Nanoseconds since 1970. */
+  readonly time: bigint;
+  readonly received: number;
+  /** Packets that the tap had no room for. */
+  readonly dropped: number;
+}
+
+/** Section header, little-endian. */
+export function pcapngSection(comment?: string): Uint8Array {
+  return block(Block.section, [
     u32(ByteOrderMagic),
     u16(1),
     u16(0),
@@ -233,24 +251,43 @@ export function pcapngHeader(interfaces: readonly PcapngInterface[], comment?: s
     option(Application, text("yapc-net")),
     option(Option.end, NOTHING),
   ]);
-  const descriptions = interfaces.map((one) =>
-    block(Block.interface, [
-      u16(one.linkType),
-      u16(0),
-      u32(one.snapshotLength ?? 262_144),
-      option(Option.name, text(one.name)),
-      ...(one.description === undefined ? [] : [option(Option.description, text(one.description))]),
-      option(Option.resolution, Uint8Array.of(9)),
-      option(Option.end, NOTHING),
-    ]),
-  );
-  return concatenated([section, ...descriptions]);
+}
+
+/** Interface description, nanosecond stamps. Interfaces count from 0 in the order in which they are described. */
+export function pcapngInterface(one: PcapngInterface): Uint8Array {
+  return block(Block.interface, [
+    u16(one.linkType),
+    u16(0),
+    u32(one.snapshotLength ?? 262_144),
+    option(Option.name, text(one.name)),
+    ...(one.description === undefined ? [] : [option(Option.description, text(one.description))]),
+    option(Option.resolution, Uint8Array.of(9)),
+    option(Option.end, NOTHING),
+  ]);
+}
+
+/** Section header and one interface description a hop. */
+export function pcapngHeader(interfaces: readonly PcapngInterface[], comment?: string): Uint8Array {
+  return concatenated([pcapngSection(comment), ...interfaces.map(pcapngInterface)]);
+}
+
+/** Interface statistics block. */
+export function pcapngStatistics({ interface: number, time, received, dropped }: PcapngStatistics): Uint8Array {
+  return block(Block.statistics, [
+    u32(number),
+    u32(Number(time >> 32n)),
+    u32(Number(time & 0xffff_ffffn)),
+    option(Received, u64(BigInt(received))),
+    option(Dropped, u64(BigInt(dropped))),
+    option(Option.end, NOTHING),
+  ]);
 }
 
 /** Enhanced packet block. */
 export function pcapngPacket(packet: PcapngPacket): Uint8Array {
   const options = [
     ...(packet.comment === undefined ? [] : [option(Option.comment, text(packet.comment))]),
+    ...(packet.direction === undefined ? [] : [option(Flags, u32(directions[packet.direction]))]),
     ...(packet.packetId === undefined ? [] : [option(Option.packetId, u64(BigInt(packet.packetId)))]),
   ];
   if (options.length > 0) options.push(option(Option.end, NOTHING));

@@ -24,12 +24,31 @@ export class Bridging {
 
   /** The interface of that network which answers for an address. */
   owner(place: Place, address: Address): Place | undefined {
-    return this.domain(place).find((other) =>
+    return this.owners(place, address)[0];
+  }
+
+  /**
+   * All that answer, nearest first: those that carry the address, then, for IPv4, those of nodes that have it elsewhere
+   * (a node answers for every address of its own, whichever interface is asked: arp_ignore 0 of ip-sysctl.rst).
+   */
+  owners(place: Place, address: Address): readonly Place[] {
+    const carriers = this.domain(place).filter((other) =>
       other.interface.addresses.some((own) => {
         const parsed = parseAddress(own.address);
-        return parsed !== undefined && sameAddress(parsed, address);
+        return parsed !== undefined && sameAddress(parsed, address) && !(own.tentative && own.family === 6);
       }),
     );
+    if (address.family === 6) return carriers;
+    const others = this.domain(place).filter(
+      (other) =>
+        other.node !== place.node &&
+        other.master === undefined &&
+        other.interface.up &&
+        !carriers.some(({ node }) => node === other.node) &&
+        (other.node.sysctls["net.ipv4.conf.all.arp_ignore"] ?? "0") === "0" &&
+        this.#network.localPlace(other.node.name, address) !== undefined,
+    );
+    return [...carriers, ...others];
   }
 
   byMac(place: Place, mac: string): Place | undefined {
@@ -46,15 +65,23 @@ export class Bridging {
   }
 
   /** The port behind which `target` lies: as the FDB learned it, else by the links. */
-  portToward(bridge: Place, target: Place): Place | undefined {
+  portToward(bridge: Place, target: Place): { readonly port: Place; readonly text: string } | undefined {
     const { mac } = target.interface;
     const learned = bridge.node.fdb.find(
       (entry) =>
         entry.mac === mac && !entry.local && (entry.bridge === undefined || entry.bridge === bridge.interface.name),
     );
     const port = learned && this.#network.place(bridge.node.name, learned.interface);
-    if (port?.master === bridge) return port;
-    return bridge.ports.find((one) => one === target || leadsTo(one, target, bridge));
+    const { name } = bridge.interface;
+    if (port?.master === bridge)
+      return { port, text: `FDB of ${name}: ${mac ?? ""} is behind port ${port.interface.name}` };
+    const linked = bridge.ports.find((one) => one === target || leadsTo(one, target, bridge));
+    return (
+      linked && {
+        port: linked,
+        text: `no FDB entry of ${name} for ${mac ?? "it"}: flooded, port ${linked.interface.name} leads to it`,
+      }
+    );
   }
 }
 

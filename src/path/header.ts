@@ -1,5 +1,5 @@
 import type { Tuple } from "../model/conntrack.js";
-import { type Address, parseAddress, sameAddress } from "../model/address.js";
+import { type Address, formatAddress, parseAddress, sameAddress } from "../model/address.js";
 
 /** What routing, bridges and rules decide by. */
 export interface Header {
@@ -15,6 +15,40 @@ export interface Header {
   readonly tcpFlags?: number;
   readonly ttl?: number;
   readonly mark?: number;
+  /** A port that is absent is one of these, as the sender's kernel chooses it. */
+  readonly anyPort?: readonly [from: number, to: number];
+  /** Of an ICMP error: the packet that it is about, as it was where the error was made. */
+  readonly about?: Header;
+}
+
+/** The header of an answer: ends changed over. */
+export function mirror(header: Header): Header {
+  const { sourcePort, destinationPort, ...rest } = header;
+  return withPorts({ ...rest, source: header.destination, destination: header.source }, destinationPort, sourcePort);
+}
+
+/** `203.0.113.2 -> 203.0.113.1:8080`; a port that is not known is left out. */
+export function endsText(header: Header): string {
+  return `${sourceText(header)} -> ${destinationText(header)}`;
+}
+
+export function sourceText(header: Header): string {
+  return endText(header.source, hasPorts(header) ? header.sourcePort : undefined);
+}
+
+export function destinationText(header: Header): string {
+  return endText(header.destination, hasPorts(header) ? header.destinationPort : undefined);
+}
+
+/** ICMP and ICMPv6 have none: an echo's identifier stands in their place. */
+export function hasPorts({ protocol }: Header): boolean {
+  return protocol !== 1 && protocol !== 58;
+}
+
+function endText(address: Address, port: number | undefined): string {
+  const text = formatAddress(address);
+  if (port === undefined) return text;
+  return address.family === 6 ? `[${text}]:${port}` : `${text}:${port}`;
 }
 
 /** Whether a header is what a conntrack tuple describes. */

@@ -54,7 +54,8 @@ export class Network {
       const other = peer && this.#byName.get(`${peer.node}:${peer.interface}`);
       if (other) place.peer = other;
       const bridge = master === undefined ? undefined : this.#byName.get(`${place.node.name}:${master}`);
-      if (bridge) {
+      // A vrf or a bond is a master, too, and passes no frames on between its members.
+      if (bridge && (bridge.interface.bridge !== undefined || bridge.interface.kind === "bridge")) {
         place.master = bridge;
         (bridge.ports as Place[]).push(place); // built here, read-only for everyone else
       }
@@ -94,6 +95,10 @@ export class Network {
       }),
     );
   }
+}
+
+export function nameOf(place: Place): string {
+  return `${place.node.name}:${place.interface.name}`;
 }
 
 function keyOf(address: Address): string {

@@ -3,7 +3,6 @@
  * side of NAT the tap sits. The exact choice is made later, when all sightings of a packet are known.
  */
 import { Failure } from "../model/failure.js";
-import type { Hop } from "../model/hop.js";
 import type { NftRule } from "../model/nft.js";
 import type { NodeSnapshot, Snapshot } from "../model/snapshot.js";
 import { didYouMean } from "../model/spelling.js";
@@ -41,11 +40,10 @@ export function checkProtocols({ protocols }: TraceFilter): void {
 }
 
 /**
- * @returns filter text for the tap of `hop`; empty where everything is wanted. A raw filter comes back as it is.
- * The hop decides nothing today: addresses and ports of every side of every NAT are wanted at each of them, because
- * one NAT may stand before another.
+ * @returns filter text, the same for every tap; empty where everything is wanted. A raw filter comes back as it is.
+ * Addresses and ports of every side of every NAT are wanted at each of them, because one NAT may stand before another.
  */
-export function tapFilter(_hop: Hop, filter: TraceFilter, snapshot: Snapshot): string {
+export function tapFilter(filter: TraceFilter, snapshot: Snapshot): string {
   if (filter.raw !== undefined && filter.raw.trim() !== "") return filter.raw;
   const protocols = filter.protocols.map((name) => name.toLowerCase());
   const choices: string[] = [];

@@ -22,6 +22,8 @@ import { checkUplinkWishes } from "./uplinks.js";
 export interface BuildOptions {
   /** A limit that the machine cannot enforce is an error, not a warning. */
   readonly strict: boolean;
+  /** Without root: the user namespace to live in, instead of a new one. Stays the caller's. */
+  readonly userNamespace?: number;
   /** The machine's node is the machine itself. */
   readonly real?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
@@ -49,7 +51,10 @@ export async function buildLab(
   checkUplinkWishes(topology, options.real === true ? topology.machine : undefined);
   if (folder.exists() || labsOnMachine().includes(folder.name)) await sweep(folder);
   folder.make();
-  const line = await startInit({ stateFolder: folder.path }).catch(async (error: unknown) => {
+  const line = await startInit({
+    stateFolder: folder.path,
+    ...(options.userNamespace === undefined ? {} : { userNamespace: options.userNamespace }),
+  }).catch(async (error: unknown) => {
     await removeTree(folder.path);
     throw error;
   });

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { Failure, fileFailure } from "../model/failure.js";
-import { type Hop, hopName } from "../model/hop.js";
+import type { Hop } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { TraceEvent, TraceFilter } from "../model/trace.js";
 import { describe } from "../packet/describe.js";
@@ -31,18 +31,18 @@ export interface CaptureFile {
 export async function openCaptureFile(file: string): Promise<CaptureFile> {
   const bytes = read(file);
   const { open, ...found } = await understand(file, bytes);
-  const { hops, links, epoch, records } = found;
+  const { hops, epoch, records } = found;
   const header = { version: 1, epoch: String(epoch), hops, filter: everything } as const;
   const find = (record: number): CapturedRecord | undefined => records[record];
   return {
     source: {
-      bytes: (_hop, record) => find(record)?.bytes,
-      describe(_hop, record) {
+      bytes: ({ record }) => find(record)?.bytes,
+      describe({ record }) {
         const found = find(record);
         return found === undefined ? [] : describe(found.bytes, found.linkType);
       },
       started: () => ({ type: "trace", ...header }),
-      linkType: (hop) => records.find((_, index) => hopName(hops[links[index] ?? 0] ?? hops[0]) === hop)?.linkType ?? 1,
+      linkType: ({ record }) => find(record)?.linkType ?? 1,
       [Symbol.dispose]: () => undefined,
     },
     replay(onEvent) {
@@ -87,8 +87,6 @@ function read(file: string): Uint8Array {
 
 interface Survey {
   readonly hops: readonly [Hop, ...Hop[]];
-  /** Number of the interface of each record. */
-  readonly links: readonly number[];
   /** Stamp of the first record. */
   readonly epoch: bigint;
   readonly records: readonly CapturedRecord[];
@@ -97,11 +95,9 @@ interface Survey {
 /** Reads the file once to learn its interfaces and where its time begins. */
 function survey(file: string, bytes: Uint8Array, open: OpenReader): Survey {
   const records: CapturedRecord[] = [];
-  const links: number[] = [];
   let first = Infinity;
   const reader = open(0n, (time, chunk, offset, captured, _length, link) => {
     first = Math.min(first, time);
-    links.push(link);
     records.push({ bytes: chunk.subarray(offset, offset + captured), linkType: reader.linkType(link) });
   });
   reader.push(bytes);
@@ -111,7 +107,6 @@ function survey(file: string, bytes: Uint8Array, open: OpenReader): Survey {
   const [hop = hopOf(undefined, stem, 0), ...others] = names.map((name, index) => hopOf(name, stem, index));
   return {
     hops: [hop, ...others],
-    links,
     epoch: Number.isFinite(first) ? BigInt(Math.floor(first / 1e9)) * 1_000_000_000n : 0n,
     records,
   };

@@ -8,6 +8,8 @@ const files: Readonly<Record<keyof Limits, readonly string[]>> = {
   cpu: ["cpu.max", "cpu.cfs_quota_us"],
   memory: ["memory.max", "memory.limit_in_bytes"],
   pids: ["pids.max"],
+  cpuset: ["cpuset.cpus"],
+  io: ["io.max", "blkio.throttle.read_bps_device"],
 };
 
 /** Of the limits that were asked for, those that something enforces. @param folders of the container's groups */
@@ -18,6 +20,8 @@ export function limitsInForce(asked: Limits, folders: readonly string[]): Limits
     ...(asked.cpu !== undefined && inForce("cpu") ? { cpu: asked.cpu } : {}),
     ...(asked.memory !== undefined && inForce("memory") ? { memory: asked.memory } : {}),
     ...(asked.pids !== undefined && inForce("pids") ? { pids: asked.pids } : {}),
+    ...(asked.cpuset !== undefined && inForce("cpuset") ? { cpuset: asked.cpuset } : {}),
+    ...(asked.io !== undefined && inForce("io") ? { io: asked.io } : {}),
   };
 }
 

@@ -68,6 +68,7 @@ function startHere([file = "", ...args]: readonly string[], output: CommandOutpu
         new Failure("machine", `cannot run ${file}: ${systemReason(error)}`, {
           ...(error.code === "ENOENT" ? { hint: "the program is not in your PATH" } : {}),
           code: error.code ?? "EIO",
+          status: error.code === "ENOENT" ? 127 : 126,
           cause: error,
         }),
       ),

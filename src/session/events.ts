@@ -130,7 +130,11 @@ function now(): string {
   return new Date().toISOString();
 }
 
-/** Wide numbers of the kernel as decimal text: JSON has no other place for them. */
+/** As JSON has it: wide numbers of the kernel as decimal text, bytes as hexadecimal text. What we have no name for is left out. */
 export function eventJson(event: LabEvent): string {
-  return JSON.stringify(event, (_, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
+  return JSON.stringify(event, (key, value: unknown) => {
+    if (key === "unknown") return undefined;
+    if (typeof value === "bigint") return value.toString();
+    return value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value;
+  });
 }

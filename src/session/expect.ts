@@ -36,6 +36,14 @@ export function expectationName({ from, to, verdict }: ResolvedExpectation): str
   return `${from} -> ${to} ${verdict}`;
 }
 
+/** Milliseconds to wait for an answer that shall come, and for one that shall not. */
+const patience = { answer: 3000, silence: 1200 };
+
+/** Milliseconds that a probe waits for its answer: one that is later than `within` has not come within it. */
+export function patienceOf({ verdict, within = Infinity }: ResolvedExpectation): number {
+  return verdict === "answered" || verdict === "refused" ? Math.min(patience.answer, within / 1e6) : patience.silence;
+}
+
 /** Stamps of the kernel and our clock may differ by what a context switch takes. */
 const slack = 20e6;
 

@@ -5,18 +5,22 @@
  * is open. So the last FIN is there.
  */
 import { setTimeout as timeout } from "node:timers/promises";
+import type { LogFollower } from "../capture/container-log.js";
 import { followConntrack } from "../capture/conntrack.js";
-import { followNewLinks } from "../capture/links.js";
+import { followLinks } from "../capture/links.js";
 import { RecordingWriter } from "../capture/recording.js";
-import { Tap } from "../capture/tap.js";
+import { anyInterface } from "../capture/tcpdump.js";
 import type { NodeLine } from "../init/api.js";
 import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
+import type { NamespaceTap, TapMode } from "../model/tap.js";
 import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
-import { CaptureError } from "../packet/error.js";
 import { tapFilter } from "../path/tap-filter.js";
+import { manyHops, namespaceFilter, namespaceTaps } from "../path/tap-plan.js";
 import { longestDelay } from "../trace/patience.js";
 import { createTrace, type Trace, type TraceTap } from "../trace/trace.js";
+import type { ContainerLogs } from "./trace-logs.js";
+import { type PlannedTap, TapSet } from "./tap-set.js";
 
 export interface LiveTraceOptions {
   readonly filter: TraceFilter;
@@ -24,6 +28,10 @@ export interface LiveTraceOptions {
   readonly save: string | undefined;
   /** Bytes kept of each frame. */
   readonly snapshotLength: number;
+  /** Default: a tap a hop. */
+  readonly tap?: TapMode;
+  /** Logs of containers, to stand in the same time line. */
+  readonly logs?: ContainerLogs;
   readonly onEvent: (event: TraceEvent) => void;
   readonly onProvisional?: (packet: PacketEvent) => void;
   /** Ends the trace after so many packets. */
@@ -39,9 +47,13 @@ export interface LiveTraceOptions {
   readonly signal: AbortSignal;
 }
 
-/** Delay of a tap in immediate mode, in nanoseconds: how far the clock of idle taps trails the wall clock. */
-const tapDelay = 50e6;
+/** How far the clock of idle taps trails the wall clock, in nanoseconds: a tap's delay, by its mode, and more. */
+const tapDelay = { immediate: 50e6, block: 1300e6 } as const;
 const tickInterval = 50;
+/** Records that one tap may deliver in the time between (milliseconds) before taps on whole nodes take over: 2,000 a second. */
+const busy = { records: 400, interval: 200 } as const;
+/** From the decision that other taps take over to the moment, in nanoseconds: none may have delivered a record of it. */
+const handOverLead = 50e6;
 /** Milliseconds without a record after which the network counts as quiet, and the most to wait for that. */
 const quiet = 250;
 const patience = 3000;
@@ -55,10 +67,17 @@ export class LiveTrace implements Disposable {
   readonly over: Promise<void>;
   readonly #trace: Trace;
   readonly #recording: RecordingWriter | undefined;
-  readonly #taps: Tap[] = [];
+  /** That of the beginning, and perhaps the one that took over. */
+  readonly #sets: TapSet[] = [];
+  /** Taps on whole nodes that the trace begins with. */
+  readonly #first: readonly NamespaceTap[] | undefined;
   readonly #followers: Disposable[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
+  #logs: LogFollower | undefined;
   #lastRecord = 0;
+  #late = 0;
+  #delay: number = tapDelay.immediate;
+  #handingOver: Promise<void> | undefined;
   #finishing = false;
   #onEnd: () => void = () => undefined;
 
@@ -70,9 +89,11 @@ export class LiveTrace implements Disposable {
     private readonly options: LiveTraceOptions,
   ) {
     this.over = new Promise((resolve) => (this.#onEnd = resolve));
-    const { filter, save } = options;
+    const { filter, save, tap } = options;
     const count = options.count === undefined ? {} : { count: options.count };
-    const header = { version: 1, ...labOf(snapshot), epoch: String(epoch), hops, filter, ...count } as const;
+    if (tap === "namespace" || (tap === "auto" && hops.length > manyHops)) this.#first = namespaceTaps(hops);
+    const taps = this.#first === undefined ? {} : { taps: this.#first };
+    const header = { version: 1, ...labOf(snapshot), epoch: String(epoch), hops, ...taps, filter, ...count } as const;
     this.#recording = save === undefined ? undefined : new RecordingWriter(save, header, snapshot);
     this.#trace = createTrace({
       snapshot,
@@ -91,22 +112,34 @@ export class LiveTrace implements Disposable {
     for (const node of this.snapshot.nodes)
       if (node.nftables.length > 0 || node.conntrack.length > 0)
         this.#followers.push(followConntrack(this.line, node.name, (event) => this.#trace.conntrack(event)));
+    const [set, feeds] = this.#firstSet();
     this.#followLinks();
-    const feeds = this.hops.map((_, hop) => this.#trace.tap({ hop }));
-    const started = await Promise.allSettled(
-      this.hops.map(async (hop, index) => this.#taps.push(await this.#startTap(hop, index, feeds[index]))),
-    );
-    const failed = started.find((each) => each.status === "rejected");
-    if (failed !== undefined) throw failed.reason;
+    this.#logs = this.options.logs?.follow(this.epoch, (line) => this.#trace.line(line));
+    this.#sets.push(set);
+    set.connect(feeds);
+    await set.start();
     if (this.options.clock !== false) this.#every(tickInterval, () => this.#tick());
     this.#every(dropInterval, () => {
-      for (const tap of this.#taps) tap.askDrops();
+      for (const each of this.#sets) each.askDrops();
     });
+    if (this.options.tap === "auto" && !set.block) this.#watchRate(set);
+  }
+
+  #firstSet(): [TapSet, TraceTap[]] {
+    if (this.#first !== undefined)
+      return [
+        this.#namespaceSet(this.#first),
+        this.#first.map(({ interfaces }) => this.#trace.tap({ interfaces: new Map(interfaces) })),
+      ];
+    const filter = tapFilter(this.options.filter, this.snapshot);
+    const planned = this.hops.map(({ node, interface: name }) => ({ node, interface: name, filter }));
+    return [this.#set(planned, false), this.hops.map((_, hop) => this.#trace.tap({ hop }))];
   }
 
   /** Waits for the network to be quiet unless the trace is over, stops the taps, closes the trace. */
   async finish(): Promise<void> {
     this.#finishing = true;
+    await this.#handingOver;
     // What a link still holds back comes late.
     const delay = longestDelay(this.snapshot, this.hops) / 1e6;
     const calm = quiet + delay;
@@ -118,9 +151,8 @@ export class LiveTrace implements Disposable {
       await sleep(calm - idle, this.options.signal);
     }
     this.#stopClocks();
-    const stopped = await Promise.allSettled(this.#taps.map((tap) => tap.stop()));
-    // Where init is gone, and its taps with it, what they saw until then counts all the same.
-    await Promise.all(this.#taps.map((tap) => tap.ended));
+    const stopped = await Promise.allSettled(this.#sets.map((set) => set.stop()));
+    this.#logs?.flush();
     this.#trace.end();
     this.#recording?.close();
     const failed = stopped.find((each) => each.status === "rejected");
@@ -129,43 +161,84 @@ export class LiveTrace implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stopClocks();
-    for (const tap of this.#taps) tap.abandon();
+    this.#logs?.[Symbol.dispose]();
+    for (const set of this.#sets) set[Symbol.dispose]();
   }
 
-  async #startTap(hop: Hop, index: number, feed: TraceTap | undefined): Promise<Tap> {
-    if (feed === undefined) throw new RangeError(`no feed for ${hopName(hop)}`);
-    let dropped = 0;
-    const tap = await Tap.start(this.line, {
-      hop,
-      filter: this.options.filter.raw ?? tapFilter(hop, this.options.filter, this.snapshot),
+  #namespaceSet(taps: readonly NamespaceTap[]): TapSet {
+    const { filter } = this.options;
+    const planned = taps.map((tap) => ({
+      node: tap.node,
+      interface: anyInterface,
+      filter: namespaceFilter(tap, filter, this.snapshot),
+    }));
+    return this.#set(planned, true);
+  }
+
+  #set(taps: readonly PlannedTap[], block: boolean): TapSet {
+    return new TapSet({
+      line: this.line,
+      taps,
       snapshotLength: this.options.snapshotLength,
-      onBytes: (bytes) => {
-        this.#lastRecord = Date.now();
-        this.#recording?.bytes(index, bytes);
-        feed.push(bytes);
-      },
-      onDrops: (total) => {
-        feed.lost(total - dropped);
-        dropped = total;
-      },
-      onDeath: (reason) => {
-        feed.died();
-        this.#warn(`the tap at ${hopName(hop)} ended (${reason}): what passes there is no longer seen`);
-      },
+      block,
+      recording: this.#recording,
+      onBytes: () => (this.#lastRecord = Date.now()),
+      onDeath: (name, reason) =>
+        this.#warn(`the tap at ${name} ended (${reason}): what passes there is no longer seen`),
     });
-    void tap.ended.then(() => endFeed(feed));
-    return tap;
   }
 
-  /** Tells of interfaces that come up in the nodes that have taps. */
+  #watchRate(set: TapSet): void {
+    let before = set.records;
+    this.#every(busy.interval, () => {
+      const { records } = set;
+      if (records - before >= busy.records && !this.#finishing) this.#handingOver ??= this.#handOver(set);
+      before = records;
+    });
+  }
+
+  /** Taps on whole nodes take over: begun beside the others, so that no record is lost. Where they cannot, those stay. */
+  async #handOver(before: TapSet): Promise<void> {
+    const taps = namespaceTaps(this.hops);
+    const set = this.#namespaceSet(taps);
+    this.#sets.push(set);
+    try {
+      await set.start();
+    } catch (error) {
+      this.#sets.pop();
+      set[Symbol.dispose]();
+      this.#warn(
+        `packets are many, and taps on whole nodes cannot start: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      return;
+    }
+    for (const { node } of taps) this.#recording?.addCapture({ node, interface: anyInterface });
+    const time = this.#now() + handOverLead;
+    set.connect(this.#trace.handOver(time, taps));
+    await timeout((time - this.#now()) / 1e6);
+    await before.stop();
+    this.#sets.splice(this.#sets.indexOf(before), 1);
+  }
+
+  /** Tells of interfaces that come up in the nodes that have taps, and what no tap tells: that one is gone. */
   #followLinks(): void {
     for (const name of new Set(this.hops.map(({ node }) => node))) {
       const known = this.snapshot.nodes.find((node) => node.name === name)?.interfaces ?? [];
       const indexes = known.map(({ index }) => index);
       const onLink = (link: string): void =>
         this.#warn(`${name}:${link} came up after the trace had begun: it has no tap; a new trace will have one`);
-      this.#followers.push(followNewLinks(this.line, name, indexes, onLink));
+      const onGone = (index: number): void => this.#gone(name, index);
+      this.#followers.push(followLinks(this.line, name, indexes, { onLink, onGone }));
     }
+  }
+
+  /** The tap of an interface ends with it; one on the whole node does not. */
+  #gone(node: string, index: number): void {
+    const number = this.hops.findIndex((hop) => hop.node === node && hop.index === index);
+    const hop = this.hops[number];
+    if (hop === undefined || this.#sets.at(-1)?.block !== true) return;
+    this.#trace.died(number);
+    this.#warn(`${hopName(hop)} is gone: what passed there is no longer seen`);
   }
 
   #warn(text: string): void {
@@ -179,12 +252,21 @@ export class LiveTrace implements Disposable {
   }
 
   #tick(): void {
-    const time = Number(BigInt(Date.now()) * 1_000_000n - this.epoch) - tapDelay;
+    const block = this.#sets.some((set) => set.block);
+    // On a busy machine a tap may not run for a while: what it brings then should still find its packet open.
+    if (this.#trace.late > this.#late) this.#delay = Math.min(this.#delay * 2, tapDelay.block);
+    this.#late = this.#trace.late;
+    const time = this.#now() - (block ? Math.max(tapDelay.block, this.#delay) : this.#delay);
     if (time <= 0) return;
     // After what waits to be read: where this process did not run for a while, timers come before it in node's loop.
     setImmediate(() => {
       if (this.#timers.length > 0) this.#trace.tick(time);
     });
+  }
+
+  /** Nanoseconds since the epoch. */
+  #now(): number {
+    return Number(BigInt(Date.now()) * 1_000_000n - this.epoch);
   }
 
   #every(milliseconds: number, action: () => void): void {
@@ -200,15 +282,6 @@ export class LiveTrace implements Disposable {
 /** Until the time is up or the signal comes. */
 async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
   await timeout(milliseconds, undefined, { signal }).catch(() => undefined);
-}
-
-/** A tap that was killed may end inside a record: what came before it counts, and that it ended is told. */
-function endFeed(feed: TraceTap): void {
-  try {
-    feed.end();
-  } catch (error) {
-    if (!(error instanceof CaptureError)) throw error;
-  }
 }
 
 function labOf(snapshot: Snapshot): { readonly lab?: string } {

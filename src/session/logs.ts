@@ -1,15 +1,10 @@
 /** `logs NODE`: what the first process of a container wrote, as init stamped it. */
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { openLog } from "../capture/container-log.js";
+import type { LogLine } from "../capture/log-line.js";
 import { Failure } from "../model/failure.js";
 import { checkNode, findLab, parseTarget } from "./target.js";
-
-export interface LogLine {
-  /** RFC 3339 with nanoseconds, UTC. */
-  readonly time: string;
-  readonly stream: "stdout" | "stderr";
-  readonly text: string;
-}
 
 export interface LogsOptions {
   readonly lab: string | undefined;
@@ -20,6 +15,8 @@ export interface LogsOptions {
   readonly onLine: (line: LogLine) => void;
   readonly signal: AbortSignal;
 }
+
+export type { LogLine };
 
 /** How often a followed log is looked at, in milliseconds. */
 const followInterval = 100;
@@ -51,40 +48,4 @@ export async function logs(options: LogsOptions): Promise<void> {
   } finally {
     log?.close();
   }
-}
-
-interface OpenLog {
-  readonly inode: number;
-  /** Complete lines that have come since the last call. */
-  lines(): LogLine[];
-  close(): void;
-}
-
-function openLog(file: string): OpenLog | undefined {
-  let descriptor: number;
-  try {
-    descriptor = openSync(file, "r");
-  } catch {
-    return undefined; // not started yet
-  }
-  let rest = "";
-  const decoder = new TextDecoder();
-  const buffer = Buffer.alloc(65536);
-  return {
-    inode: fstatSync(descriptor).ino,
-    lines() {
-      const lines: LogLine[] = [];
-      for (let size = readSync(descriptor, buffer); size > 0; size = readSync(descriptor, buffer)) {
-        const parts = (rest + decoder.decode(buffer.subarray(0, size), { stream: true })).split("\n");
-        rest = parts.pop() ?? "";
-        for (const part of parts) {
-          const match = /^(\S+) (stdout|stderr) (.*)$/s.exec(part);
-          if (match?.[1] !== undefined && match[3] !== undefined)
-            lines.push({ time: match[1], stream: match[2] === "stderr" ? "stderr" : "stdout", text: match[3] });
-        }
-      }
-      return lines;
-    },
-    close: () => closeSync(descriptor),
-  };
 }

@@ -27,6 +27,8 @@ export interface MachineOptions {
   readonly all: boolean;
   /** Nodes that are asked for, kept though they may have no link to the machine. */
   readonly target?: MachineTarget;
+  /** Refuses where a part of the machine cannot be read: what is worked out from the rest would be wrong. */
+  readonly whole?: { readonly asked: boolean };
   readonly onWarning: (text: string) => void;
 }
 
@@ -49,7 +51,8 @@ export class OpenMachine implements AsyncDisposable {
     readonly targets: readonly string[],
   ) {}
 
-  static async open({ all, target = {}, onWarning }: MachineOptions): Promise<OpenMachine> {
+  static async open({ all, target = {}, whole, onWarning }: MachineOptions): Promise<OpenMachine> {
+    if (whole !== undefined && process.getuid?.() !== 0) throw needsRoot(whole.asked);
     const told = [...(await labNamespaces()), ...toldByPath(target)];
     const discovery = await discover({ environment: process.env, told, onWarning });
     const folder = makeFolder();
@@ -259,4 +262,12 @@ function makeFolder(): string {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { mode: 0o700 });
   return folder;
+}
+
+function needsRoot(asked: boolean): Failure {
+  const what = "the networks of this machine and of its containers are open to root only";
+  return new Failure("machine", asked ? what : `no lab runs, and ${what}`, {
+    hint: "run it with sudo; or start a lab, which needs no root: yapc-net up docker-bridge",
+    code: "EPERM",
+  });
 }

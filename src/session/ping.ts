@@ -16,6 +16,8 @@ export interface PingOptions {
   readonly count: number;
   /** Milliseconds to wait for an answer. */
   readonly patience: number;
+  /** Pairs of one family that have been asked. */
+  readonly onProgress?: (done: number, total: number) => void;
   readonly signal: AbortSignal;
 }
 
@@ -75,10 +77,12 @@ async function pingFamily(
       return address === undefined ? [] : [{ from: from.name, address, row, column }];
     }),
   );
+  let done = 0;
   const ask = async ({ from, address, row, column }: Pair): Promise<void> => {
     if (options.signal.aborted) throw new Failure("interrupted", "interrupted");
     const line = cells[row];
     if (line !== undefined) line[column] = await pingPair(lab, from, address, options);
+    options.onProgress?.((done += 1), pairs.length);
   };
   if (pairs.length <= neighbourRoom) await inTurns(pairs, ask);
   else

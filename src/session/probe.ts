@@ -1,9 +1,20 @@
 /** A probe: one TCP connection, UDP datagram or ICMP echo, made in a node by a socket that init opened there. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { SystemCallError } from "../kernel/index.js";
 import { familyOf, type InetAddress, inetAddress, readInetAddress } from "../kernel/inet-address.js";
-import { closeQuietly, connect, constants, getsockname, getsockoptInt, poll, recv, send } from "../kernel/syscalls.js";
+import {
+  bind,
+  closeQuietly,
+  connect,
+  constants,
+  getsockname,
+  getsockoptInt,
+  poll,
+  recv,
+  send,
+} from "../kernel/syscalls.js";
+import { Failure } from "../model/failure.js";
 import { EchoSocket, unreachableText } from "./echo.js";
 
 export interface ProbeTarget {
@@ -26,14 +37,25 @@ const SO_ERROR = 4;
 const interval = 3;
 const greeting = new TextEncoder().encode("yapc-net probe\n");
 
-/** @param patience milliseconds to wait for an answer */
-export async function probe(line: InitLine, node: string, target: ProbeTarget, patience: number): Promise<ProbeResult> {
+/**
+ * @param patience milliseconds to wait for an answer
+ * @param from address and port to send from, where the kernel shall not choose them; an echo has neither
+ * @throws Failure (usage) where the node has not that address, or the port is in use
+ */
+export async function probe(
+  line: NodeLine,
+  node: string,
+  target: ProbeTarget,
+  patience: number,
+  from?: Partial<InetAddress>,
+): Promise<ProbeResult> {
   if (target.protocol === "icmp") return probeEcho(line, node, target.address, patience);
   const tcp = target.protocol === "tcp";
   const kind = tcp ? constants.SOCK_STREAM : constants.SOCK_DGRAM;
   const fd = line.openSocket(node, familyOf(target.address), kind | constants.SOCK_NONBLOCK, 0);
   let local: InetAddress | undefined;
   try {
+    if (from !== undefined) bindTo(fd, node, target, from);
     const done = connect(fd, inetAddress(target.address, target.port));
     local = readInetAddress(getsockname(fd));
     if (tcp) return { ...(done ? { outcome: "answered" } : await connected(fd, patience)), local };
@@ -44,6 +66,20 @@ export async function probe(line: InitLine, node: string, target: ProbeTarget, p
     return { ...failed(error), ...(local === undefined ? {} : { local }) };
   } finally {
     closeQuietly(fd);
+  }
+}
+
+function bindTo(fd: number, node: string, target: ProbeTarget, from: Partial<InetAddress>): void {
+  const { address = target.address.includes(":") ? "::" : "0.0.0.0", port = 0 } = from;
+  try {
+    bind(fd, inetAddress(address, port));
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    const what = port === 0 ? address : `${address} port ${port}`;
+    throw new Failure("usage", `${node} cannot send from ${what}: ${error.message}`, {
+      code: error.code,
+      cause: error,
+    });
   }
 }
 
@@ -69,7 +105,7 @@ async function datagramAnswered(fd: number, patience: number): Promise<Answer> {
   return { outcome: "answered" };
 }
 
-async function probeEcho(line: InitLine, node: string, address: string, patience: number): Promise<ProbeResult> {
+async function probeEcho(line: NodeLine, node: string, address: string, patience: number): Promise<ProbeResult> {
   let socket: EchoSocket;
   try {
     socket = EchoSocket.open(line, node, address);

@@ -1,12 +1,14 @@
 /** `view`: a saved trace through the same core again, without root, without the machine that it was taken on. */
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import path from "node:path";
-import { readRecording } from "../capture/recording.js";
+import { readRecording, type RecordingHeader } from "../capture/recording.js";
 import { fileFailure } from "../model/failure.js";
+import type { NamespaceTap } from "../model/tap.js";
 import type { TraceEvent } from "../model/trace.js";
 import type { LogEntry } from "../trace/log.js";
 import { CaptureError } from "../packet/error.js";
-import { createReplay, type ReplayTap } from "../trace/replay.js";
+import type { TapSpan } from "../trace/feed.js";
+import { createReplay, type Replay, type ReplayTap } from "../trace/replay.js";
 
 export interface ReplayOptions {
   /** Folder of a saved trace. */
@@ -22,6 +24,7 @@ const chunkSize = 1 << 18;
 export async function replay(options: ReplayOptions): Promise<void> {
   const recording = readRecording(options.path);
   const { header, snapshot } = recording;
+  const log = recording.log as LogEntry[]; // as `trace` wrote it
   const run = createReplay(
     {
       snapshot,
@@ -31,13 +34,13 @@ export async function replay(options: ReplayOptions): Promise<void> {
       ...(header.count === undefined ? {} : { count: header.count }),
       emit: options.onEvent,
     },
-    recording.log as LogEntry[], // as `trace` wrote it
+    log,
   );
   const files: number[] = [];
   try {
     for (const capture of recording.captures) files.push(openCapture(capture));
     const buffer = new Uint8Array(chunkSize);
-    header.hops.forEach((_, hop) => run.tap({ hop }));
+    addTaps(run, header, log);
     for (let hungry = run.hungry(); hungry.length > 0; hungry = run.hungry()) {
       for (const tap of hungry)
         feed(tap, files[tap.number], buffer, (error) =>
@@ -47,6 +50,20 @@ export async function replay(options: ReplayOptions): Promise<void> {
     }
   } finally {
     for (const file of files) closeSync(file);
+  }
+}
+
+/** The taps that the trace began with, and those that took over, each with the part of its capture that counts. */
+function addTaps(run: Replay, { hops, taps }: RecordingHeader, log: readonly LogEntry[]): void {
+  const later = log.flatMap((entry) => ("handOver" in entry ? [entry.handOver] : []));
+  const until = later[0] === undefined ? {} : { until: later[0].time };
+  const addNamespace = ({ interfaces }: NamespaceTap, span: TapSpan): void =>
+    void run.tap({ interfaces: new Map(interfaces) }, undefined, span);
+  if (taps === undefined) hops.forEach((_, hop) => run.tap({ hop }, undefined, until));
+  else for (const tap of taps) addNamespace(tap, until);
+  for (const [index, { time, taps: next }] of later.entries()) {
+    const end = later[index + 1]?.time;
+    for (const tap of next) addNamespace(tap, { from: time, ...(end === undefined ? {} : { until: end }) });
   }
 }
 

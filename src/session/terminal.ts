@@ -10,15 +10,24 @@ import { write } from "../kernel/syscalls.js";
 
 const forwarded: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
 
-/** Starts the process, joins it to this program's standard streams and settles with its status. */
-export function runOnTerminal(line: InitLine, request: Omit<SpawnRequest, "stdio" | "tied">): Promise<ExitStatus> {
-  return onTerminal((stdio) => line.spawn({ ...request, stdio, tied: true }));
+/**
+ * Starts the process, joins it to this program's standard streams and settles with its status.
+ * @param tty whether it gets a pty; absent: where input and output are a terminal
+ */
+export function runOnTerminal(
+  line: InitLine,
+  request: Omit<SpawnRequest, "stdio" | "tied">,
+  tty?: boolean,
+): Promise<ExitStatus> {
+  return onTerminal((stdio) => line.spawn({ ...request, stdio, tied: true }), tty);
 }
 
 /** As `runOnTerminal`, for what is started otherwise. */
-export async function onTerminal(start: (stdio: SpawnRequest["stdio"]) => Promise<InitProcess>): Promise<ExitStatus> {
-  const interactive = process.stdin.isTTY && process.stdout.isTTY;
-  const child = await start(interactive ? "pty" : [0, 1, 2]);
+export async function onTerminal(
+  start: (stdio: SpawnRequest["stdio"]) => Promise<InitProcess>,
+  tty = process.stdin.isTTY && process.stdout.isTTY,
+): Promise<ExitStatus> {
+  const child = await start(tty ? "pty" : [0, 1, 2]);
   const stopForwarding = forwardSignals(child);
   try {
     if (child.pty === undefined) return await child.exit;
@@ -46,6 +55,12 @@ function forwardSignals(child: InitProcess): () => void {
   };
 }
 
+/** What a pty is as large as where there is no terminal to ask. */
+const usualSize = [80, 24] as const;
+
+/** VEOF of a terminal that nobody has set otherwise: Ctrl-D. */
+const endOfFile = Uint8Array.of(4);
+
 /** Copies between the terminal in raw mode and the pty until the process has ended and its output is read. */
 async function relay(child: InitProcess, master: number): Promise<ExitStatus> {
   const { stdin, stdout } = process;
@@ -55,11 +70,17 @@ async function relay(child: InitProcess, master: number): Promise<ExitStatus> {
     // The master reads EIO once the last slave end is closed: that is its end of file (pty(7)).
     output.on("error", () => output.destroy());
   });
-  const resize = (): void => child.resize(stdout.columns, stdout.rows);
+  const resize = (): void => {
+    if (stdout.isTTY) child.resize(stdout.columns, stdout.rows);
+    else child.resize(...usualSize);
+  };
   const type = (chunk: Buffer): void => writeAll(master, chunk);
+  const ended = (): void => writeAll(master, endOfFile);
   output.pipe(stdout, { end: false });
-  stdin.setRawMode(true);
+  // A file or a pipe may be its input, too, as of `docker run -t`.
+  if (stdin.isTTY) stdin.setRawMode(true);
   stdin.on("data", type);
+  stdin.on("end", ended);
   stdin.resume();
   stdout.on("resize", resize);
   resize();
@@ -71,8 +92,9 @@ async function relay(child: InitProcess, master: number): Promise<ExitStatus> {
     return status;
   } finally {
     stdin.off("data", type);
+    stdin.off("end", ended);
     stdout.off("resize", resize);
-    stdin.setRawMode(false);
+    if (stdin.isTTY) stdin.setRawMode(false);
     stdin.pause();
   }
 }

@@ -17,7 +17,7 @@ import { hops as tappableHops } from "../path/hops.js";
 import { parseService } from "../topology/notation.js";
 import type { ResolvedExpectation } from "../topology/resolved.js";
 import { abandonLab, buildLab } from "./build-lab.js";
-import { expectationName, findExchange, judge, type Judgement, type Span } from "./expect.js";
+import { expectationName, findExchange, judge, type Judgement, patienceOf, type Span } from "./expect.js";
 import { LiveTrace } from "./live-trace.js";
 import type { OpenLab } from "./open-lab.js";
 import { probe, type ProbeResult } from "./probe.js";
@@ -32,6 +32,8 @@ export interface TestOptions {
   /** Folder of the trace that is kept in any case; undefined: `NAME.trace`, and only where something failed. */
   readonly save: string | undefined;
   readonly onWarning: (text: string) => void;
+  /** The name of the expectation that is probed; none while the lab starts. */
+  readonly onExpectation?: (name: string | undefined) => void;
   readonly signal: AbortSignal;
 }
 
@@ -61,8 +63,6 @@ export interface TestedLab {
   readonly saved?: string;
 }
 
-/** Milliseconds to wait for an answer that shall come, and for one that shall not. */
-const patience = { answer: 3000, silence: 1200 };
 /** Milliseconds between two rounds. */
 const pause = 100;
 /** With more hops than these only those are tapped that a probe can pass. */
@@ -77,6 +77,7 @@ export async function testLab(options: TestOptions): Promise<TestedLab> {
   const startedAt = new Date().toISOString();
   // A name of its own: a lab of this file that runs is not touched.
   const topology = { ...asked, name: `${asked.name.slice(0, 32)}.test${process.pid}` };
+  options.onExpectation?.(undefined);
   return withLabLock(topology.name, "test", async () => {
     const folder = new LabFolder(topology.name);
     const { lab } = await buildLab(topology, file, folder, options);
@@ -122,7 +123,7 @@ async function round(
   expectations: readonly ResolvedExpectation[],
   recording: string,
   attempt: number,
-  { signal }: TestOptions,
+  { signal, onExpectation }: TestOptions,
 ): Promise<Map<ResolvedExpectation, CheckedExpectation>> {
   const snapshot = await lab.snapshot();
   const hops = tappedHops(snapshot, expectations);
@@ -150,6 +151,7 @@ async function round(
   }[] = [];
   for (const expectation of expectations) {
     if (signal.aborted) throw new Failure("interrupted", "interrupted");
+    onExpectation?.(expectationName(expectation));
     const from = now();
     const began = process.hrtime.bigint();
     const end = await send(lab, expectation);
@@ -190,11 +192,16 @@ function result(
   };
 }
 
-function send(lab: OpenLab, { from, to, verdict }: ResolvedExpectation): Promise<ProbeResult> {
+function send(lab: OpenLab, expectation: ResolvedExpectation): Promise<ProbeResult> {
+  const { from, to } = expectation;
   const service = parseService(to);
   if (service === undefined) throw new RangeError(`${to} is no service`); // the topology was checked
-  const wait = verdict === "answered" || verdict === "refused" ? patience.answer : patience.silence;
-  return probe(lab.line, from, { protocol: service.protocol, address: service.host, port: service.port ?? 0 }, wait);
+  return probe(
+    lab.line,
+    from,
+    { protocol: service.protocol, address: service.host, port: service.port ?? 0 },
+    patienceOf(expectation),
+  );
 }
 
 /** In a large lab: not the hops of nodes that nobody asks and that pass nothing on, nor the bridge ports towards them. */

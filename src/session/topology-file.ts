@@ -6,7 +6,7 @@ import { Failure, fileFailure } from "../model/failure.js";
 import { didYouMean } from "../model/spelling.js";
 import { formatProblems } from "../topology/problem.js";
 import { readTopology, type ReadResult } from "../topology/read.js";
-import type { ResolvedTopology } from "../topology/resolved.js";
+import type { ResolvedContainer, ResolvedTopology } from "../topology/resolved.js";
 import { shippedTopologies } from "./places.js";
 
 export interface TopologyFileOptions {
@@ -44,17 +44,27 @@ export function readTopologyFile(options: TopologyFileOptions): { readonly file:
       commandExists: (root, command) => commandExists(path.resolve(path.dirname(file), root), command),
     },
   });
-  return { file, read: read.ok ? { ...read, topology: withAbsoluteRoots(read.topology, path.dirname(file)) } : read };
+  return { file, read: read.ok ? { ...read, topology: withAbsolutePaths(read.topology, path.dirname(file)) } : read };
 }
 
-/** A root is written as seen from the file, and the lab lives in no folder. */
-function withAbsoluteRoots(topology: ResolvedTopology, folder: string): ResolvedTopology {
+/** Paths of the machine are written as seen from the file, and the lab lives in no folder. */
+function withAbsolutePaths(topology: ResolvedTopology, folder: string): ResolvedTopology {
   const nodes = topology.nodes.map((node) =>
-    node.container === undefined
-      ? node
-      : { ...node, container: { ...node.container, root: path.resolve(folder, node.container.root) } },
+    node.container === undefined ? node : { ...node, container: absolutePaths(node.container, folder) },
   );
   return { ...topology, nodes };
+}
+
+function absolutePaths(container: ResolvedContainer, folder: string): ResolvedContainer {
+  const { root, seccomp, binds } = container;
+  return {
+    ...container,
+    root: path.resolve(folder, root),
+    seccomp: typeof seccomp === "string" ? path.resolve(folder, seccomp) : seccomp,
+    ...(binds === undefined
+      ? {}
+      : { binds: binds.map((bind) => ({ ...bind, source: path.resolve(folder, bind.source) })) }),
+  };
 }
 
 /** A topology ready to be carried out. @throws Failure (usage) with every problem of the file */

@@ -1,6 +1,7 @@
 /** `trace`: taps on every hop, a command perhaps, and packets joined while they come. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Hop } from "../model/hop.js";
+import type { TapMode } from "../model/tap.js";
 import type { PacketEvent, TraceEvent } from "../model/trace.js";
 import { type CommandOutput, type RunningCommand, startCommand } from "./command.js";
 import { LiveTrace } from "./live-trace.js";
@@ -14,6 +15,8 @@ export interface TraceOptions extends NetworkOptions {
   readonly save: string | undefined;
   /** Bytes kept of each frame. */
   readonly snapshotLength: number;
+  /** Default: a tap a hop. */
+  readonly tap?: TapMode;
   /** Ends the trace after so many packets that have come to their end; what is open then is not told. */
   readonly count: number | undefined;
   /** Ends the trace after so many milliseconds. */
@@ -39,9 +42,9 @@ export interface TraceResult {
 
 export async function trace(options: TraceOptions): Promise<TraceResult> {
   await using network = await openTracedNetwork(options);
-  const { line, snapshot, hops, filter, place } = network;
+  const { line, snapshot, hops, filter, place, logs } = network;
   const epoch = BigInt(Date.now()) * 1_000_000n;
-  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, filter });
+  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, filter, logs });
   await live.start();
   options.onReady?.(hops);
 

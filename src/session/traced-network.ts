@@ -14,6 +14,7 @@ import { bareEnvironment, type CommandPlace, placeOf } from "./exec.js";
 import { OpenLab } from "./open-lab.js";
 import { OpenMachine } from "./open-machine.js";
 import { isTargeted, type MachineTarget } from "./machine-target.js";
+import { type ContainerLogs, engineLogs, labLogs } from "./trace-logs.js";
 import { checkNode, findLab, parseTarget, runningLabs } from "./target.js";
 
 export interface NetworkOptions {
@@ -42,6 +43,7 @@ export interface TracedNetwork extends AsyncDisposable {
   readonly filter: TraceFilter;
   /** Where the command runs; undefined: here, as an ordinary child of ours. */
   readonly place: CommandPlace | undefined;
+  readonly logs: ContainerLogs;
 }
 
 export async function openTracedNetwork(options: NetworkOptions): Promise<TracedNetwork> {
@@ -81,6 +83,7 @@ async function openLab(
       snapshot,
       filter: withAddresses(options.filter, snapshot),
       hops: tapped,
+      logs: labLogs(found.folder, snapshot, tapped),
       place: node === undefined ? undefined : await placeOf(lab, node, false),
       [Symbol.asyncDispose]() {
         lab[Symbol.dispose]();
@@ -112,11 +115,13 @@ async function openMachine(options: NetworkOptions, named: string | undefined): 
         `${left.length} of ${snapshot.nodes.length - 1} containers are not tapped, because they do not serve what is asked for ` +
           `(${shortened(left)}): --all taps them too, --node NAME those that you name`,
       );
+    const tapped = options.list === true ? found : tappable(found, machine, onWarning);
     return {
       line: machine.line,
       snapshot,
       filter,
-      hops: options.list === true ? found : tappable(found, machine, onWarning),
+      hops: tapped,
+      logs: engineLogs(snapshot, tapped, onWarning),
       place: from === undefined || from === machineName ? undefined : placeIn(from),
       [Symbol.asyncDispose]: () => machine[Symbol.asyncDispose](),
     };

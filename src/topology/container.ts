@@ -1,8 +1,8 @@
 /** A container with every default written out. */
 import type { Document } from "./document.js";
-import { capabilityNames } from "../model/capability.js";
+import { capabilityName, changedCapabilities, defaultCapabilities } from "../model/capability.js";
 import type { Limits } from "../model/container.js";
-import { capabilityName, type ContainerForm } from "./form/container.js";
+import type { ContainerForm } from "./form/container.js";
 import { listOf } from "./merge.js";
 import type { Path } from "./problem.js";
 import { parseSize } from "./quantity.js";
@@ -10,29 +10,11 @@ import type { ResolvedContainer } from "./resolved.js";
 
 /** What the machine can tell about files, where there is one to ask. Paths as in the topology file. */
 export interface FileProbe {
-  /** Whether the path is a directory or a tar archive. */
+  /** Whether there is something at the path: a directory or a tar archive, what is bound, a profile. */
   rootExists(root: string): boolean;
   /** Whether a command can be found in a root, by its path or on the PATH of a container; true where that cannot be told. */
   commandExists(root: string, command: string): boolean;
 }
-
-/** Docker's (moby, oci/caps/defaults.go). */
-export const defaultCapabilities: readonly string[] = [
-  "audit_write",
-  "chown",
-  "dac_override",
-  "fowner",
-  "fsetid",
-  "kill",
-  "mknod",
-  "net_bind_service",
-  "net_raw",
-  "setfcap",
-  "setgid",
-  "setpcap",
-  "setuid",
-  "sys_chroot",
-];
 
 export const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -66,29 +48,57 @@ export function resolveContainer(
     ]),
     limits: limitsOf(form),
     capabilities: capabilitiesOf(form),
-    seccomp: form.seccomp ?? true,
+    seccomp: seccompOf(document, form, at, probe),
+    ...bindsOf(document, form, at, probe),
+    ...(form.readOnly === true ? { readOnly: true } : {}),
     restart: "no",
   };
 }
 
+function seccompOf(
+  document: Document,
+  { seccomp = true }: ContainerForm,
+  at: Path,
+  probe: FileProbe | undefined,
+): ResolvedContainer["seccomp"] {
+  if (typeof seccomp === "string" && probe && !probe.rootExists(seccomp))
+    document.error([...at, "seccomp"], `there is no profile ${seccomp}`, { code: "missing" });
+  return seccomp;
+}
+
+function bindsOf(
+  document: Document,
+  { binds, files }: ContainerForm,
+  at: Path,
+  probe: FileProbe | undefined,
+): Pick<ResolvedContainer, "binds"> {
+  if (binds === undefined) return {};
+  const list = Object.entries(binds).map(([target, what]) => {
+    const { source, readOnly = false } = typeof what === "string" ? { source: what } : what;
+    if (probe && !probe.rootExists(source))
+      document.error([...at, "binds", target], `there is no ${source} to bind`, { code: "missing" });
+    if (files !== undefined && target in files)
+      document.error([...at, "binds", target], `${target} is one of "files", too`, { code: "conflict" });
+    return { source, target, readOnly };
+  });
+  return list.length === 0 ? {} : { binds: list };
+}
+
 function limitsOf({ limits }: ContainerForm): Limits {
   const memory = limits?.memory === undefined ? undefined : parseSize(limits.memory);
+  const io = limits?.io === undefined ? undefined : parseSize(limits.io);
   return {
     ...(limits?.cpu === undefined ? {} : { cpu: limits.cpu }),
     ...(memory === undefined ? {} : { memory }),
     ...(limits?.pids === undefined ? {} : { pids: limits.pids }),
+    ...(limits?.cpuset === undefined ? {} : { cpuset: limits.cpuset }),
+    ...(io === undefined ? {} : { io }),
   };
 }
 
-/** First what is dropped, then what is added, so that `drop: "all"` with an `add` leaves just that. */
 function capabilitiesOf({ capabilities }: ContainerForm): string[] {
-  const set = new Set<string>(defaultCapabilities);
-  for (const name of listOf(capabilities?.drop).map(capabilityName)) {
-    if (name === "all") set.clear();
-    else set.delete(name);
-  }
-  for (const name of listOf(capabilities?.add).map(capabilityName)) {
-    for (const added of name === "all" ? capabilityNames : [name]) set.add(added);
-  }
-  return [...set].toSorted();
+  return changedCapabilities(defaultCapabilities, {
+    drop: listOf(capabilities?.drop).map(capabilityName),
+    add: listOf(capabilities?.add).map(capabilityName),
+  });
 }

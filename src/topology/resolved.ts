@@ -3,7 +3,7 @@
  * Second of three stages: file form (`file.ts`) -> resolved -> plan. Everything here is JSON: it is kept in the lab's
  * state folder, so that a second `up` can tell what a container was started with.
  */
-import type { Limits } from "../model/container.js";
+import type { Bind, Limits } from "../model/container.js";
 import type { NftTable } from "../model/nft.js";
 
 export interface ResolvedTopology {
@@ -192,7 +192,10 @@ export interface ResolvedContainer {
   readonly limits: Limits;
   /** Complete bounding set, `net_raw` style, sorted. */
   readonly capabilities: readonly string[];
-  readonly seccomp: boolean;
+  /** `true` for the default policy, or the path of a profile. */
+  readonly seccomp: boolean | string;
+  readonly binds?: readonly Bind[];
+  readonly readOnly?: boolean;
   readonly restart: "no";
 }
 

@@ -1,7 +1,9 @@
 /** How packets end: verdicts, their causes, and the counts that a trace closes with. */
 import type { Cause, MatchClass, PacketEvent, TraceFilter, Verdict } from "../model/trace.js";
 import type { Header } from "../path/header.js";
-import { type Prediction, predict, type PredictionStart, type Translate } from "../path/predict.js";
+import type { Translate } from "../path/connection.js";
+import { predict, type PredictionStart } from "../path/predict.js";
+import type { Prediction } from "../path/prediction.js";
 import { type AddressBook, macText } from "../packet/address.js";
 import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { EventMaker } from "./event.js";
@@ -10,6 +12,7 @@ import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { errorText } from "./summary.js";
 import type { TapLosses } from "./tap-losses.js";
+import { lastWhole } from "./whole.js";
 
 /** What a collector of evidence is asked: a packet that was not seen again, and where. */
 export interface LostPacket {
@@ -145,7 +148,8 @@ export class Endings {
     if (refusal) return { kind: "refused", ...refusal };
     if (state & State.complete) return { kind: "delivered" };
     if (state & State.evicted) return { kind: "unknown", reason: "it left the window before it closed" };
-    const tail = this.#packets.tail[packet] ?? 0;
+    const tail =
+      state & State.segmented ? lastWhole(this.#columns, this.#packets, packet) : (this.#packets.tail[packet] ?? 0);
     if ((this.#columns.marks[tail] ?? 0) & Mark.group) return { kind: "delivered" };
     if (match === "ambiguous") return { kind: "unknown", reason: "equal packets cannot be told apart" };
     const found = this.#lost(tail, this.#packets.parent[tail] ?? NONE);

@@ -103,6 +103,7 @@ export class EventMaker {
       hop: this.#name(row),
       time: c.time[row] ?? 0,
       record: c.record[row] ?? 0,
+      ...(c.tap[row] === c.hop[row] ? {} : { capture: c.tap[row] ?? 0 }),
       length: c.length[row] ?? 0,
       source: kind === Kind.frame ? macText(c.sourceMac[row] ?? 0) : book.text(family, c.source[row] ?? 0),
       destination:

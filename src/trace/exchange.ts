@@ -3,7 +3,7 @@ import type { ExchangeEvent, TraceEvent, Verdict } from "../model/trace.js";
 import type { AddressBook } from "../packet/address.js";
 import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { addressIsMulticast, endpointText } from "./endpoint.js";
-import { Direction, type Flow } from "./flow.js";
+import { Direction, type Flow, opposite } from "./flow.js";
 import type { Scene } from "./scene.js";
 import { protocolName, protocolText } from "./summary.js";
 
@@ -108,20 +108,23 @@ export class ExchangeBook {
     if (flow.delivered[Direction.reply] === 0) flow.refusal ||= by;
   }
 
-  unite(keep: Flow, give: Flow): void {
+  unite(keep: Flow, give: Flow, turned: boolean): void {
     this.#active.delete(give);
     keep.packets += give.packets;
     for (const direction of [0, 1] as const) {
-      keep.refusable[direction] += give.refusable[direction];
-      keep.sent[direction] += give.sent[direction];
-      keep.delivered[direction] += give.delivered[direction];
-      keep.trouble[direction] ||= give.trouble[direction];
+      const from = turned ? opposite(direction) : direction;
+      keep.refusable[direction] += give.refusable[from];
+      keep.sent[direction] += give.sent[from];
+      keep.delivered[direction] += give.delivered[from];
+      keep.trouble[direction] ||= give.trouble[from];
     }
     if (give.exchange !== 0) {
       keep.start = Math.min(keep.start, give.start);
       keep.end = Math.max(keep.end, give.end);
     }
-    keep.finished |= give.finished;
+    keep.finished |= turned
+      ? (give.finished & 4) | ((give.finished & 1) << 1) | ((give.finished & 2) >> 1)
+      : give.finished;
     keep.refusal ||= give.refusal;
     keep.shown ||= give.shown;
   }
@@ -129,7 +132,9 @@ export class ExchangeBook {
   closed(flow: Flow, direction: Direction, verdict: Verdict, time: number): void {
     flow.packets++;
     if (time > flow.end) flow.end = time;
-    if (verdict.kind === "delivered" || verdict.kind === "refused") flow.delivered[direction]++;
+    // An answer that is refused answers nothing: it was given up on its way, or comes from an address that was not asked.
+    const arrived = verdict.kind === "delivered" || (verdict.kind === "refused" && direction === Direction.request);
+    if (arrived) flow.delivered[direction]++;
     else flow.trouble[direction] = verdictText(verdict);
   }
 

@@ -13,15 +13,34 @@ export type TapSource =
   /** pcapng: number of the interface in the file to hop. */
   | { readonly links: ReadonlyMap<number, number> };
 
+/** The part of a capture that counts, in nanoseconds since the epoch: taps that take over from others have the rest. */
+export interface TapSpan {
+  /** Records before it are the business of the taps before. Default: none is. */
+  readonly from?: number;
+  /** Records from here on are the business of the taps that took over. Default: none is. */
+  readonly until?: number;
+}
+
 export class Feed {
   readonly tap: number;
+  /** Records from here on do not count. */
+  until: number;
   readonly source: TapSource;
   readonly #reader: CaptureReader;
   readonly #merge: Merge;
 
-  constructor(core: TraceCore, merge: Merge, epoch: bigint, source: TapSource, open?: OpenReader) {
+  constructor(
+    core: TraceCore,
+    merge: Merge,
+    epoch: bigint,
+    source: TapSource,
+    open?: OpenReader,
+    { from = -Infinity, until = Infinity }: TapSpan = {},
+  ) {
     this.tap = merge.add();
     this.source = source;
+    this.until = until;
+    merge.advance(this.tap, from);
     this.#merge = merge;
     const c = core.columns;
     const decoder = new Decoder(c, core.book);
@@ -32,12 +51,13 @@ export class Feed {
       const hop =
         "hop" in source ? source.hop : "links" in source ? source.links.get(link) : source.interfaces.get(index);
       const number = record++;
-      if (hop === undefined) {
+      if (hop === undefined || time < from || time >= this.until) {
         c.release(row);
         return;
       }
       c.time[row] = time;
       c.hop[row] = hop;
+      c.tap[row] = this.tap;
       c.record[row] = number;
       merge.push(this.tap, row);
     };
@@ -47,6 +67,11 @@ export class Feed {
   get hops(): readonly number[] {
     if ("hop" in this.source) return [this.source.hop];
     return [...("links" in this.source ? this.source.links : this.source.interfaces).values()];
+  }
+
+  /** Records that it has delivered, those that do not count among them. */
+  get records(): number {
+    return this.#reader.records;
   }
 
   /** @throws CaptureError */

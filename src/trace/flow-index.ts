@@ -10,16 +10,26 @@ import type { Scene } from "./scene.js";
 /** First fragments whose ports are kept for the others. */
 const MAXIMUM_FRAGMENTS = 4096;
 
+/** Whether a row is a fragment whose first one has not been seen: what connection it is of is not known. */
+export function isNameless(c: Columns, row: number): boolean {
+  return c.kind[row] === Kind.fragment && c.sourcePort[row] === 0 && c.destinationPort[row] === 0;
+}
+
 export class FlowIndex {
   readonly table = new FlowTable();
   readonly #scene: Scene;
   readonly #columns: Columns;
   readonly #book: AddressBook;
   /** Called when two flows turn out to be one connection. */
-  readonly #unite: (keep: Flow, give: Flow) => void;
+  readonly #unite: (keep: Flow, give: Flow, turned: boolean) => void;
   readonly #fragments = new Map<string, number>();
 
-  constructor(scene: Scene, columns: Columns, book: AddressBook, unite: (keep: Flow, give: Flow) => void) {
+  constructor(
+    scene: Scene,
+    columns: Columns,
+    book: AddressBook,
+    unite: (keep: Flow, give: Flow, turned: boolean) => void,
+  ) {
     this.#scene = scene;
     this.#columns = columns;
     this.#book = book;
@@ -59,7 +69,9 @@ export class FlowIndex {
 
   sameTuple(a: number, b: number): boolean {
     const c = this.#columns;
-    if (c.sourcePort[a] !== c.sourcePort[b] || c.destinationPort[a] !== c.destinationPort[b]) return false;
+    if (c.sourcePort[a] !== c.sourcePort[b] || c.destinationPort[a] !== c.destinationPort[b]) {
+      if (!isNameless(c, a) && !isNameless(c, b)) return false;
+    }
     if (c.kind[a] === Kind.icmpError) {
       return (
         c.innerSource[a] === c.innerSource[b] &&
@@ -80,15 +92,30 @@ export class FlowIndex {
    * @returns `same` tuple, a translation that was `known`, or one that is `new`: then conntrack has not confirmed it
    */
   learn(flow: Flow, direction: Direction, row: number, entry: number, parent: number): "same" | "known" | "new" {
+    if (isNameless(this.#columns, row)) return "same";
     const owner = entry === NONE ? undefined : this.table.flow(entry);
     const own = owner ? entry : this.enter(row, flow, direction);
-    if (owner && owner !== flow) this.unite(flow, owner);
+    if (owner && owner !== flow) this.#join(flow, owner, this.table.direction(entry) !== direction);
     if (this.sameTuple(parent, row)) return "same";
     const before = this.lookup(parent, this.#scene.nodes[this.#columns.hop[row] ?? 0] ?? 0);
     if (before === NONE) return "new";
     const known = this.table.translated(before);
     if (known === NONE) this.#translate(before, own);
     return known === own ? "known" : "new";
+  }
+
+  /**
+   * Whether a node may make the tuple of `row`, whose entry there is `entry`, from that of sighting `before`: as conntrack
+   * and earlier joins say, else perhaps.
+   */
+  mayBecome(before: number, row: number, entry: number): boolean {
+    const c = this.#columns;
+    const known = this.lookup(before, this.#scene.nodes[c.hop[row] ?? 0] ?? 0);
+    const expected = known === NONE ? NONE : this.table.translated(known);
+    if (expected === NONE || expected === entry) return true;
+    if (!isNameless(c, row)) return false;
+    const { source, destination } = this.table.keyOf(expected);
+    return source === c.source[row] && destination === c.destination[row];
   }
 
   conntrack({ node, flow: entry }: ConntrackEvent): number {
@@ -98,14 +125,23 @@ export class FlowIndex {
     const reply = this.#tupleKey(number, entry.family, entry.reply);
     if (!original || !reply) return NONE;
     const keys = [original, reversed(reply), reply, reversed(original)];
-    const known = keys.flatMap((key) => {
+    // A flow that is known already knows who asks.
+    let flow: Flow | undefined;
+    let turned = false;
+    for (const [index, key] of keys.entries()) {
       const found = this.table.findKey(key);
-      return (found === NONE ? undefined : this.table.flow(found)) ?? [];
-    });
-    const flow = known[0] ?? new Flow();
-    for (const other of known) if (other.root !== flow.root) this.unite(flow.root, other.root);
+      const other = found === NONE ? undefined : this.table.flow(found);
+      if (!other) continue;
+      const differs = (this.table.direction(found) === Direction.reply) !== index >= 2;
+      if (flow && other !== flow.root) this.#join(flow.root, other, differs !== turned);
+      else if (!flow) {
+        flow = other;
+        turned = differs;
+      }
+    }
+    const own = flow?.root ?? new Flow();
     const [sent, passed, answer, returned] = keys.map((key, index) =>
-      this.table.put(key, flow.root, index < 2 ? Direction.request : Direction.reply),
+      this.table.put(key, own, index >= 2 !== turned ? Direction.reply : Direction.request),
     );
     this.table.translate(sent ?? NONE, passed ?? NONE);
     this.table.translate(answer ?? NONE, returned ?? NONE);
@@ -113,11 +149,12 @@ export class FlowIndex {
   }
 
   /** Two flows turn out to be one. The one that has packets gives its number. */
-  unite(a: Flow, b: Flow): void {
+  #join(a: Flow, b: Flow, turned: boolean): void {
     const keep = b.exchange !== 0 && (a.exchange === 0 || b.exchange < a.exchange) ? b : a;
     const give = keep === a ? b : a;
-    this.#unite(keep, give);
+    this.#unite(keep, give, turned);
     give.joined = keep;
+    give.turned = turned;
   }
 
   /** A fragment that is not the first has no ports: it gets those of the first one, which came before it. */

@@ -5,6 +5,10 @@ import { finish, mix } from "../packet/address.js";
 export const Direction = { request: 0, reply: 1 } as const;
 export type Direction = (typeof Direction)[keyof typeof Direction];
 
+export function opposite(direction: Direction): Direction {
+  return direction === Direction.request ? Direction.reply : Direction.request;
+}
+
 /** Five numbers that name a connection in one direction, in one node. Ports are 0 where there are none. */
 export interface FlowKey {
   node: number;
@@ -32,6 +36,8 @@ export class Flow {
   exchange = 0;
   /** Set when this turned out to be the same connection as another. */
   joined: Flow | undefined = undefined;
+  /** Its requests are the replies of the one that it joined: both had guessed who asks. */
+  turned = false;
   ended = false;
   /** First of its open packets, -1 where there is none: `Packets.flowNext` leads on. */
   open = -1;
@@ -64,6 +70,12 @@ export class Flow {
   /** The flow that this one is now part of. */
   get root(): Flow {
     return this.joined === undefined ? this : this.joined.root;
+  }
+
+  /** What a direction of this flow is in its root. */
+  rooted(direction: Direction): Direction {
+    if (this.joined === undefined) return direction;
+    return this.joined.rooted(this.turned ? opposite(direction) : direction);
   }
 }
 
@@ -162,7 +174,8 @@ export class FlowTable {
   }
 
   direction(entry: number): Direction {
-    return this.#direction[entry] === 1 ? 1 : 0;
+    const direction = this.#direction[entry] === 1 ? Direction.reply : Direction.request;
+    return this.#flows[entry]?.rooted(direction) ?? direction;
   }
 
   translated(entry: number): number {
@@ -210,8 +223,8 @@ export class FlowTable {
       this.#destination[index] = this.#destination[entry] ?? 0;
       this.#ports[index] = this.#ports[entry] ?? 0;
       const flow = this.#flows[entry]?.root;
+      this.#direction[index] = this.direction(entry);
       if (flow) this.#flows[index] = flow;
-      this.#direction[index] = this.#direction[entry] ?? 0;
       this.#translated[index] = place.get(this.#translated[entry] ?? NONE) ?? NONE;
       this.#terminal[index] = this.#terminal[entry] ?? NONE;
     }

@@ -11,15 +11,17 @@ import type { ExchangeBook } from "./exchange.js";
 import { Direction, type Flow } from "./flow.js";
 import type { FlowIndex } from "./flow-index.js";
 import { NONE, type Packets, Queue, State } from "./packets.js";
+import type { PartIndex } from "./part-index.js";
 import { refuses } from "./refusal.js";
 import type { Scene } from "./scene.js";
-import { bytesOf, commonBytes } from "./segment.js";
 import { SLACK } from "./way.js";
+import { isWholeAt } from "./whole.js";
 
 export interface LifetimeParts {
   readonly scene: Scene;
   readonly columns: Columns;
   readonly packets: Packets;
+  readonly parts: PartIndex;
   readonly flows: FlowIndex;
   readonly copies: Copies;
   readonly exchanges: ExchangeBook;
@@ -76,6 +78,7 @@ export class Lifetimes {
   /** Takes away a packet whose sightings went to others. */
   discard(packet: number): void {
     this.#open.remove(packet);
+    this.#parts.parts.remove(packet);
     this.#packets.remove(packet);
   }
 
@@ -84,7 +87,9 @@ export class Lifetimes {
   /** Lets a packet whose last hop this is wait to be closed. */
   settle(packet: number, row: number): void {
     if (!this.#arrived(row)) return;
-    if ((this.#packets.state[packet] ?? 0) & State.segmented && !this.#whole(packet, row)) return;
+    const c = this.#columns;
+    if ((this.#packets.state[packet] ?? 0) & State.segmented && !isWholeAt(c, this.#packets, packet, c.hop[row] ?? 0))
+      return;
     this.#packets.mark(packet, State.complete);
     const { copies, resolve } = this.#parts;
     const cluster = copies.of(packet);
@@ -92,7 +97,6 @@ export class Lifetimes {
       if (copies.complete(cluster)) resolve(cluster);
       return;
     }
-    const c = this.#columns;
     const syn = c.kind[row] === Kind.tcp && ((c.flags[row] ?? 0) & (Tcp.syn | Tcp.ack)) === Tcp.syn;
     const flow = this.#packets.flow[packet];
     if (flow && (syn || c.kind[row] === Kind.udp)) {
@@ -126,18 +130,6 @@ export class Lifetimes {
     if (c.kind[row] === Kind.arp || !scene.translates(node)) return true;
     const entry = flows.entryOf(row);
     return entry !== NONE && flows.table.translated(entry) === entry;
-  }
-
-  /** Whether the sightings at the hop of `row` carry all the bytes of a packet that was divided. */
-  #whole(packet: number, row: number): boolean {
-    const c = this.#columns;
-    const packets = this.#packets;
-    const head = packets.head[packet] ?? 0;
-    let bytes = 0;
-    for (let s = head; s !== NONE; s = packets.next[s] ?? NONE) {
-      if (c.hop[s] === c.hop[row]) bytes += commonBytes(c, head, s);
-    }
-    return bytes >= bytesOf(c, head);
   }
 
   // --- being refused -------------------------------------------------------------------------------------------
@@ -232,6 +224,7 @@ export class Lifetimes {
     }
     this.#arrivals.remove(packet);
     this.#packets.unhash(packet);
+    this.#parts.parts.remove(packet);
     this.#packets.mark(packet, State.held);
     this.#held.append(packet);
   }
@@ -245,7 +238,7 @@ export class Lifetimes {
 
   #close(packet: number): void {
     const packets = this.#packets;
-    const { flows, exchanges, endings, emit } = this.#parts;
+    const { parts, flows, exchanges, endings, emit } = this.#parts;
     const state = packets.state[packet] ?? 0;
     (state & State.held ? this.#held : state & State.complete ? this.#arrivals : this.#open).remove(packet);
     const flow = packets.flow[packet];
@@ -263,6 +256,7 @@ export class Lifetimes {
       this.#columns.release(row);
       row = next;
     }
+    parts.remove(packet);
     packets.remove(packet);
     exchanges.expire(this.now);
     if (exchanges.stale(flows.table.size)) flows.table.sweep((one) => !one.ended);

@@ -5,6 +5,8 @@
  * One entry a line. `at` counts the records that the core had received when it happened; entries stand in order.
  */
 import type { ConntrackEvent } from "../model/conntrack.js";
+import type { HandOver } from "../model/tap.js";
+import type { LogEvent } from "../model/trace.js";
 
 export type LogEntry =
   /** Wall clock, nanoseconds since the epoch of the trace: every tap has delivered what it saw before. */
@@ -16,4 +18,8 @@ export type LogEntry =
   | { readonly at: number; readonly died: { readonly hop: number } }
   /** Record `record` of tap `tap` came after records that are younger, and was taken at this place. */
   | { readonly at: number; readonly late: { readonly tap: number; readonly record: number } }
+  /** A container wrote a line. */
+  | { readonly at: number; readonly line: LogEvent }
+  /** Taps on whole nodes took over. */
+  | { readonly at: number; readonly handOver: HandOver }
   | { readonly at: number; readonly end: true };

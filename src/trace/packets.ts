@@ -152,11 +152,12 @@ export class Packets {
     this.#used--;
   }
 
-  /** Gives the open packets of one flow to another. */
-  hand(from: Flow, to: Flow): void {
+  /** Gives the open packets of one flow to another. @param turned the other calls its requests replies */
+  hand(from: Flow, to: Flow, turned: boolean): void {
     let last = NONE;
     for (let packet = from.open; packet !== NONE; packet = this.flowNext[packet] ?? NONE) {
       this.flow[packet] = to;
+      if (turned) this.state[packet] = (this.state[packet] ?? 0) ^ State.reply;
       last = packet;
     }
     if (last === NONE) return;

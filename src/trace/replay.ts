@@ -1,6 +1,6 @@
 /** A saved trace: the same captures and the input log give the same events, however the bytes are cut into chunks. */
 import { type CoreOptions, TraceCore } from "./core.js";
-import { Feed, type TapSource } from "./feed.js";
+import { Feed, type TapSource, type TapSpan } from "./feed.js";
 import type { OpenReader } from "../packet/open.js";
 import type { LogEntry } from "./log.js";
 import { Merge } from "./merge.js";
@@ -8,7 +8,7 @@ import { Merge } from "./merge.js";
 export interface Replay {
   readonly core: TraceCore;
   /** Taps in the order in which the live trace made them, all of them before the first chunk. */
-  tap(source: TapSource, open?: OpenReader): ReplayTap;
+  tap(source: TapSource, open?: OpenReader, span?: TapSpan): ReplayTap;
   /** Taps whose next chunk is needed. Empty: the replay is over. */
   hungry(): readonly ReplayTap[];
 }
@@ -44,8 +44,9 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
     else if ("conntrack" in entry) core.conntrack(entry.conntrack);
     else if ("drops" in entry) core.drops(entry.drops.hop, entry.drops.records);
     else if ("died" in entry) core.died(entry.died.hop);
+    else if ("line" in entry) core.line(entry.line);
     else if ("end" in entry) finish();
-    else {
+    else if ("late" in entry) {
       const row = merge.takeFrom(entry.late.tap);
       if (row < 0) return false;
       lateRecords.delete(`${entry.late.tap}/${entry.late.record}`);
@@ -72,9 +73,9 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
   };
   return {
     core,
-    tap(source, open) {
+    tap(source, open, span) {
       if (core.received > 0) throw new RangeError("a tap was added to a replay that has begun");
-      const feed = new Feed(core, merge, options.epoch, source, open);
+      const feed = new Feed(core, merge, options.epoch, source, open, span);
       const tap: ReplayTap = {
         number: feed.tap,
         push(chunk) {

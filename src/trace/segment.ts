@@ -13,6 +13,14 @@ export function divisible(c: Columns, row: number): boolean {
   return c.kind[row] === Kind.tcp ? (c.payload[row] ?? 0) > 0 : (c.identification[row] ?? 0) !== 0;
 }
 
+/**
+ * Whether what `commonBytes` compares of a row is enough without its connection: 64 random bits of a TCP stream, or the
+ * identification of a fragment.
+ */
+export function tellsItself(c: Columns, row: number): boolean {
+  return c.kind[row] === Kind.tcp ? c.acknowledgement[row] !== 0 : isFragment(c, row);
+}
+
 /** Bytes that both rows carry of one and the same packet or stream; 0 where they have nothing in common. */
 export function commonBytes(c: Columns, a: number, b: number): number {
   if (c.protocol[a] !== c.protocol[b] || c.family[a] !== c.family[b]) return 0;

@@ -1,8 +1,10 @@
 /** A live trace: taps in, events out, and a log from which a replay gives the same events. */
 import type { ConntrackEvent } from "../model/conntrack.js";
 import { type CoreOptions, TraceCore } from "./core.js";
-import { Feed, type TapSource } from "./feed.js";
+import { Feed, type TapSource, type TapSpan } from "./feed.js";
 import type { OpenReader } from "../packet/open.js";
+import type { NamespaceTap } from "../model/tap.js";
+import type { LogEvent } from "../model/trace.js";
 import type { LogEntry } from "./log.js";
 import { Merge } from "./merge.js";
 
@@ -14,6 +16,8 @@ export interface TraceOptions extends CoreOptions {
 /** One capture of the trace. Taps have numbers in the order in which they were made; a replay makes them likewise. */
 export interface TraceTap {
   readonly number: number;
+  /** Records that it has delivered. */
+  readonly records: number;
   /** A piece of the capture, of any size. @throws CaptureError; what came before it counts */
   push(chunk: Uint8Array): void;
   /** The tap lost records since the last call. */
@@ -26,8 +30,20 @@ export interface TraceTap {
 
 export interface Trace {
   readonly core: TraceCore;
+  /** Records that came after younger ones had been taken: where they grow, the clock is too early for the taps. */
+  readonly late: number;
   tap(source: TapSource, open?: OpenReader): TraceTap;
+  /**
+   * Taps on whole nodes take the place of all present ones at `time` (nanoseconds since the epoch, still to come): no
+   * record is lost, and none counts twice.
+   * @returns the new taps; the present ones are to be ended once they have delivered what came before `time`
+   */
+  handOver(time: number, taps: readonly NamespaceTap[]): readonly TraceTap[];
+  /** The interface of a hop is gone, whose tap is on the whole node. */
+  died(hop: number): void;
   conntrack(event: ConntrackEvent): void;
+  /** A container wrote a line: told in its place among the records, as far as those have not been taken. */
+  line(line: LogEvent): void;
   /**
    * The wall clock: every tap has delivered what it saw before `time` (nanoseconds since the epoch). Let it trail the
    * clock by the delay of the taps, and call it a few times a second. Logged only where it changes something.
@@ -46,8 +62,18 @@ export function createTrace(options: TraceOptions): Trace {
   const limit = options.window ?? 262_144;
   const feeds: Feed[] = [];
   let late = -1;
+  let lateRecords = 0;
   const onLate = (tap: number): void => {
     late = tap;
+  };
+  const lines: LogEvent[] = [];
+  /** Tells the lines that stand before `time`. */
+  const tellLines = (time: number): void => {
+    for (let line = lines[0]; line !== undefined && line.time <= time; line = lines[0]) {
+      lines.shift();
+      log({ at: core.received, line });
+      core.line(line);
+    }
   };
   const drain = (everything: boolean): void => {
     for (;;) {
@@ -57,59 +83,82 @@ export function createTrace(options: TraceOptions): Trace {
         // Also of a trace that is over: in a replay it would have been in time, and part of it.
         options.log?.({ at: core.received, late: { tap: late, record: core.columns.record[row] ?? 0 } });
         late = -1;
+        lateRecords += 1;
       }
+      tellLines(core.columns.time[row] ?? 0);
       core.record(row);
     }
   };
+  const died = (hop: number): void => {
+    log({ at: core.received, died: { hop } });
+    core.died(hop);
+  };
+  const add = (source: TapSource, open?: OpenReader, span?: TapSpan): TraceTap => {
+    const feed = new Feed(core, merge, options.epoch, source, open, span);
+    feeds.push(feed);
+    return {
+      number: feed.tap,
+      get records() {
+        return feed.records;
+      },
+      push(chunk) {
+        try {
+          feed.push(chunk);
+        } finally {
+          drain(false);
+        }
+      },
+      lost(records) {
+        if (records <= 0) return;
+        for (const hop of feed.hops) {
+          log({ at: core.received, drops: { hop, records } });
+          core.drops(hop, records);
+        }
+      },
+      died() {
+        for (const hop of feed.hops) died(hop);
+      },
+      end() {
+        try {
+          feed.end();
+        } finally {
+          drain(false);
+        }
+      },
+    };
+  };
   return {
     core,
-    tap(source, open) {
-      const feed = new Feed(core, merge, options.epoch, source, open);
-      feeds.push(feed);
-      return {
-        number: feed.tap,
-        push(chunk) {
-          try {
-            feed.push(chunk);
-          } finally {
-            drain(false);
-          }
-        },
-        lost(records) {
-          if (records <= 0) return;
-          for (const hop of feed.hops) {
-            log({ at: core.received, drops: { hop, records } });
-            core.drops(hop, records);
-          }
-        },
-        died() {
-          for (const hop of feed.hops) {
-            log({ at: core.received, died: { hop } });
-            core.died(hop);
-          }
-        },
-        end() {
-          try {
-            feed.end();
-          } finally {
-            drain(false);
-          }
-        },
-      };
+    get late() {
+      return lateRecords;
+    },
+    died,
+    tap: (source, open) => add(source, open),
+    handOver(time, taps) {
+      // Also of a trace that is over: its captures are there all the same.
+      options.log?.({ at: core.received, handOver: { time, taps } });
+      for (const feed of feeds) feed.until = Math.min(feed.until, time);
+      return taps.map(({ interfaces }) => add({ interfaces: new Map(interfaces) }, undefined, { from: time }));
     },
     conntrack(event) {
       log({ at: core.received, conntrack: event });
       core.conntrack(event);
     },
+    line(line) {
+      const after = lines.findLastIndex(({ time }) => time <= line.time);
+      lines.splice(after + 1, 0, line);
+    },
     tick(time) {
       for (const feed of feeds) merge.advance(feed.tap, time);
       drain(false);
+      tellLines(time);
       if (!core.due(time)) return;
       log({ at: core.received, tick: time });
       core.tick(time);
     },
     end() {
       drain(true);
+      tellLines(Infinity);
       log({ at: core.received, end: true });
       core.end();
     },

@@ -49,7 +49,7 @@ export class Ways {
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
       if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
-      if (!same && (bridged || lowered <= 0 || !this.#translatable(s, entry, hop))) continue;
+      if (!same && (bridged || lowered <= 0 || !this.#flows.mayBecome(s, row, entry))) continue;
       bestDistance = distance;
       best = s;
     }
@@ -63,14 +63,6 @@ export class Ways {
     // The row may lie upstream of a sighting that came first, if only just.
     if (lowered < 0) return late <= SLACK && routes <= -lowered;
     return late >= -SLACK && (lowered === 0 ? routes === 0 : routes <= lowered);
-  }
-
-  /** Whether NAT may have made the tuple of `entry` from that of sighting `s`: conntrack's word, else perhaps. */
-  #translatable(s: number, entry: number, hop: number): boolean {
-    const before = this.#flows.lookup(s, this.#scene.nodes[hop] ?? 0);
-    if (before === NONE) return true;
-    const expected = this.#flows.table.translated(before);
-    return expected === NONE || expected === entry;
   }
 
   /** Puts a row into a packet, behind its parent or where equal stamps and the topology want it. */

@@ -1,11 +1,12 @@
 /** `start`, `stop`, `restart`: what became of a container. */
+import { type ExitStatus, exitText } from "../model/container.js";
 import { visible } from "./width.js";
 
 export interface ContainerOutcome {
   readonly node: string;
   readonly done: "started" | "stopped" | "restarted" | "unchanged";
   readonly pid?: number;
-  readonly exit?: { readonly code?: number; readonly signal?: string; readonly outOfMemory?: boolean };
+  readonly exit?: ExitStatus;
 }
 
 /** `web: restarted, pid 1234 (before: ended by SIGTERM)` */
@@ -15,10 +16,4 @@ export function containerLine({ node, done, pid, exit }: ContainerOutcome): stri
   const ended = exit === undefined ? undefined : exitText(exit);
   if (done === "stopped") return `${name}: stopped${ended === undefined ? "" : `, ${ended}`}`;
   return `${name}: ${done}${pid === undefined ? "" : `, pid ${pid}`}${ended === undefined ? "" : ` (before: ${ended})`}`;
-}
-
-/** `status 0`, `ended by SIGKILL, out of memory` */
-export function exitText({ code, signal, outOfMemory }: NonNullable<ContainerOutcome["exit"]>): string {
-  const how = signal === undefined ? `status ${code ?? 0}` : `ended by ${signal}`;
-  return outOfMemory === true ? `${how}, out of memory` : how;
 }

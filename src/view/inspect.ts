@@ -192,7 +192,7 @@ function routeRows(route: RouteSnapshot): string[][] {
   if (route.nexthops.length === 0) return [[name, route.type, "", metric]];
   return route.nexthops.map((hop, index) => [
     index === 0 ? name : "",
-    (hop.gateway ?? "direct") + (hop.dead ? " (dead)" : ""),
+    (hop.gateway ?? "direct") + (hop.dead ? " (dead)" : hop.linkdown ? " (no carrier)" : ""),
     hop.interface ?? "",
     index === 0 ? metric : "",
   ]);

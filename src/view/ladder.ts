@@ -2,10 +2,11 @@
  * The ladder: a column for each hop, a row for each packet, arrows with the time between hops. Its rows are made one by
  * one, so that text output can stream them and the TUI can draw those in sight.
  */
-import type { HopEvent, PacketEvent } from "../model/trace.js";
+import type { HopEvent, LogEvent, PacketEvent } from "../model/trace.js";
 import { closingLines, DeathCount, hopLines } from "./closing.js";
 import { inkFor, type Ink, type Tone } from "./ink.js";
 import { hopName, type Hop } from "../model/hop.js";
+import { logTitle } from "./log-title.js";
 import { gapLabel, pathOf, type Station, titleOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
 import { milliseconds } from "./quantity.js";
@@ -38,6 +39,13 @@ export function ladderHead({ hops, pitch }: LadderLayout): [string, string] {
   const name = (part: (hop: string) => string): string =>
     hops.map((hop) => centre(cut(part(hop), pitch - 1), pitch)).join("");
   return [name((hop) => hop.slice(0, hop.lastIndexOf(":"))), name((hop) => hop.slice(hop.lastIndexOf(":") + 1))];
+}
+
+/** A line of a container's log, below the column of its last hop; to the left of it where it would leave the picture. */
+export function logText({ node, text }: LogEvent, layout: LadderLayout): string {
+  const column = layout.hops.findLastIndex((hop) => hop.startsWith(`${node}:`));
+  const room = ladderWidth(layout) - displayWidth(text);
+  return " ".repeat(Math.max(0, Math.min(layout.margin + column * layout.pitch, room))) + text;
 }
 
 /** Lines of one packet: one, or more where its way doubles back. Each is `ladderWidth` cells wide. */
@@ -185,6 +193,8 @@ export function ladderPrinter(options: Pick<PrinterOptions, "colours" | "columns
         );
         return `${again}${lines.join("\n")}\n`;
       }
+      case "log":
+        return `${left("", milliseconds(event.time), cut(logTitle(event), 20))}${logText(event, layout)}\n`;
       case "exchange":
         return "";
       case "hop":

@@ -1,7 +1,8 @@
 /** The trace as a Mermaid sequence diagram: hops are participants, each gap of a packet is an arrow. */
-import type { PacketEvent, TraceStarted } from "../model/trace.js";
+import type { LogEvent, PacketEvent, TraceStarted } from "../model/trace.js";
 import { hopName } from "../model/hop.js";
-import { FirstPackets } from "./first-packets.js";
+import { FirstPackets, inOrder } from "./first-packets.js";
+import { logTitle } from "./log-title.js";
 import { mermaidText } from "./mermaid-text.js";
 import { pathOf, rewritesOf, type Gap, type PacketPath } from "./path.js";
 import type { TracePrinter } from "./printer.js";
@@ -14,21 +15,34 @@ const packetsDrawn = 100;
 
 export function mermaidPrinter(): TracePrinter {
   const drawn = new FirstPackets(packetsDrawn);
+  const lines = new FirstPackets<LogEvent>(packetsDrawn);
   let started: TraceStarted | undefined;
   return (raw) => {
     const event = visibleDeep(raw);
     if (event.type === "trace") started = event;
     else if (event.type === "packet") drawn.push(event);
-    return event.type === "end" && started !== undefined ? sequenceDiagram(started, drawn) : "";
+    else if (event.type === "log") lines.push(event);
+    return event.type === "end" && started !== undefined ? sequenceDiagram(started, drawn, lines) : "";
   };
 }
 
-function sequenceDiagram(started: TraceStarted, { packets, left }: FirstPackets): string {
+function sequenceDiagram(started: TraceStarted, drawn: FirstPackets, logged: FirstPackets<LogEvent>): string {
   const ids = new Map(started.hops.map((hop, index) => [hopName(hop), `h${index}`]));
   const lines = ["sequenceDiagram", ...[...ids].map(([name, id]) => `  participant ${id} as ${mermaidText(name)}`)];
-  for (const packet of packets) lines.push(...packetLines(packet, ids));
-  if (left > 0) lines.push(`  Note over h0: ${count(left, "packet")} more not drawn`);
+  for (const row of [...drawn.packets, ...logged.packets].sort(inOrder))
+    lines.push(...(row.type === "packet" ? packetLines(row, ids) : [noteOf(row, started)]));
+  const left = [
+    ...(drawn.left > 0 ? [count(drawn.left, "packet")] : []),
+    ...(logged.left > 0 ? [count(logged.left, "line")] : []),
+  ];
+  if (left.length > 0) lines.push(`  Note over h0: ${left.join(" and ")} more not drawn`);
   return `${lines.join("\n")}\n`;
+}
+
+/** A line of a container's log, at its last hop. */
+function noteOf(line: LogEvent, { hops }: TraceStarted): string {
+  const hop = hops.findLastIndex(({ node }) => node === line.node);
+  return `  Note over h${Math.max(0, hop)}: ${mermaidText(`${logTitle(line)}: ${line.text}`)}`;
 }
 
 function packetLines(packet: PacketEvent, ids: ReadonlyMap<string, string>): string[] {

@@ -1,10 +1,14 @@
 /** Where a view finds the bytes of a sighting again, and what they mean. */
+import type { Sighting } from "../model/trace.js";
 
 export interface PacketSource {
   /** The captured bytes, link layer first; undefined where they are not (or no longer) at hand. */
-  bytes(hop: string, record: number): Uint8Array | undefined;
-  describe(hop: string, record: number): FieldTree;
+  bytes(sighting: SightingPlace): Uint8Array | undefined;
+  describe(sighting: SightingPlace): FieldTree;
 }
+
+/** What finds the bytes of a sighting again. */
+export type SightingPlace = Pick<Sighting, "hop" | "record" | "capture">;
 
 /** Decoded fields, outermost layer first. */
 export type FieldTree = readonly Field[];
@@ -28,12 +32,12 @@ export const noPackets: PacketSource = { bytes: () => undefined, describe: () =>
  */
 export function askedOnce(source: PacketSource): PacketSource {
   let last: { readonly key: string; readonly bytes: Uint8Array | undefined; readonly fields: FieldTree } | undefined;
-  const ask = (hop: string, record: number): NonNullable<typeof last> => {
-    const key = `${hop} ${record}`;
+  const ask = (place: SightingPlace): NonNullable<typeof last> => {
+    const key = `${place.hop} ${place.capture ?? ""} ${place.record}`;
     // Live, bytes may come to hand later: only found ones are kept.
     if (last?.key === key && last.bytes !== undefined) return last;
     try {
-      last = { key, bytes: source.bytes(hop, record), fields: source.describe(hop, record) };
+      last = { key, bytes: source.bytes(place), fields: source.describe(place) };
     } catch (error) {
       const value = error instanceof Error ? error.message : String(error);
       last = { key, bytes: undefined, fields: [{ label: "bytes not at hand", value }] };
@@ -41,7 +45,7 @@ export function askedOnce(source: PacketSource): PacketSource {
     return last;
   };
   return {
-    bytes: (hop, record) => ask(hop, record).bytes,
-    describe: (hop, record) => ask(hop, record).fields,
+    bytes: (place) => ask(place).bytes,
+    describe: (place) => ask(place).fields,
   };
 }

@@ -4,10 +4,12 @@
  * written as they come.
  */
 import Table from "cli-table3";
-import type { PacketEvent, TraceEvent } from "../model/trace.js";
+import type { LogEvent, PacketEvent, TraceEvent } from "../model/trace.js";
 import { closingLines, DeathCount, exchangeLines, gapLines, hopLines } from "./closing.js";
+import { inOrder } from "./first-packets.js";
 import { GapTimes } from "./gap-times.js";
 import { inkFor, type Ink } from "./ink.js";
+import { logTitle } from "./log-title.js";
 import { pathPieces } from "./path-line.js";
 import { pathOf, rewritesOf, titleOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
@@ -37,7 +39,7 @@ class TraceTable {
   readonly #told = new Told();
   readonly #columns: number;
   readonly #ink: Ink;
-  readonly #waiting: PacketEvent[] = [];
+  readonly #waiting: (PacketEvent | LogEvent)[] = [];
   #widths: readonly number[] | undefined;
   #severalExchanges = false;
 
@@ -49,6 +51,7 @@ class TraceTable {
   readonly push = (raw: TraceEvent): string => {
     const event = visibleDeep(raw);
     if (event.type === "packet") return event.provisional === true ? "" : this.#packet(event);
+    if (event.type === "log") return this.#row(event);
     this.#log.push(event);
     return event.type === "end" ? this.#close() : "";
   };
@@ -56,14 +59,20 @@ class TraceTable {
   #packet(packet: PacketEvent): string {
     this.#deaths.push(packet);
     this.#gapTimes.push(packet);
-    if (this.#widths !== undefined) return handMadeRow(this.#cells(packet, this.#widths), this.#widths);
-    this.#waiting.push(packet);
+    return this.#row(packet);
+  }
+
+  #row(row: PacketEvent | LogEvent): string {
+    if (this.#widths !== undefined) return handMadeRow(this.#cellsOf(row, this.#widths), this.#widths);
+    this.#waiting.push(row);
     return this.#waiting.length < rowsLaidOut ? "" : `${this.#layOut(true)}\n`;
   }
 
   /** @param open more rows will follow, wider numbers among them: no line closes the table */
   #layOut(open: boolean): string {
-    const packets = this.#waiting.sort((a, b) => a.id - b.id);
+    // Packets count in the order of their first sightings: by time, that is, and so do lines of logs.
+    const rows = this.#waiting.sort(inOrder);
+    const packets = rows.filter((row) => row.type === "packet");
     this.#severalExchanges = open || packets.some(({ exchange }) => exchange !== packets[0]?.exchange);
     const widths = this.#measure(packets, open);
     const table = new Table({
@@ -74,7 +83,7 @@ class TraceTable {
       chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
       style: { head: [], border: [] },
     });
-    for (const packet of packets) table.push(this.#cells(packet, widths).map((lines) => lines.join("\n")));
+    for (const row of rows) table.push(this.#cellsOf(row, widths).map((lines) => lines.join("\n")));
     this.#widths = widths;
     const text = drawHeadLine(table.toString(), widths);
     return open ? text.slice(0, text.lastIndexOf("\n")) : text;
@@ -96,6 +105,12 @@ class TraceTable {
       displayWidth(pathPieces(pathOf(one), one.verdict, this.#ink).join(" ")),
     );
     return [number, time, packet, open ? path : Math.min(path, Math.max(needed, 50)), verdict];
+  }
+
+  #cellsOf(row: PacketEvent | LogEvent, widths: readonly number[]): string[][] {
+    if (row.type === "packet") return this.#cells(row, widths);
+    const text = wrap(row.text.split(" "), widths[3] ?? narrowestPath);
+    return [[""], [milliseconds(row.time)], titleLines(logTitle(row), widths[2] ?? 0), text, [""]];
   }
 
   /** Lines of each cell. */

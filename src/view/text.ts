@@ -1,7 +1,8 @@
 /** Live text: a line for each packet as it closes, the summary at the end. */
-import type { HopEvent, PacketEvent, TraceStarted } from "../model/trace.js";
+import type { HopEvent, LogEvent, PacketEvent, TraceStarted } from "../model/trace.js";
 import { closingLines, DeathCount, hopLines, lasted } from "./closing.js";
 import { inkFor, type Ink } from "./ink.js";
+import { logTitle } from "./log-title.js";
 import { hopName } from "../model/hop.js";
 import { pathPieces } from "./path-line.js";
 import { pathOf, rewritesOf, titleOf } from "./path.js";
@@ -32,6 +33,8 @@ export function textPrinter(options: Pick<PrinterOptions, "colours">): TracePrin
           `exchange ${event.id}  ${event.protocol} ${event.client} -> ${event.server}: ${verdict}${reason}${time === "" ? "" : ` in ${time}`}`,
         ]);
       }
+      case "log":
+        return lines([logLine(event)]);
       case "hop":
         hops.push(event);
         return "";
@@ -44,6 +47,11 @@ export function textPrinter(options: Pick<PrinterOptions, "colours">): TracePrin
 /** `tracing 5 hops: client:eth0 host:eth0 …` */
 export function openingLine(started: TraceStarted): string {
   return `${started.lab === undefined ? "" : `lab ${started.lab}, `}hops: ${started.hops.map(hopName).join(" ")} (times ms, gaps µs)`;
+}
+
+/** `      0.310  web log               GET /index.html 200` */
+function logLine(line: LogEvent): string {
+  return ["    ", padStart(milliseconds(line.time), 9), padEnd(logTitle(line), 20), line.text].join("  ");
 }
 
 /** `3  0.120 → tcp SYN  client:eth0 +3.0 host:eth0 ✗  dropped: nft rule 'no 81'` */

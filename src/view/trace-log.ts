@@ -46,6 +46,7 @@ export class TraceLog {
         this.#started = event;
         break;
       case "packet":
+      case "log":
         break;
       case "exchange":
         this.#keep(event.verdict === "answered" ? this.#answered : this.#others, event);

@@ -1,4 +1,4 @@
-/** What `up` says when it is done, and while it works. */
+/** What `up` says when it is done. */
 import type { Snapshot } from "../model/snapshot.js";
 import { noInk, type Ink } from "./ink.js";
 import { count } from "./quantity.js";
@@ -28,9 +28,4 @@ export function upLines({ lab, created, operations, snapshot }: UpSummary, ink: 
           ),
         ]),
   ];
-}
-
-/** One line that is written over itself; empty once all is done. */
-export function progressLine(done: number, total: number): string {
-  return done >= total ? "\r\x1b[K" : `\r\x1b[K${done} of ${total} operations`;
 }

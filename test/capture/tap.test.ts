@@ -101,7 +101,7 @@ function watched(filter = ""): {
   const died = new Promise<void>((resolve) => (dead = resolve));
   return {
     options: {
-      hop: { node: "web", interface: "eth0", index: 2, kind: "veth" },
+      hop: { node: "web", interface: "eth0" },
       filter,
       snapshotLength: 262,
       onBytes: (chunk) => (bytes += Buffer.from(chunk).toString()),

@@ -158,6 +158,16 @@ test("13: users are read strictly (CVE-2026-30892)", (t) => {
   t.deepEqual(findUser("1000", passwd, group), { uid: 1000, gid: 1000, groups: [] });
   t.deepEqual(findUser("1000:34", passwd, group), { uid: 1000, gid: 34, groups: [] });
   t.deepEqual(findUser("root", "", ""), { uid: 0, gid: 0, groups: [] });
+  // Digits are an id, whatever a hostile passwd file calls its root.
+  const trap = "1000:x:0:0::/:\n34:x:0:0::/:\n";
+  t.deepEqual(findUser("1000", trap, "34:x:0:\n"), { uid: 1000, gid: 1000, groups: [] });
+  t.deepEqual(findUser("1000:34", trap, "34:x:0:\n"), { uid: 1000, gid: 34, groups: [] });
+  t.throws(() => findUser("web", "web:x:33:www::/:\n", ""), {
+    message: 'the container\'s /etc/passwd gives user 33 the group "www"',
+  });
+  const many = Array.from({ length: 300 }, (_, index) => `g${index}:x:${index}:web\n`).join("");
+  t.throws(() => findUser("web", passwd, many), { message: /^web is in 300 groups/ });
+  t.deepEqual(findUser("33:34", "a:x:4294967296:0::/:\nb:x:033:0::/:\n", ""), { uid: 33, gid: 34, groups: [] });
   for (const bad of [
     "",
     ":",

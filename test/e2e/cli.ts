@@ -38,6 +38,8 @@ export interface RunOptions {
   /** Options of node itself. */
   readonly node?: readonly string[];
   readonly input?: string;
+  /** Another copy of the program than the project's. */
+  readonly executable?: string;
 }
 
 type Teardown = Pick<ExecutionContext, "teardown">;
@@ -71,7 +73,13 @@ export class Cli {
   }
 
   start(args: readonly string[], options: RunOptions = {}): Running {
-    const argv = [...(options.under ?? []), process.execPath, ...(options.node ?? []), executable, ...args];
+    const argv = [
+      ...(options.under ?? []),
+      process.execPath,
+      ...(options.node ?? []),
+      options.executable ?? executable,
+      ...args,
+    ];
     const began = performance.now();
     const { NODE_EXTRA_CA_CERTS: _, YAPC_NET_LAB: __, DEBUG: ___, ...inherited } = process.env;
     const child = spawn(argv[0] ?? "", argv.slice(1), {
@@ -165,15 +173,6 @@ export function program(file: string, ...args: readonly string[]): Promise<Progr
     child.once("error", reject);
     child.once("close", (code) => resolve({ code: code ?? 255, stdout, stderr }));
   });
-}
-
-/** Whether a program is there; a test that needs it says so and is counted as skipped. */
-export async function has(t: Pick<ExecutionContext, "log" | "pass">, file: string): Promise<boolean> {
-  const found = await program("sh", "-c", `command -v ${file}`);
-  if (found.code === 0) return true;
-  t.log(`SKIP no ${file} on this machine`);
-  t.pass();
-  return false;
 }
 
 /** Awaits a condition, asked for every 20 ms. @returns false when its time is up */

@@ -2,6 +2,7 @@
 import { readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "ava";
+import { exitCodes } from "../../src/model/failure.js";
 import { cli, Cli, executable, packetsOf, parseEvents, program, project, until } from "./cli.js";
 import { remains } from "./machine.js";
 
@@ -77,6 +78,25 @@ for (const [args, code, says] of mistakes) {
     },
   );
 }
+
+test.serial("a user id that passwd(5) does not know, without SHELL and HOME, is a user like others", async (t) => {
+  const under = ["unshare", "--user", "--map-user=61235"];
+  const environment = { SHELL: undefined, HOME: undefined };
+  const { code, stdout, stderr } = await place.start(["ls", "--json"], { under, environment }).ended;
+  t.is(code, 0, stderr);
+  t.true(Array.isArray(JSON.parse(stdout)), stdout);
+});
+
+test.serial("what is thrown where nobody waits is told, with a code of its own", async (t) => {
+  const fault = `process.on("newListener", (name) => {
+    if (name === "uncaughtException") setImmediate(() => { throw new Error("thrown by an event"); });
+  })`;
+  const node = ["--import", `data:text/javascript,${encodeURIComponent(fault)}`];
+  const { code, stderr } = await place.start(["events", "--lab", lab], { node }).ended;
+  t.is(code, exitCodes.bug);
+  t.regex(stderr, /^error: thrown by an event\nhint: {2}this is a bug/);
+  t.notRegex(stderr, /\n\s+at /);
+});
 
 test.serial("a reader who has seen enough ends what would go on, and is no failure", async (t) => {
   const read = async (...args: string[]) => {

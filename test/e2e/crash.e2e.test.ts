@@ -17,9 +17,10 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
 import { isAlive, type LabRecord } from "../../src/lab/state.js";
-import { cli, Cli as Place, has, isRoot, program, until } from "./cli.js";
+import { cli, Cli as Place, isRoot, program, until } from "./cli.js";
 import { machineListing, remains, unnatural } from "./machine.js";
 import { seededRandom } from "./random.js";
+import { has, skip } from "../tools.js";
 
 const soak = process.env.YAPC_NET_SOAK === "1";
 /** How often the command, its init or both are killed at a random moment. */
@@ -237,8 +238,7 @@ test.serial(
 
 test.serial("gc leaves alone what is not a lab's", async (t) => {
   if (!isRoot) {
-    t.log("SKIP only root has /run/netns");
-    t.pass();
+    skip(t, "only root has /run/netns");
     return;
   }
   const place = cli(t);
@@ -311,7 +311,7 @@ function childOf(pid: number): number | undefined {
 }
 
 test.serial(`${killPoints} kills at random steps leave nothing`, async (t) => {
-  if (!(await has(t, "strace"))) return;
+  if (!has(t, "strace")) return;
   t.timeout(killPoints * 60_000);
   t.log(`seed ${seed}`);
   const random = seededRandom(seed);

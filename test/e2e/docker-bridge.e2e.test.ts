@@ -9,7 +9,8 @@ import path from "node:path";
 import test from "ava";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import type { PacketEvent, TraceEvent } from "../../src/model/trace.js";
-import { Cli, cli, has, isRoot, packetsOf, parseEvents, program, until } from "./cli.js";
+import { Cli, cli, isRoot, packetsOf, parseEvents, program, until, type Outcome } from "./cli.js";
+import { has, skip } from "../tools.js";
 
 const place = new Cli();
 const lab = place.lab("docker");
@@ -36,7 +37,7 @@ async function traceRequest(name: string, ...flags: string[]): Promise<{ events:
 }
 
 test.serial("no network tool is started by up", async (t) => {
-  if (!(await has(t, "strace"))) return;
+  if (!has(t, "strace")) return;
   const own = cli(t);
   const name = own.lab("strace");
   const record = path.join(own.folder, "execve");
@@ -81,7 +82,7 @@ test.serial("ip reads back the addresses, links and routes", async (t) => {
 });
 
 test.serial("nft reads back NAT and firewall", async (t) => {
-  if (!(await has(t, "nft"))) return;
+  if (!has(t, "nft")) return;
   const json = await place.ok("exec", at("host"), "--", "nft", "-j", "list", "ruleset");
   t.true(Array.isArray((JSON.parse(json) as { nftables: unknown[] }).nftables));
   const rules = await place.ok("exec", at("host"), "--", "nft", "list", "ruleset");
@@ -134,7 +135,7 @@ test.serial("one row a packet, at all five hops, rewritten where NAT rewrites, t
 });
 
 test.serial("tshark sees the same packets in each capture", async (t) => {
-  if (!(await has(t, "tshark"))) return;
+  if (!has(t, "tshark")) return;
   const { events } = await traceRequest("tshark", "--port", "80");
   const packets = packetsOf(events);
   const start = events.find((event) => event.type === "trace");
@@ -169,9 +170,8 @@ function seconds(nanoseconds: bigint): string {
   return `${nanoseconds / 1_000_000_000n}.${String(nanoseconds % 1_000_000_000n).padStart(9, "0")}`;
 }
 
-test.serial("a saved trace replays to the same bytes, without koffi", async (t) => {
-  const { stdout } = await traceRequest("saved", "--port", "80");
-  // Tells at the end whether koffi's library was mapped.
+/** Runs a command. @returns what it wrote, and whether koffi's library was mapped when it ended */
+async function witnessed(...args: readonly string[]): Promise<Outcome & { readonly loadedKoffi: boolean }> {
   const witness = path.join(place.folder, "witness.mjs");
   const report = path.join(place.folder, "koffi");
   writeFileSync(
@@ -179,18 +179,36 @@ test.serial("a saved trace replays to the same bytes, without koffi", async (t) 
     `import fs from "node:fs";
      process.on("exit", () => fs.writeFileSync(${JSON.stringify(report)}, String(/koffi[^\\n]*\\.node/.test(fs.readFileSync("/proc/self/maps", "utf8")))));`,
   );
-  const view = await place.start(["view", path.join(place.folder, "saved.trace"), "--json"], {
-    node: ["--import", witness],
-  }).ended;
+  const outcome = await place.start(args, { node: ["--import", witness] }).ended;
+  return { ...outcome, loadedKoffi: readFileSync(report, "utf8") === "true" };
+}
+
+test.serial("a saved trace replays to the same bytes, without koffi", async (t) => {
+  const { stdout } = await traceRequest("saved", "--port", "80");
+  const view = await witnessed("view", path.join(place.folder, "saved.trace"), "--json");
   t.is(view.code, 0, view.stderr);
   t.is(view.stdout, stdout);
-  t.is(readFileSync(report, "utf8"), "false");
+  t.false(view.loadedKoffi);
   // The witness does see it where it is loaded.
-  await place.start(["inspect", lab], { node: ["--import", witness] }).ended;
-  t.is(readFileSync(report, "utf8"), "true");
+  t.true((await witnessed("inspect", lab)).loadedKoffi);
   for (const format of ["text", "table", "ladder", "mermaid", "html"]) {
     const shown = await place.ok("view", path.join(place.folder, "saved.trace"), "-o", format);
     t.true(shown.includes("host"), `${format}: ${shown.slice(0, 200)}`);
+  }
+});
+
+test.serial("help, and what only reads files, load no koffi", async (t) => {
+  for (const args of [
+    ["--help"],
+    ["up", "--help"],
+    ["help", "trace"],
+    ["validate", "docker-bridge"],
+    ["graph", "docker-bridge"],
+  ]) {
+    const { code, stdout, loadedKoffi } = await witnessed(...args);
+    t.is(code, 0, args.join(" "));
+    t.regex(stdout, /\S/);
+    t.false(loadedKoffi, args.join(" "));
   }
 });
 
@@ -305,8 +323,7 @@ test.serial("Ctrl-C during trace keeps what was captured", async (t) => {
 
 test.serial("ip netns shows the nodes of root's labs", async (t) => {
   if (!isRoot) {
-    t.log("SKIP only root has /run/netns");
-    t.pass();
+    skip(t, "only root has /run/netns");
     return;
   }
   const list = await program("ip", "netns", "list");

@@ -197,7 +197,7 @@ test.serial("events: what happens in the nodes, a line each", async (t) => {
     kind: string;
     change: string;
     interface?: string;
-    object: { up?: boolean; original?: { destination: string } };
+    object: { up?: boolean; original?: { destination: string }; settings?: { bridge?: { bridgeId?: unknown } } };
   }
   const running = place.start(["events", "--lab", lab]);
   const lines = () =>
@@ -220,6 +220,11 @@ test.serial("events: what happens in the nodes, a line each", async (t) => {
     each.node === "client" && each.kind === "link" && each.interface === "eth0" && each.object.up === false;
   t.true(await until(() => lines().some(down)));
   await place.ok("link", at("client:eth0"), "--up");
+  await place.ok("exec", at("host"), "--", "ip", "link", "set", "yapc0", "txqueuelen", "999");
+  const bridge = () => lines().find((each) => each.interface === "yapc0" && each.object.settings?.bridge !== undefined);
+  t.true(await until(() => bridge() !== undefined));
+  const mac = (await place.ok("exec", at("host"), "--", "cat", "/sys/class/net/yapc0/address")).trim();
+  t.is(bridge()?.object.settings?.bridge?.bridgeId, `8000${mac.replaceAll(":", "")}`);
   running.child.kill("SIGINT");
   t.is((await running.ended).code, 0);
 });

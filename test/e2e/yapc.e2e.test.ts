@@ -7,6 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import test from "ava";
 import { cli, type Cli, executable, isRoot, program, type Running, until } from "./cli.js";
+import { skip } from "../tools.js";
 
 function yapc(place: Cli, environment: Record<string, string>, ...command: string[]): Running {
   return place.start(["run", ...command], { environment });
@@ -58,7 +59,7 @@ test.serial("cgroup (p.28): the limits are those of the variables", async (t) =>
   if (/ of 'yapc' ha(s|ve) no effect here/.test(running.output())) {
     running.child.kill("SIGTERM");
     await running.ended;
-    t.log("SKIP no cgroup of this machine may be used by this user");
+    skip(t, "no cgroup of this machine may be used by this user");
     return;
   }
   const group = `yapc-net-yapc${running.pid}/yapc`;
@@ -178,8 +179,7 @@ test.serial(
           ? "the project lies where an ordinary user cannot read it"
           : undefined;
     if (reason !== undefined) {
-      t.log(`SKIP ${reason}`);
-      t.pass();
+      skip(t, reason);
       return;
     }
     // Files of the machine as this one process tree sees them.

@@ -2,23 +2,19 @@
 import test from "ava";
 import { NETLINK_NETFILTER, conntrack, links, nftables } from "../../src/kernel/index.js";
 import { NamespaceHost, type TestNamespace, disposeAfter, until } from "./namespaces.js";
+import { testWith } from "../tools.js";
 
 const host = new NamespaceHost();
 test.after.always(() => host[Symbol.dispose]());
 
 /** A web server on port 8080 of 127.0.0.1, reached by DNAT from 127.0.0.1:80; then one request. */
 const oneRequest = `
-import socket, threading
-server = socket.create_server(("127.0.0.1", 8080))
-def serve():
-    connection, _ = server.accept()
-    connection.recv(100)
-    connection.close()
-threading.Thread(target=serve).start()
-client = socket.create_connection(("127.0.0.1", 80))
-client.send(b"hello")
-client.recv(100)
-client.close()
+const { connect, createServer } = require("node:net");
+const server = createServer((connection) => connection.once("data", () => connection.end()));
+server.listen(8080, "127.0.0.1", () => {
+  const client = connect(80, "127.0.0.1", () => client.write("hello"));
+  client.resume().on("close", () => server.close());
+});
 `;
 
 function tracked(): TestNamespace {
@@ -47,11 +43,11 @@ function tracked(): TestNamespace {
       ],
     },
   ]);
-  ns.run("sysctl -q -w net.netfilter.nf_conntrack_acct=1 net.netfilter.nf_conntrack_timestamp=1");
+  ns.run("cd /proc/sys/net/netfilter && echo 1 > nf_conntrack_acct && echo 1 > nf_conntrack_timestamp");
   return ns;
 }
 
-test("a connection through DNAT: its events, its list entry, its end", async (t) => {
+testWith("conntrack")("a connection through DNAT: its events, its list entry, its end", async (t) => {
   const ns = tracked();
   const events: conntrack.FlowEvent[] = [];
   disposeAfter(
@@ -61,7 +57,7 @@ test("a connection through DNAT: its events, its list entry, its end", async (t)
       onResync: () => t.fail("nothing should be lost"),
     }),
   );
-  ns.execute(["python3", "-"], oneRequest);
+  ns.execute([process.execPath, "-"], oneRequest);
   await until(
     () => events.find(({ flow }) => flow.tcpState === "time_wait" || flow.tcpState === "last_ack"),
     "the close",
@@ -94,7 +90,7 @@ test("a connection through DNAT: its events, its list entry, its end", async (t)
   t.deepEqual(client.execute(conntrack.flows.list()), []);
 });
 
-test("an entry that conntrack(8) made is read, filtered by mark and family, and removed", (t) => {
+testWith("conntrack")("an entry that conntrack(8) made is read, filtered by mark and family, and removed", (t) => {
   const ns = tracked();
   using client = ns.netfilter();
   ns.run("conntrack -I -s 192.0.2.1 -d 192.0.2.2 -p udp --sport 1 --dport 53 --timeout 60 --mark 5");

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import * as errors from "../../src/kernel/errors.js";
+import { testWith } from "../tools.js";
 
 const root = path.resolve(import.meta.dirname, "../../..");
 const page = readFileSync(path.join(root, "docs/netlink.md"), "utf8");
@@ -51,7 +52,7 @@ test("errors: what the page says they say", (t) => {
   t.true(["this kernel lacks CONFIG_NET_SCH_NETEM", "done"].includes(lines[4]!));
 });
 
-test("rules: written and read", (t) => {
+testWith("nft")("rules: written and read", (t) => {
   const lines = run("rules", "true", "nft list ruleset").split("\n");
   t.regex(lines[0]!, /^inet web input \d+ - match accept$/);
   t.regex(lines[1]!, /^inet web input \d+ the web match match counter accept$/);

@@ -14,6 +14,7 @@ import {
 import { MessageBlock } from "../../src/kernel/message-block.js";
 import * as sys from "../../src/kernel/syscalls.js";
 import type { HostAnswer, HostRequest } from "./namespace-host.js";
+import { toolPath } from "../tools.js";
 
 const { constants } = sys;
 
@@ -32,8 +33,7 @@ export class NamespaceHost implements Disposable {
     // It ends when its line does, with this process at the latest.
     const child = spawn(argv[0]!, argv.slice(1), {
       stdio: ["ignore", "inherit", "inherit", theirs],
-      // npx puts node_modules/.bin first, and there a package has an `nft` of its own (@vercel/nft).
-      env: { ...process.env, PATH: "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin" },
+      env: { ...process.env, PATH: toolPath },
     });
     child.unref();
     sys.close(theirs);

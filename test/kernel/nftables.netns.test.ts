@@ -7,6 +7,7 @@ import type { NftRule, NftStatement, NftTable } from "../../src/model/nft.js";
 import { NETLINK_NETFILTER, links, nftables } from "../../src/kernel/index.js";
 import type { TraceEvent } from "../../src/kernel/nftables/index.js";
 import { NamespaceHost, type TestNamespace, disposeAfter, until } from "./namespaces.js";
+import { testWith } from "../tools.js";
 
 const host = new NamespaceHost();
 test.after.always(() => host[Symbol.dispose]());
@@ -169,7 +170,7 @@ const withoutHandles = (tables: readonly NftTable[]) =>
 
 const chainText = (ns: TestNamespace, chain: string) => ns.run(`nft list chain inet lab ${chain}`);
 
-test("rules: written by us or by nft, listed by nft or by us", (t) => {
+testWith("nft")("rules: written by us or by nft, listed by nft or by us", (t) => {
   const [mine, yours] = [host.create(), host.create()];
   using mineClient = mine.netfilter();
   using yoursClient = yours.netfilter();
@@ -196,7 +197,7 @@ test("rules: written by us or by nft, listed by nft or by us", (t) => {
   });
 });
 
-test("elements of a set that overlap are merged, as nft merges them", (t) => {
+testWith("nft")("elements of a set that overlap are merged, as nft merges them", (t) => {
   const [mine, yours] = [host.create(), host.create()];
   using client = mine.netfilter();
   const overlapping: Line[] = [
@@ -212,7 +213,7 @@ test("elements of a set that overlap are merged, as nft merges them", (t) => {
   t.log(chainText(mine, "c").trim());
 });
 
-test("what we cannot read is shown, and not lost", (t) => {
+testWith("nft")("what we cannot read is shown, and not lost", (t) => {
   const ns = host.create();
   using client = ns.netfilter();
   ns.run("nft -f -", "table ip x {\nchain c {\nip ttl 64 accept\n}\n}\n");
@@ -232,7 +233,7 @@ test("what we cannot read is shown, and not lost", (t) => {
   });
 });
 
-test("a batch is a transaction: one refused rule, and nothing has changed", (t) => {
+testWith("nft")("a batch is a transaction: one refused rule, and nothing has changed", (t) => {
   const ns = host.create();
   using client = ns.netfilter({ node: "web" });
   const before: NftTable = { family: "ip", name: "t", chains: [{ name: "a", rules: [{ statements: [counter] }] }] };
@@ -252,7 +253,7 @@ test("a batch is a transaction: one refused rule, and nothing has changed", (t) 
   t.is(ns.run("nft list ruleset"), "");
 });
 
-test("a large ruleset goes in one transaction", (t) => {
+testWith("nft")("a large ruleset goes in one transaction", (t) => {
   const ns = host.create();
   using client = ns.netfilter();
   const rules = Array.from({ length: 2000 }, (_, i) => ({
@@ -264,7 +265,7 @@ test("a large ruleset goes in one transaction", (t) => {
   t.is(ns.run("nft list ruleset").split("accept comment").length - 1, rules.length);
 });
 
-test("an owned table goes with its socket", (t) => {
+testWith("nft")("an owned table goes with its socket", (t) => {
   const ns = host.create();
   const client = ns.netfilter();
   nftables.replaceTables(client, [{ family: "inet", name: "mine", chains: [] }], { owned: true });
@@ -322,11 +323,11 @@ test("a traced packet tells the rules that it met, with its conntrack entry", as
   );
   t.deepEqual(policy.verdict, { kind: "accept" });
   t.is(met[0]!.networkHeader?.[9], 1, "the IP header of an ICMP packet");
-  if (met[0]!.conntrack === undefined) t.log("skipped: conntrack attributes in traces (6.16 and later)");
+  if (met[0]!.conntrack === undefined) t.log("SKIP this kernel's traces have no conntrack attributes (6.16 and later)");
   else t.is(met[0]!.conntrack.direction, 0);
 });
 
-test("a change of the ruleset is told, with who made it", async (t) => {
+testWith("nft")("a change of the ruleset is told, with who made it", async (t) => {
   const ns = host.create();
   using client = ns.netfilter();
   const events: nftables.RulesetEvent[] = [];

@@ -514,7 +514,7 @@ test("an echoed link tells its index and its name in the same round trip", (t) =
   using client = ns.route();
   const link = client.execute(links.addEchoed({ kind: "bridge", name: "lan%d" }));
   if (link === undefined) {
-    t.log("skipped: this kernel echoes no links (6.1 and later do)");
+    t.log("SKIP this kernel echoes no links (6.1 and later do)");
     t.is(client.execute(links.get("lan0")).name, "lan0");
     return;
   }
@@ -535,7 +535,7 @@ test("netem: probed, and refused with the name of what the kernel lacks", (t) =>
     t.deepEqual(options.delay, { delay: 0.005, jitter: 0.001, correlation: 0 });
     return;
   }
-  t.log("this kernel has no netem: its bytes are checked in golden.test only");
+  t.log("SKIP this kernel has no netem: its bytes are checked in golden.test only");
   t.true(outcome.error instanceof UnsupportedError);
   t.is(outcome.error.message, "qdisc.set netem in web: this kernel has no netem qdisc (CONFIG_NET_SCH_NETEM): ENOENT");
 });
@@ -615,7 +615,7 @@ for (const { symbol, request, shown } of optional) {
       t.like(first(ns, "ip -d -j link show x0").linkinfo, shown);
       return;
     }
-    t.log(`this kernel has no ${symbol}: the bytes are checked in golden.test only`);
+    t.log(`SKIP this kernel has no ${symbol}: the bytes are checked in golden.test only`);
     const { error } = outcome;
     if (!(error instanceof UnsupportedError)) return t.fail(String(error));
     t.is(error.feature.symbol, symbol);
@@ -629,7 +629,7 @@ test("vrf: a link that joins one has its routes in its table", (t) => {
   ns.run(pair);
   const [made] = client.pipeline([links.add({ kind: "vrf", name: "red", table: 10, up: true })]);
   if (!made.ok) {
-    t.log("this kernel has no CONFIG_NET_VRF");
+    t.log("SKIP this kernel has no CONFIG_NET_VRF");
     t.true(made.error instanceof UnsupportedError);
     return;
   }

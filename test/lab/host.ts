@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { ExecutionContext } from "ava";
+import { has, skip, toolPath } from "../tools.js";
 
 const project = path.resolve(import.meta.dirname, "../../..");
 const executable = path.join(project, "bin/yapc-net.js");
@@ -166,27 +167,12 @@ export function yapcCommand(...args: readonly string[]): string[] {
 
 function environment(): NodeJS.ProcessEnv {
   const { NODE_EXTRA_CA_CERTS: _, YAPC_NET_LAB: __, DEBUG: ___, XDG_RUNTIME_DIR: ____, ...inherited } = process.env;
-  // npx puts node_modules/.bin first, and there a package has an `nft` of its own (@vercel/nft).
-  return { ...inherited, NODE_ENV: "production", PATH: "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin" };
+  return { ...inherited, NODE_ENV: "production", PATH: toolPath };
 }
 
 /** Whether a test of the machine itself can run; else it says why not and counts as skipped. */
-export async function canRun(t: ExecutionContext, ...programs: readonly string[]): Promise<boolean> {
-  const missing = process.getuid?.() === 0 ? await firstMissing(programs) : "root";
-  if (missing === undefined) return true;
-  t.log(`SKIP needs ${missing}`);
-  t.pass();
+export function canRun(t: ExecutionContext, ...programs: readonly string[]): boolean {
+  if (process.getuid?.() === 0) return has(t, ...programs);
+  skip(t, "needs root");
   return false;
-}
-
-async function firstMissing(programs: readonly string[]): Promise<string | undefined> {
-  for (const program of programs) {
-    const found = await new Promise<boolean>((resolve) => {
-      spawn("sh", ["-c", `command -v ${program}`], { env: environment(), stdio: "ignore" }).once("close", (code) =>
-        resolve(code === 0),
-      );
-    });
-    if (!found) return program;
-  }
-  return undefined;
 }

@@ -15,7 +15,7 @@ function nodeReading(node: NodeSnapshot): unknown {
     routes: sorted(
       node.routes
         .filter(({ destination }) => !/^(fe80|ff00)/.test(destination))
-        .map((route) => ({ ...route, nexthops: route.nexthops.map(({ dead: _, ...hop }) => hop) })),
+        .map((route) => ({ ...route, nexthops: route.nexthops.map(({ dead: _, linkdown: __, ...hop }) => hop) })),
     ),
     rules: sorted(node.rules),
     neighbours: sorted(node.neighbours.filter(({ state }) => state === "permanent")),

@@ -2,7 +2,8 @@ import test from "ava";
 import { icmpTypes } from "../../src/model/icmp.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import type { Header } from "../../src/path/header.js";
-import { type Prediction, predict } from "../../src/path/predict.js";
+import { predict } from "../../src/path/predict.js";
+import type { Prediction } from "../../src/path/prediction.js";
 import { formatAddress, parseAddress } from "../../src/model/address.js";
 import { at, bridge, dockerBridge, iface, node, port, route } from "./docker-bridge.js";
 
@@ -25,6 +26,13 @@ function steps(prediction: Prediction): string[] {
   return prediction.steps.map((step) => (step.implied ? `(${step.hop})` : step.hop));
 }
 
+/** What decided in a node, but for links. */
+function decisions(prediction: Prediction, node: string): string[] {
+  return prediction.trail.flatMap((one) =>
+    one.kind === "decision" && one.node === node && one.stage !== "link" ? [`${one.stage} ${one.by}: ${one.text}`] : [],
+  );
+}
+
 /** Replaces what `change` returns for the node of a name. */
 function changed(
   snapshot: Snapshot,
@@ -39,13 +47,17 @@ const published = header("203.0.113.2", "203.0.113.1", { destinationPort: 8080 }
 test("a published port: DNAT, bridge, delivery in the container", (t) => {
   const prediction = predict(dockerBridge, { node: "client", header: published });
   t.deepEqual(steps(prediction), ["client:eth0", "host:eth0", "host:yapc0", "host:vethweb", "web:eth0"]);
-  t.deepEqual(prediction.end, { kind: "delivered", node: "web" });
+  t.like(prediction.end, { kind: "delivered", node: "web" });
   const last = prediction.steps.at(-1)!.header;
   t.is(`${formatAddress(last.destination)}:${last.destinationPort}, ttl ${last.ttl}`, "10.0.0.10:80, ttl 63");
-  t.regex(
-    prediction.steps[2]!.by,
-    /^route 10\.0\.0\.0\/24, dnat by nft rule '.*dnat to 10\.0\.0\.10:80' \(inet yapc_nat, prerouting, handle 2\)$/,
-  );
+  t.deepEqual(decisions(prediction, "host"), [
+    "prerouting dnat: destination 203.0.113.1:8080 becomes 10.0.0.10:80: nft rule 'fib daddr type local l4proto 6 " +
+      "th dport 8080 dnat to 10.0.0.10:80' (inet yapc_nat, prerouting, handle 2)",
+    "routing route: route 10.0.0.0/24 dev yapc0",
+    "forward nft-policy: nft policy accept (inet yapc_filter, forward)",
+    "neighbour neighbour: neighbour 10.0.0.10 by ARP: web:eth0 answers (02:00:00:00:02:03)",
+    "bridge fdb: no FDB entry of yapc0 for 02:00:00:00:02:03: flooded, port vethweb leads to it",
+  ]);
 });
 
 test("out through masquerade: the source becomes the machine's", (t) => {
@@ -280,7 +292,7 @@ test("with br_netfilter the rules for forwarded packets are asked for bridged fr
       ],
     }));
   const start = { node: "db", header: header("10.0.0.11", "10.0.0.10") };
-  t.deepEqual(predict(filtered("0"), start).end, { kind: "delivered", node: "web" });
+  t.like(predict(filtered("0"), start).end, { kind: "delivered", node: "web" });
   const { end } = predict(filtered("1"), start);
   t.is(
     end.kind === "dropped" && end.cause.text,
@@ -388,7 +400,7 @@ test("routers in a chain and two bridges, IPv6", (t) => {
     "server:eth0",
   ]);
   t.is(prediction.steps.at(-1)!.header.ttl, 62);
-  t.deepEqual(prediction.end, { kind: "delivered", node: "server" });
+  t.like(prediction.end, { kind: "delivered", node: "server" });
 });
 
 test("a routing loop ends when the TTL does", (t) => {

@@ -13,6 +13,7 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync
 import os from "node:os";
 import path from "node:path";
 import { program, type ProgramOutcome, until } from "../e2e/cli.js";
+import { missingTool } from "../tools.js";
 
 export const engine = "unix:///run/d.sock";
 
@@ -55,8 +56,7 @@ const needed = {
 export async function missing(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return "needs root";
   for (const [file, debian] of Object.entries(needed))
-    if ((await program("sh", "-c", `command -v ${file}`)).code !== 0)
-      return `no ${file}: apt-get install --no-install-recommends ${debian}`;
+    if (missingTool(file) !== undefined) return `needs ${file}: apt-get install --no-install-recommends ${debian}`;
   const linked = await program("sh", "-c", 'ldd "$(command -v busybox)" 2>&1');
   return linked.code === 0 ? "busybox is not static: apt-get install busybox-static" : undefined;
 }

@@ -1,7 +1,7 @@
 /** Expectations judged on made-up packets; settings and notations of the life-cycle commands. */
 import test from "ava";
 import type { ExchangeEvent, PacketEvent, Verdict } from "../../src/model/trace.js";
-import { findExchange, judge } from "../../src/session/expect.js";
+import { findExchange, judge, patienceOf } from "../../src/session/expect.js";
 import { parseForwarding } from "../../src/session/forward.js";
 import { runSettings } from "../../src/session/run-settings.js";
 import type { ResolvedExpectation } from "../../src/topology/resolved.js";
@@ -56,6 +56,15 @@ function exchange(verdict: ExchangeEvent["verdict"], more: Partial<ExchangeEvent
     ...more,
   };
 }
+
+test("an answer later than `within` is none; for what shall not come one waits in any case", (t) => {
+  t.is(patienceOf({ ...expectation, within: 200e6 }), 200);
+  t.is(patienceOf({ ...expectation, within: 60e9 }), patienceOf(expectation));
+  t.is(
+    patienceOf({ ...expectation, verdict: "dropped", within: 1e6 }),
+    patienceOf({ ...expectation, verdict: "dropped" }),
+  );
+});
 
 const delivered: Verdict = { kind: "delivered" };
 const lost: Verdict = { kind: "dropped", after: "host:eth0", before: "web:eth0" };

@@ -11,14 +11,21 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import type { ExchangeEvent, PacketEvent, TraceEvent } from "../../src/model/trace.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { Cli, packetsOf, parseEvents, until } from "../e2e/cli.js";
 import { DockerHost, engine, missing, processesIn } from "./docker-host.js";
+import { skip } from "../tools.js";
 
 const reason = await missing();
-const run = reason === undefined ? test.serial : test.serial.skip;
+const run: (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void =
+  reason === undefined
+    ? test.serial
+    : (title) =>
+        test.serial(title, (t) => {
+          skip(t, reason);
+        });
 const place = new Cli();
 
 interface Machine {
@@ -27,13 +34,6 @@ interface Machine {
   readonly db: string;
 }
 let started: Machine | undefined;
-
-if (reason !== undefined) test("the machine's own network", (t) => skip(t, reason));
-
-function skip(t: { log: (text: string) => void; pass: () => void }, why: string): void {
-  t.log(`SKIP ${why}`);
-  t.pass();
-}
 
 test.before(async () => {
   if (reason !== undefined) return;
@@ -310,6 +310,13 @@ run("looking changes nothing: rules, sysctls, interfaces and open connections st
   const { code, packets } = await trace(["--port", "80", "--from", "client"], "curl", "-s", "http://203.0.113.1:8080/");
   t.is(code, 0);
   t.true(packets.length > 0);
+  for (const args of [
+    ["inspect", "--machine", "--all"],
+    ["trace", "--list", "--container", "web"],
+    ["graph", "--live"],
+    ["import", "--live"],
+  ])
+    t.is((await yapcNet(args).ended).code, 0, args.join(" "));
   const after = await state();
   t.deepEqual(
     [before.filter((line) => !after.includes(line)), after.filter((line) => !before.includes(line))],
@@ -648,23 +655,23 @@ run("the machine, written down as a topology file, is built as a lab that answer
   const picture = (snapshot: Snapshot): unknown =>
     snapshot.nodes
       .filter(({ name }) => !name.startsWith("copy-"))
-      .map(({ name, interfaces, routes }) => [
+      .map(({ name, interfaces, routes }) => ({
         name,
-        interfaces
+        interfaces: interfaces
           .filter(({ kind }) => kind !== "loopback")
-          .map((each) => [
-            ...[each.name, each.kind, each.mac, each.mtu, each.master, each.peer],
-            each.addresses
+          .map(({ name: own, kind, mac, mtu, master, peer, addresses }) => ({
+            ...{ own, kind, mac, mtu, master, peer },
+            addresses: addresses
               .filter(({ scope }) => scope === "global")
               .map(({ address, prefixLength }) => `${address}/${prefixLength}`),
-          ])
-          .toSorted((a, b) => String(a[0]).localeCompare(String(b[0]))),
-        routes
+          }))
+          .toSorted((a, b) => a.own.localeCompare(b.own)),
+        routes: routes
           .filter(({ table, family }) => table === 254 && family === 4)
-          .map(({ destination, nexthops }) => [destination, nexthops[0]?.gateway, nexthops[0]?.interface])
+          .map(({ destination, nexthops: [hop] }) => `${destination} ${hop?.gateway ?? ""} ${hop?.interface ?? ""}`)
           .toSorted(),
-      ])
-      .toSorted((a, b) => String(a).localeCompare(String(b)));
+      }))
+      .toSorted((a, b) => a.name.localeCompare(b.name));
   t.deepEqual(picture(copy), picture(real));
 
   const ask = (from: string, url: string) =>

@@ -6,9 +6,10 @@
  */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { Cli, program, until } from "../e2e/cli.js";
+import { skip } from "../tools.js";
 import { PlainHost } from "./plain-host.js";
 
 const place = new Cli();
@@ -53,12 +54,13 @@ async function missing(): Promise<string | undefined> {
 }
 const reason = await missing();
 test.after.always(() => place.end());
-const run = reason === undefined ? test.serial : test.serial.skip;
-if (reason !== undefined)
-  test("a machine made by hand", (t) => {
-    t.log(`SKIP ${reason}`);
-    t.pass();
-  });
+const run: (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void =
+  reason === undefined
+    ? test.serial
+    : (title) =>
+        test.serial(title, (t) => {
+          skip(t, reason);
+        });
 
 function on(host: PlainHost, ...args: string[]) {
   return place.start(args, { under: host.under, environment: {} }).ended;
@@ -152,10 +154,10 @@ run("the picture, the hops and the copy of a machine that was made by hand", asy
   t.is((await on(host, "up", file, "--name", "copy")).code, 0);
   t.teardown(() => undefined);
   const inside = (node: string, ...argv: string[]) => on(host, "exec", "--lab", "copy", node, "--", ...argv);
-  const web = await place.start(
-    ["exec", "--lab", "copy", "red", "--", "busybox", "httpd", "-f", "-p", "80", "-h", "/"],
-    { under: host.under, environment: {} },
-  );
+  const web = place.start(["exec", "--lab", "copy", "red", "--", "busybox", "httpd", "-f", "-p", "80", "-h", "/"], {
+    under: host.under,
+    environment: {},
+  });
   t.true(
     await until(
       async () =>

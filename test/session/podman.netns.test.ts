@@ -7,9 +7,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { Cli, packetsOf, parseEvents, program, until } from "../e2e/cli.js";
+import { skip } from "../tools.js";
 import { PlainHost } from "./plain-host.js";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "yapc-podman-"));
@@ -41,12 +42,13 @@ async function missing(): Promise<string | undefined> {
   return linked.code === 0 ? "busybox is not static: apt-get install busybox-static" : undefined;
 }
 const reason = await missing();
-const run = reason === undefined ? test.serial : test.serial.skip;
-if (reason !== undefined)
-  test("Podman", (t) => {
-    t.log(`SKIP ${reason}`);
-    t.pass();
-  });
+const run: (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void =
+  reason === undefined
+    ? test.serial
+    : (title) =>
+        test.serial(title, (t) => {
+          skip(t, reason);
+        });
 const place = new Cli();
 test.after.always(async () => {
   await place.end();
@@ -58,8 +60,7 @@ run("containers of Podman: names, published port, the way of a request, and a co
   try {
     started = await PlainHost.start(made, `${podman} rm -f -t 0 -a >/dev/null 2>&1`);
   } catch (error) {
-    t.log(`SKIP Podman does not run here: ${error instanceof Error ? error.message.slice(-300) : ""}`);
-    t.pass();
+    skip(t, `Podman does not run here: ${error instanceof Error ? error.message.slice(-300) : ""}`);
     return;
   }
   await using host = started;

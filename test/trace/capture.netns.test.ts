@@ -10,10 +10,9 @@ import { hops } from "../../src/path/hops.js";
 import { noFilter } from "../../src/trace/core.js";
 import { createReplay } from "../../src/trace/replay.js";
 import { dockerBridge } from "../path/docker-bridge.js";
+import { missingTool, skip, toolPath } from "../tools.js";
 
 const script = resolve(import.meta.dirname, "../../../test/trace/docker-bridge.sh");
-/** Not npm's: node_modules/.bin has a program `nft` that is something else. */
-const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const root = process.getuid?.() === 0;
 /** As uid 0 of a namespace with one id tcpdump would fail to change its user: so the own id, with capabilities. */
 const own = root ? [] : ["--user", "--map-current-user", "--keep-caps"];
@@ -22,10 +21,8 @@ const file = (folder: string, hop: Hop): string => join(folder, `${hop.node}.${h
 
 /** @returns the reason why this machine cannot do it */
 function lacking(): string | undefined {
-  for (const program of ["unshare", "nsenter", "ip", "nft", "tcpdump", "tshark", "busybox", "curl"]) {
-    const found = spawnSync("sh", ["-c", `command -v ${program}`], { env: { PATH } });
-    if (found.status !== 0) return `${program} is not installed`;
-  }
+  const missing = missingTool("unshare", "nsenter", "ip", "nft", "tcpdump", "tshark", "busybox", "curl");
+  if (missing !== undefined) return `needs ${missing}`;
   const run = spawnSync("unshare", [...own, "--net", "true"]);
   return run.status === 0 ? undefined : "namespaces cannot be made here";
 }
@@ -40,8 +37,7 @@ interface Seen {
 function capture(t: ExecutionContext, segments?: string): Seen | undefined {
   const reason = lacking();
   if (reason !== undefined) {
-    t.log(`skipped: ${reason}`);
-    t.pass();
+    skip(t, reason);
     return undefined;
   }
   const folder = mkdtempSync(join(tmpdir(), "yapc-net-capture-"));
@@ -49,7 +45,7 @@ function capture(t: ExecutionContext, segments?: string): Seen | undefined {
   execFileSync("unshare", [...own, "--net", "bash", script, folder], {
     timeout: 60_000,
     env: {
-      PATH,
+      PATH: toolPath,
       ...(segments === undefined ? {} : { SEGMENTS: segments }),
     },
     stdio: ["ignore", "ignore", "inherit"],
@@ -151,8 +147,7 @@ test("large segments that are cut on the way stay one packet each, byte for byte
   const segments = seen.packets.filter((packet) => packet.protocol === "tcp" && packet.verdict.kind === "delivered");
   const cut = segments.filter((packet) => packet.rewrites.some((one) => one.kind === "segmentation"));
   if (cut.length === 0) {
-    t.log("skipped: this kernel does not obey gso_max_segs on veth");
-    t.pass();
+    skip(t, "this kernel does not obey gso_max_segs on veth");
     return;
   }
   for (const packet of cut) {

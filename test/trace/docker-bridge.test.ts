@@ -518,6 +518,59 @@ test("bytes that are sent twice: segments are of the packet that was last seen n
   );
 });
 
+test("segments find their packet however many others of the connection are open, and one that lacks some was dropped", (t) => {
+  for (const missing of [0, 3]) {
+    const bench = new Bench();
+    request(bench, 1e6, { id: 100, sequence: 1000, flags: flag.syn });
+    answer(bench, 1.1e6, { id: 0, sequence: 9000, acknowledgement: 1001, flags: flag.syn | flag.ack });
+    request(bench, 1.2e6, { id: 101, sequence: 1001, acknowledgement: 9001, flags: flag.ack });
+    const ends = { sourcePort: 80, destination: "203.0.113.2", destinationPort: 40000, id: 0, acknowledgement: 1001 };
+    const lan = { ...ends, source: "10.0.0.10", sourceMac: macs.web, destinationMac: macs.bridge };
+    const wire = {
+      ...ends,
+      source: "203.0.113.1",
+      sourcePort: 8080,
+      sourceMac: macs.host,
+      destinationMac: macs.client,
+    };
+    for (const [index, hop] of ["web:eth0", "host:vethweb", "host:yapc0"].entries())
+      bench.see(hop, 2e6 + index * 1000, tcp({ ...lan, sequence: 9001, payload: 10_000 }));
+    const divided = (hop: string, start: number, parts: number): void => {
+      for (let part = 0; part < parts; part++) {
+        const frame = tcp({ ...wire, sequence: 9001 + part * 1000, payload: 1000, ttl: 63 });
+        bench.see(hop, start + part * 1000, frame);
+      }
+    };
+    divided("host:eth0", 2.01e6, 10);
+    // The client is slow: a thousand acknowledgements wait before the rest is seen there.
+    for (let ack = 0; ack < 1000; ack++) {
+      const segment = { id: 102 + ack, sequence: 1001, acknowledgement: 9001 - ack, flags: flag.ack };
+      bench.see(
+        "client:eth0",
+        2.1e6 + ack * 100,
+        tcp({
+          ...wire,
+          ...segment,
+          source: "203.0.113.2",
+          sourcePort: 40000,
+          destination: "203.0.113.1",
+          destinationPort: 8080,
+          ttl: 64,
+        }),
+      );
+    }
+    divided("client:eth0", 2.3e6, 10 - missing);
+    bench.end();
+    const sent = bench.packets.filter((packet) => packet.summary === "ACK 10000 B");
+    t.is(sent.length, 1);
+    t.is(sent[0]!.sightings.length, 23 - missing);
+    t.deepEqual(
+      sent[0]!.verdict,
+      missing === 0 ? { kind: "delivered" } : { kind: "dropped", after: "host:eth0", before: "client:eth0" },
+    );
+  }
+});
+
 test("a large datagram that is cut by UDP segmentation offload stays one packet", (t) => {
   for (const sizes of [
     [1400, 1400, 1200],

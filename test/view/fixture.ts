@@ -4,7 +4,15 @@
  *
  *   client:eth0 ── host:eth0 [DNAT 8080 -> 10.0.0.10:80] host:yapc0 ── host:vethweb ── web:eth0
  */
-import type { PacketEvent, Rewrite, Sighting, TraceEvent, TraceStarted, Verdict } from "../../src/model/trace.js";
+import type {
+  LogEvent,
+  PacketEvent,
+  Rewrite,
+  Sighting,
+  TraceEvent,
+  TraceStarted,
+  Verdict,
+} from "../../src/model/trace.js";
 
 const hops = ["client:eth0", "host:eth0", "host:yapc0", "host:vethweb", "web:eth0"] as const;
 const macs = ["02:00:00:00:00:02", "02:00:00:00:00:01", "02:00:00:00:0a:01", "02:00:00:00:0a:ff", "02:00:00:00:0a:0a"];
@@ -290,3 +298,16 @@ export const events: TraceEvent[] = [
     evicted: 0,
   },
 ];
+
+export const logged: LogEvent = {
+  type: "log",
+  node: "web",
+  time: 1_905_000,
+  stream: "stdout",
+  text: '203.0.113.2 "GET /<index>.html" 200',
+};
+
+/** The same trace, with what the container wrote to its log between two packets. */
+export const withLog: readonly TraceEvent[] = events.flatMap((event) =>
+  event.type === "packet" && event.id === 7 ? [logged, event] : [event],
+);

@@ -18,7 +18,7 @@ import {
 } from "../../src/view/index.js";
 import { PacketRing } from "../../src/view/packet-ring.js";
 import { displayWidth, visible } from "../../src/view/width.js";
-import { bridged, events, exchangeOne, exchangeTwo, lost, started } from "./fixture.js";
+import { bridged, events, exchangeOne, exchangeTwo, lost, started, withLog } from "./fixture.js";
 import { golden } from "./golden.js";
 import { snapshot } from "./snapshot-fixture.js";
 
@@ -37,7 +37,7 @@ const stripInk = (text: string): string => text.replace(/\u001b\[\d+m/g, "");
 
 for (const format of traceFormats) {
   test(`${format} of the docker-bridge trace`, async (t) => {
-    golden(t, format, await print(format, events));
+    golden(t, format, await print(format, withLog));
   });
 }
 

@@ -5,8 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
-export const tmuxMissing = spawnSync("tmux", ["-V"]).error !== undefined;
-
 let sessions = 0;
 
 export class Terminal implements Disposable {

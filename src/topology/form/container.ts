@@ -1,5 +1,5 @@
 /** The file form of a container. */
-import { capabilityNames } from "../../model/capability.js";
+import { capabilityName, capabilityNames } from "../../model/capability.js";
 import * as z from "zod/mini";
 import { form, size, some, text, whole } from "./text.js";
 
@@ -9,16 +9,24 @@ const absolute = text(
   (path) => path.startsWith("/") && !path.includes("\0") && !path.split("/").includes(".."),
   ["/srv/index.html"],
 );
+/** Mount points of the kernel's own file systems, which a container always has as its own. */
+const kernelPath = /^\/(proc|sys|dev)(\/|$)/;
+const bindTarget = text(
+  "an absolute path below /, not in /proc, /sys or /dev",
+  (path) =>
+    path.startsWith("/") &&
+    /[^/]/.test(path) &&
+    !path.includes("\0") &&
+    !path.split("/").includes("..") &&
+    !kernelPath.test(path),
+  ["/srv"],
+);
+const machinePath = text("a path on the machine", (path) => path !== "" && !path.includes("\0"), ["site"]);
 const user = text(
   "a user: NAME, UID, or with :GROUP behind it",
   (value) => /^([a-z_][a-z0-9_-]*|[0-9]+)(:([a-z_][a-z0-9_-]*|[0-9]+))?$/.test(value),
   ["1000:1000", "root"],
 );
-
-/** `net_raw`, `cap_net_raw` and `CAP_NET_RAW` are the same. */
-export function capabilityName(text: string): string {
-  return text.toLowerCase().replace(/^cap_/, "");
-}
 
 const capability = text(
   "a capability such as net_raw (capabilities(7)), or all",
@@ -33,6 +41,10 @@ export const limitsForm = form("What the container may use at most.", {
   ),
   memory: z.optional(size),
   pids: z.optional(whole("a number of processes", 1, 4194304)),
+  /** It runs on these CPUs only. */
+  cpuset: z.optional(text("CPUs by number, such as 0-1,3", (list) => /^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(list), ["0-1"])),
+  /** Bytes a second that it may read from each disk, and as many that it may write to it. */
+  io: z.optional(size),
 });
 
 export const containerForm = form("A container that the node runs.", {
@@ -53,7 +65,17 @@ export const containerForm = form("A container that the node runs.", {
       drop: z.optional(some(capability)),
     }),
   ),
-  seccomp: z.optional(z.boolean()),
+  /** `false` for none, or a profile in Docker's form; by default Docker's own. */
+  seccomp: z.optional(z.union([z.boolean(), machinePath])),
+  /** Files and folders of the machine, by their path inside. */
+  binds: z.optional(
+    z.record(
+      bindTarget,
+      z.union([machinePath, form("What is seen there.", { source: machinePath, readOnly: z.optional(z.boolean()) })]),
+    ),
+  ),
+  /** Nothing of its root can be written. */
+  readOnly: z.optional(z.boolean()),
 });
 
 export type ContainerForm = z.infer<typeof containerForm>;

@@ -3,7 +3,8 @@ import type { ExpectationForm, TopologyForm } from "../form/file.js";
 import type { ContainerForm } from "../form/container.js";
 import type { NodeForm } from "../form/node.js";
 import type { ResolvedNode, ResolvedTopology } from "../resolved.js";
-import { defaultCapabilities, defaultPath } from "../container.js";
+import { defaultCapabilities } from "../../model/capability.js";
+import { defaultPath } from "../container.js";
 import type { ImportedNode } from "./node.js";
 
 type Contained = Pick<NodeForm, "container" | "ready">;

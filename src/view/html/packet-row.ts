@@ -1,6 +1,7 @@
 /** One packet of the HTML page: a line that opens to its path, its rewrites and its fields. */
-import type { PacketEvent } from "../../model/trace.js";
+import type { LogEvent, PacketEvent } from "../../model/trace.js";
 import { markup } from "../html-text.js";
+import { logTitle } from "../log-title.js";
 import type { FieldTree, PacketSource } from "../packet-source.js";
 import {
   addressesOf,
@@ -28,6 +29,11 @@ ${pathPicture(packet, path)}
 ${evidence(packet)}${list(rewritesOf(packet), "rewrites")}
 <p class="quiet">exchange ${packet.exchange}</p>
 ${path.stations.map((station) => fieldsAt(station, source)).join("")}</details>`;
+}
+
+/** A line of a container's log, in the same columns. */
+export function logRow(line: LogEvent): string {
+  return `<div class="log"><span class="id"></span><span class="time">${milliseconds(line.time)}</span><span class="what">${markup(logTitle(line))}</span><code>${markup(line.text)}</code></div>`;
 }
 
 function pathPicture(packet: PacketEvent, path: PacketPath): string {
@@ -61,7 +67,7 @@ function list(items: readonly string[], kind: string): string {
 
 function fieldsAt({ hop, sighting }: Station, source: PacketSource): string {
   if (sighting === undefined) return "";
-  const fields = source.describe(hop, sighting.record);
+  const fields = source.describe(sighting);
   return fields.length === 0
     ? ""
     : `<details><summary>fields at ${markup(hop)}</summary>${fieldList(fields)}</details>\n`;

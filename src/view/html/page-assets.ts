@@ -9,6 +9,7 @@ table{border-collapse:collapse}th,td{padding:3px 14px 3px 0;text-align:left;bord
 th{font-weight:normal;color:var(--quiet)}td,summary,.path,ul{font-family:ui-monospace,monospace;font-size:13px}.number{text-align:right;font-variant-numeric:tabular-nums}
 .delivered,.answered{color:var(--good)}.refused{color:var(--warn)}.dropped,.unanswered{color:var(--bad)}.unknown{color:var(--odd)}
 .packet{border-bottom:1px solid var(--line)}.packet>summary{display:grid;grid-template-columns:5ch 11ch minmax(20ch,1fr) 10ch 10ch minmax(0,2fr);gap:12px;padding:3px 0;cursor:pointer;list-style:none}
+.log{display:grid;grid-template-columns:5ch 11ch minmax(20ch,1fr) minmax(0,4fr);gap:12px;padding:3px 0;border-bottom:1px solid var(--line);font-family:ui-monospace,monospace;font-size:13px;color:var(--mark)}
 .packet[open]{padding-bottom:12px}.packet>summary:hover{background:var(--box)}.id,.time,.total{text-align:right;font-variant-numeric:tabular-nums}.from{color:var(--quiet);overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .path{display:flex;flex-wrap:wrap;align-items:center;row-gap:10px;margin:10px 0}.hop{border:1px solid var(--quiet);border-radius:6px;padding:5px 10px;background:var(--box)}.implied{border-style:dashed;color:var(--quiet)}
 .gap{position:relative;min-width:9ch;padding:0 6px;text-align:center;display:inline-flex;flex-direction:column}.gap::before{content:"";position:absolute;left:0;right:7px;top:50%;border-top:1px solid var(--quiet)}
@@ -20,9 +21,9 @@ input{font:inherit;padding:4px 8px;width:34ch}[hidden]{display:none!important}
 /** Shows the rows that contain every word of the filter. */
 export const filterScript = `
 const field=document.getElementById("filter"),shown=document.getElementById("shown");
-const rows=[...document.querySelectorAll(".packet")].map(row=>({row,text:row.textContent.toLowerCase()}));
+const rows=[...document.querySelectorAll(".packet,.log")].map(row=>({row,text:row.textContent.toLowerCase()}));
 function apply(){const words=field.value.toLowerCase().split(/\\s+/).filter(Boolean);let count=0;
 for(const {row,text} of rows){const fits=words.every(word=>text.includes(word));row.hidden=!fits;if(fits)count++}
-shown.textContent=words.length?count+" of "+rows.length:rows.length+" packets, click one for its path"}
+shown.textContent=words.length?count+" of "+rows.length:rows.length+" rows, click a packet for its path"}
 field.addEventListener("input",apply);apply();
 `;

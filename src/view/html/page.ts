@@ -3,10 +3,10 @@
  * rows; the page's own policy lets no other run.
  */
 import { createHash } from "node:crypto";
-import type { HopEvent, TraceEnded } from "../../model/trace.js";
+import type { HopEvent, LogEvent, TraceEnded } from "../../model/trace.js";
 import { closingLines, DeathCount, lasted } from "../closing.js";
 import { markup } from "../html-text.js";
-import { FirstPackets } from "../first-packets.js";
+import { FirstPackets, inOrder } from "../first-packets.js";
 import { GapTimes, type GapTime } from "../gap-times.js";
 import { noInk } from "../ink.js";
 import { askedOnce, noPackets, type PacketSource } from "../packet-source.js";
@@ -14,7 +14,7 @@ import type { PrinterOptions, TracePrinter } from "../printer.js";
 import { count, microseconds } from "../quantity.js";
 import { TraceLog } from "../trace-log.js";
 import { visibleDeep } from "../width.js";
-import { packetRow } from "./packet-row.js";
+import { logRow, packetRow } from "./packet-row.js";
 import { filterScript, style } from "./page-assets.js";
 
 /** More rows make a page that browsers are slow with. */
@@ -25,6 +25,7 @@ const packetsDecoded = 500;
 export function htmlPrinter(options: Pick<PrinterOptions, "title" | "source">): TracePrinter {
   const log = new TraceLog();
   const packets = new FirstPackets(packetsShown);
+  const lines = new FirstPackets<LogEvent>(packetsShown);
   const deaths = new DeathCount();
   const times = new GapTimes();
   return (raw) => {
@@ -34,21 +35,22 @@ export function htmlPrinter(options: Pick<PrinterOptions, "title" | "source">): 
       packets.push(event);
       deaths.push(event);
       times.push(event);
-    }
-    return event.type === "end" ? page({ log, packets, ended: event, deaths, times }, options) : "";
+    } else if (event.type === "log") lines.push(event);
+    return event.type === "end" ? page({ log, packets, lines, ended: event, deaths, times }, options) : "";
   };
 }
 
 interface Story {
   readonly log: TraceLog;
   readonly packets: FirstPackets;
+  readonly lines: FirstPackets<LogEvent>;
   readonly ended: TraceEnded;
   readonly deaths: DeathCount;
   readonly times: GapTimes;
 }
 
 function page(
-  { log, packets, ended, deaths, times }: Story,
+  { log, packets, lines, ended, deaths, times }: Story,
   { title, source = noPackets }: Pick<PrinterOptions, "title" | "source">,
 ): string {
   const name = title ?? (log.started?.lab === undefined ? "trace" : `trace of ${log.started.lab}`);
@@ -73,7 +75,7 @@ ${closingLines(ended, log.hops, deaths.list(), noInk)
 ${exchangeTable(log)}
 ${gapTable(times.list(log.hopNames()))}
 ${hopTable(log.hops)}
-${packetList(packets, askedOnce(source))}
+${packetList(packets, lines, askedOnce(source))}
 <script>${filterScript}</script>
 </body>
 </html>
@@ -126,11 +128,20 @@ function hopTable(hops: readonly HopEvent[]): string {
 <table><thead><tr><th>hop</th><th>seen</th><th>lost by tap</th></tr></thead><tbody>${rows.join("\n")}</tbody></table>`;
 }
 
-function packetList({ packets, left }: FirstPackets, source: PacketSource): string {
-  const rows = packets.map((packet, index) => packetRow(packet, index < packetsDecoded ? source : noPackets));
+function packetList(packets: FirstPackets, lines: FirstPackets<LogEvent>, source: PacketSource): string {
+  let packetsSoFar = 0;
+  const rows = [...packets.packets, ...lines.packets]
+    .sort(inOrder)
+    .map((row) =>
+      row.type === "log" ? logRow(row) : packetRow(row, packetsSoFar++ < packetsDecoded ? source : noPackets),
+    );
+  const left = [
+    ...(packets.left > 0 ? [count(packets.left, "packet")] : []),
+    ...(lines.left > 0 ? [count(lines.left, "line")] : []),
+  ];
   return `<h2>Packets</h2>
 <p><input id="filter" type="search" placeholder="filter: dropped, SYN, 10.0.0.10 …" aria-label="filter"> <span id="shown" class="quiet"></span></p>
 <main id="packets">
 ${rows.join("\n")}
-</main>${left > 0 ? `\n<p class="quiet">${count(left, "packet")} more not shown</p>` : ""}`;
+</main>${left.length > 0 ? `\n<p class="quiet">${left.join(" and ")} more not shown</p>` : ""}`;
 }

@@ -40,7 +40,7 @@ export function detailPane(
   options: DetailPaneOptions,
 ): DetailPane {
   const { width, height, ink } = options;
-  const bytes = source.bytes(sighting.hop, sighting.record);
+  const bytes = source.bytes(sighting);
   const fields = linesOf(packet, sighting, source);
   const line = Math.min(options.line, fields.length - 1);
   const range = options.focused ? fields[line]?.range : undefined;
@@ -82,8 +82,8 @@ function fieldText({ indent, label, value }: DetailLine, width: number, ink: Ink
 }
 
 function linesOf(packet: PacketEvent, sighting: Sighting, source: PacketSource): DetailLine[] {
-  const decoded = flatten(source.describe(sighting.hop, sighting.record), 0);
-  const atHand = source.bytes(sighting.hop, sighting.record) !== undefined;
+  const decoded = flatten(source.describe(sighting), 0);
+  const atHand = source.bytes(sighting) !== undefined;
   return [...evidenceLines(packet), ...(atHand ? [] : known(packet, sighting)), ...decoded];
 }
 

@@ -155,7 +155,7 @@ function outputPane(state: TuiState, columns: number, rows: number, ink: Ink): s
   if (written.length === 0) return [];
   const height = rows >= 30 ? 7 : rows >= 20 ? 5 : rows >= 16 ? 3 : 2;
   const lines = written.slice(-(height - 1)).map((line) => ` ${line}`);
-  return [ink("dim", ruleText("command", "", columns, "─")), ...fill(lines, columns, height - 1)];
+  return [ink("dim", ruleText("output", "", columns, "─")), ...fill(lines, columns, height - 1)];
 }
 
 /** A pane's upper edge; that of the pane with the keys is double, so that it shows without colours. */

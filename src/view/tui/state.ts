@@ -8,6 +8,8 @@ import { GapTimes } from "../gap-times.js";
 import { ladderLayout, ladderWidth } from "../ladder.js";
 import { askedOnce, noPackets, type PacketSource } from "../packet-source.js";
 import { pathOf, type Station } from "../path.js";
+import { logTitle } from "../log-title.js";
+import { milliseconds } from "../quantity.js";
 import { TraceLog } from "../trace-log.js";
 import { visible, visibleDeep } from "../width.js";
 import { CommandOutput } from "./command-output.js";
@@ -95,6 +97,10 @@ export class TuiState {
 
   push(raw: TraceEvent): void {
     const event = visibleDeep(raw);
+    if (event.type === "log") {
+      this.output.add(`${milliseconds(event.time)} ms  ${logTitle(event)}: ${event.text}\n`);
+      return;
+    }
     if (event.type !== "packet") {
       this.log.push(event);
       if (event.type === "end") this.#whileSelecting(() => this.list.settle());

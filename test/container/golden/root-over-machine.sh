@@ -54,17 +54,17 @@ printf %s '' > /run/lab/containers/web/upper/etc/resolv.conf
 printf %s 'it'\''s me
 ' > '/run/lab/containers/web/upper/srv/a b/index.html'
 # show /run/lab/containers/web/upper at /run/lab/containers/web/root
-mount --bind /run/lab/containers/web/upper /run/lab/containers/web/root
+mount --bind /run/lab/containers/web/upper /run/lab/containers/web/root && mount -o remount,bind,nodev /run/lab/containers/web/root
 # work below /run/lab/containers/web/root, following no links
 cd /run/lab/containers/web/root
 # mount overlay on /etc
-mount -t overlay -o lowerdir=/etc,upperdir=/run/lab/containers/web/upper/etc,workdir=/run/lab/containers/web/work/0 overlay /run/lab/containers/web/root/etc
+mount -t overlay -o nodev,lowerdir=/etc,upperdir=/run/lab/containers/web/upper/etc,workdir=/run/lab/containers/web/work/0 overlay /run/lab/containers/web/root/etc
 # mount overlay on /srv/data
-mount -t overlay -o lowerdir=/srv/data,upperdir=/run/lab/containers/web/upper/srv/data,workdir=/run/lab/containers/web/work/1 overlay /run/lab/containers/web/root/srv/data || true
+mount -t overlay -o nodev,lowerdir=/srv/data,upperdir=/run/lab/containers/web/upper/srv/data,workdir=/run/lab/containers/web/work/1 overlay /run/lab/containers/web/root/srv/data || true
 # mount overlay on /srv/own
-mount -t overlay -o lowerdir=/srv/own,upperdir=/run/lab/containers/web/upper/srv/own,workdir=/run/lab/containers/web/work/2 overlay /run/lab/containers/web/root/srv/own
+mount -t overlay -o nodev,lowerdir=/srv/own,upperdir=/run/lab/containers/web/upper/srv/own,workdir=/run/lab/containers/web/work/2 overlay /run/lab/containers/web/root/srv/own
 # mount overlay on /usr
-mount -t overlay -o lowerdir=/usr,upperdir=/run/lab/containers/web/upper/usr,workdir=/run/lab/containers/web/work/3 overlay /run/lab/containers/web/root/usr
+mount -t overlay -o nodev,lowerdir=/usr,upperdir=/run/lab/containers/web/upper/usr,workdir=/run/lab/containers/web/work/3 overlay /run/lab/containers/web/root/usr
 # mount proc on /proc
 mount -t proc -o nosuid,nodev,noexec proc /run/lab/containers/web/root/proc
 # mount sysfs on /sys
@@ -119,16 +119,30 @@ mount --rbind /run/lab/containers/web/root/proc/sysrq-trigger /run/lab/container
 mount -t tmpfs -o nosuid,strictatime,mode=755,size=64m tmpfs /run/lab/containers/web/root/dev
 # make the device /dev/null
 mknod -m 666 /run/lab/containers/web/root/dev/null c 1 3
+# show /run/lab/containers/web/root/dev/null at /dev/null
+mount --bind /run/lab/containers/web/root/dev/null /run/lab/containers/web/root/dev/null
 # make the device /dev/zero
 mknod -m 666 /run/lab/containers/web/root/dev/zero c 1 5
+# show /run/lab/containers/web/root/dev/zero at /dev/zero
+mount --bind /run/lab/containers/web/root/dev/zero /run/lab/containers/web/root/dev/zero
 # make the device /dev/full
 mknod -m 666 /run/lab/containers/web/root/dev/full c 1 7
+# show /run/lab/containers/web/root/dev/full at /dev/full
+mount --bind /run/lab/containers/web/root/dev/full /run/lab/containers/web/root/dev/full
 # make the device /dev/random
 mknod -m 666 /run/lab/containers/web/root/dev/random c 1 8
+# show /run/lab/containers/web/root/dev/random at /dev/random
+mount --bind /run/lab/containers/web/root/dev/random /run/lab/containers/web/root/dev/random
 # make the device /dev/urandom
 mknod -m 666 /run/lab/containers/web/root/dev/urandom c 1 9
+# show /run/lab/containers/web/root/dev/urandom at /dev/urandom
+mount --bind /run/lab/containers/web/root/dev/urandom /run/lab/containers/web/root/dev/urandom
 # make the device /dev/tty
 mknod -m 666 /run/lab/containers/web/root/dev/tty c 5 0
+# show /run/lab/containers/web/root/dev/tty at /dev/tty
+mount --bind /run/lab/containers/web/root/dev/tty /run/lab/containers/web/root/dev/tty
+# no device opens in /dev but those
+mount -o remount,bind,nosuid,nodev,strictatime /run/lab/containers/web/root/dev
 # link /dev/ptmx
 ln -s pts/ptmx /run/lab/containers/web/root/dev/ptmx
 # link /dev/fd
@@ -171,8 +185,8 @@ cd /srv
 exec 3>&- 4>&- # and so on
 # no new privileges, not by setuid and not by file capabilities
 setpriv --no-new-privs
-# filter system calls: 157 instructions of BPF
+# filter system calls: 192 instructions of BPF
 :
 # run the command
 exec env -i PATH=/bin busybox httpd -f -h '/srv/a b'
-# 5086 bytes, sha256 d234a26f1eed34d97897c1eca537b6c339c2a7e5e459c491b0fa15ca53bd1789
+# 5862 bytes, sha256 3efa2689bcb158820d39f991c579c9c8f83475a65bbf2d952bf300e6a071ef40

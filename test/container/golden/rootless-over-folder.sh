@@ -28,7 +28,7 @@ printf %s '' > /run/lab/containers/web/upper/etc/resolv.conf
 printf %s 'it'\''s me
 ' > '/run/lab/containers/web/upper/srv/a b/index.html'
 # mount overlay on /run/lab/containers/web/root
-mount -t overlay -o 'lowerdir=/home/me/root\,fs,upperdir=/run/lab/containers/web/upper,workdir=/run/lab/containers/web/work,userxattr' overlay /run/lab/containers/web/root
+mount -t overlay -o 'nodev,lowerdir=/home/me/root\,fs,upperdir=/run/lab/containers/web/upper,workdir=/run/lab/containers/web/work,userxattr' overlay /run/lab/containers/web/root
 # work below /run/lab/containers/web/root, following no links
 cd /run/lab/containers/web/root
 # mount proc on /proc
@@ -127,8 +127,8 @@ cd /srv
 exec 3>&- 4>&- # and so on
 # no new privileges, not by setuid and not by file capabilities
 setpriv --no-new-privs
-# filter system calls: 157 instructions of BPF
+# filter system calls: 192 instructions of BPF
 :
 # run the command
 exec env -i PATH=/bin busybox httpd -f -h '/srv/a b'
-# 3975 bytes, sha256 4a715eb3a5dbce811bdf298d4a504c47d56efcc650937b8e49fa96dd9a3e5f47
+# 4255 bytes, sha256 5f2506886f475419cb296fdf1b40d64e6cdb8e5e30825df6024237c55bd6ff57

@@ -1,0 +1,127 @@
+/**
+ * The taps that a trace has at one time: one on each hop, or one in each namespace. What they capture goes to the
+ * recording and to the trace core, from when on the set is connected to it; until then it is kept.
+ */
+import type { RecordingWriter } from "../capture/recording.js";
+import { Tap, type TapPlace } from "../capture/tap.js";
+import type { NodeLine } from "../init/api.js";
+import { hopName } from "../model/hop.js";
+import { CaptureError } from "../packet/error.js";
+import type { TraceTap } from "../trace/trace.js";
+
+/** KiB that the rings of all taps take together, and the least and most of one. */
+const rings = { together: 65_536, least: 2048, most: 16_384 } as const;
+
+export interface PlannedTap extends TapPlace {
+  /** pcap-filter(7) text; empty for everything. */
+  readonly filter: string;
+}
+
+export interface TapSetOptions {
+  readonly line: NodeLine;
+  readonly taps: readonly PlannedTap[];
+  /** Bytes kept of each frame. */
+  readonly snapshotLength: number;
+  /** Reads whole blocks, up to a second late. */
+  readonly block: boolean;
+  readonly recording: RecordingWriter | undefined;
+  readonly onBytes: () => void;
+  readonly onDeath: (name: string, reason: string) => void;
+}
+
+export class TapSet implements Disposable {
+  readonly #started: Tap[] = [];
+  readonly #kept: Uint8Array[][];
+  readonly #dropped: number[];
+  #feeds: readonly TraceTap[] = [];
+
+  constructor(private readonly options: TapSetOptions) {
+    this.#kept = options.taps.map(() => []);
+    this.#dropped = options.taps.map(() => 0);
+  }
+
+  get block(): boolean {
+    return this.options.block;
+  }
+
+  /** Most records that any one tap has delivered. */
+  get records(): number {
+    return Math.max(0, ...this.#feeds.map(({ records }) => records));
+  }
+
+  /** Settles when every tap listens. */
+  async start(): Promise<void> {
+    const { taps } = this.options;
+    const all = await Promise.allSettled(
+      taps.map(async (tap, at) => this.#started.push(await this.#startTap(tap, at))),
+    );
+    const failed = all.find((each) => each.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  /** @param feeds one for each tap, in their order */
+  connect(feeds: readonly TraceTap[]): void {
+    this.#feeds = feeds;
+    for (const [at, kept] of this.#kept.entries()) for (const bytes of kept.splice(0)) this.#take(at, bytes);
+  }
+
+  askDrops(): void {
+    for (const tap of this.#started) tap.askDrops();
+  }
+
+  /** Ends every tap and reads what it still had. */
+  async stop(): Promise<void> {
+    const stopped = await Promise.allSettled(this.#started.map((tap) => tap.stop()));
+    // Where init is gone, and its taps with it, what they saw until then counts all the same.
+    await Promise.all(this.#started.map((tap) => tap.ended));
+    const failed = stopped.find((each) => each.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  [Symbol.dispose](): void {
+    for (const tap of this.#started) tap.abandon();
+  }
+
+  async #startTap(place: PlannedTap, at: number): Promise<Tap> {
+    const { line, taps, snapshotLength, block, onDeath } = this.options;
+    const ring = Math.max(rings.least, Math.min(rings.most, Math.floor(rings.together / taps.length)));
+    const tap = await Tap.start(line, {
+      hop: place,
+      filter: place.filter,
+      snapshotLength,
+      ring,
+      block,
+      onBytes: (bytes) => {
+        this.options.onBytes();
+        if (this.#feeds.length === 0) this.#kept[at]?.push(bytes);
+        else this.#take(at, bytes);
+      },
+      onDrops: (total) => {
+        this.#feeds[at]?.lost(total - (this.#dropped[at] ?? 0));
+        this.#dropped[at] = total;
+      },
+      onDeath: (reason) => {
+        this.#feeds[at]?.died();
+        onDeath(hopName(place), reason);
+      },
+    });
+    void tap.ended.then(() => endFeed(this.#feeds[at]));
+    return tap;
+  }
+
+  #take(at: number, bytes: Uint8Array): void {
+    const feed = this.#feeds[at];
+    if (feed === undefined) throw new RangeError(`no feed for tap ${at}`);
+    this.options.recording?.bytes(feed.number, bytes);
+    feed.push(bytes);
+  }
+}
+
+/** A tap that was killed may end inside a record: what came before it counts, and that it ended is told. */
+function endFeed(feed: TraceTap | undefined): void {
+  try {
+    feed?.end();
+  } catch (error) {
+    if (!(error instanceof CaptureError)) throw error;
+  }
+}

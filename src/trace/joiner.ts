@@ -1,0 +1,291 @@
+/** Which packet a sighting is of: one that is open, or a new one. */
+import { type Columns, Kind, Mark } from "../packet/columns.js";
+import { sameInvariants } from "../packet/fingerprint.js";
+import { type Cluster, type Copies, MAXIMUM_COPIES } from "./copies.js";
+import { ofOneDivision } from "./datagram.js";
+import type { ExchangeBook } from "./exchange.js";
+import type { SightingFilter } from "./filter.js";
+import { Direction, Flow } from "./flow.js";
+import { type FlowIndex, isNameless } from "./flow-index.js";
+import type { Latency } from "./latency.js";
+import type { Lifetimes } from "./lifetime.js";
+import { NONE, type Packets, State } from "./packets.js";
+import type { PartIndex } from "./part-index.js";
+import { isRefusal } from "./refusal.js";
+import type { Scene } from "./scene.js";
+import { commonBytes, divisible, tellsItself } from "./segment.js";
+import { ofOneSending } from "./sending.js";
+import type { TapLosses } from "./tap-losses.js";
+import type { Ways } from "./way.js";
+
+export interface JoinerParts {
+  readonly scene: Scene;
+  readonly columns: Columns;
+  readonly packets: Packets;
+  readonly parts: PartIndex;
+  readonly flows: FlowIndex;
+  readonly ways: Ways;
+  readonly latency: Latency;
+  readonly copies: Copies;
+  readonly exchanges: ExchangeBook;
+  readonly losses: TapLosses;
+  readonly matches: SightingFilter;
+  /** A packet was made, or seen again. */
+  readonly report: (packet: number) => void;
+}
+
+export class Joiner {
+  readonly #scene: Scene;
+  readonly #columns: Columns;
+  readonly #packets: Packets;
+  readonly #parts: PartIndex;
+  readonly #flows: FlowIndex;
+  readonly #ways: Ways;
+  readonly #latency: Latency;
+  readonly #copies: Copies;
+  readonly #exchanges: ExchangeBook;
+  readonly #losses: TapLosses;
+  readonly #matches: SightingFilter;
+  readonly #report: (packet: number) => void;
+  readonly #lifetimes: Lifetimes;
+  #lastId = 0;
+
+  constructor(parts: JoinerParts, lifetimes: Lifetimes) {
+    this.#scene = parts.scene;
+    this.#columns = parts.columns;
+    this.#packets = parts.packets;
+    this.#parts = parts.parts;
+    this.#flows = parts.flows;
+    this.#ways = parts.ways;
+    this.#latency = parts.latency;
+    this.#copies = parts.copies;
+    this.#exchanges = parts.exchanges;
+    this.#losses = parts.losses;
+    this.#matches = parts.matches;
+    this.#report = parts.report;
+    this.#lifetimes = lifetimes;
+  }
+
+  /** Takes a sighting. */
+  take(row: number): void {
+    const c = this.#columns;
+    const hop = c.hop[row] ?? 0;
+    this.#flows.nameFragment(row);
+    if (c.kind[row] === Kind.udp && (c.length[row] ?? 0) > (this.#scene.longest[hop] ?? Infinity))
+      c.marks[row] = (c.marks[row] ?? 0) | Mark.oversize;
+    const entry = this.#flows.entryOf(row);
+    if (!this.#join(row, entry) && !this.#joinParts(row, entry)) this.#begin(row, entry);
+  }
+
+  /** Joins a row to the open packet that is equal to it. */
+  #join(row: number, entry: number): boolean {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const fingerprint = c.fingerprint[row] ?? 0;
+    let best = NONE;
+    let parent = NONE;
+    let others: number[] | undefined;
+    for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
+      if (packets.fingerprint[p] !== fingerprint || !sameInvariants(c, packets.head[p] ?? 0, row)) continue;
+      const from = this.#ways.parentOf(p, row, entry, false);
+      if (from === NONE) continue;
+      if (best === NONE) {
+        best = p;
+        parent = from;
+      } else (others ??= [best]).push(p);
+    }
+    if (best === NONE) return false;
+    if (others) {
+      best = this.#choose(others, row, entry);
+      parent = this.#ways.parentOf(best, row, entry, false);
+    }
+    this.#attach(best, row, entry, parent);
+    return true;
+  }
+
+  /** Several open packets are equal to a row: for now it goes to the likeliest; `Copies` has the last word. */
+  #choose(candidates: readonly number[], row: number, entry: number): number {
+    const c = this.#columns;
+    const flow = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const own = flow ? candidates.filter((packet) => this.#packets.flow[packet] === flow) : [];
+    const ports = candidates.filter((packet) => c.sourcePort[this.#packets.head[packet] ?? 0] === c.sourcePort[row]);
+    // NAT keeps the source port where it can.
+    const likely = own.length > 0 ? own : ports.length > 0 ? ports : candidates;
+    const distance = (packet: number): number => {
+      const parent = this.#ways.parentOf(packet, row, entry, false);
+      const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
+      const usual = this.#latency.usual(c.hop[parent] ?? 0, c.hop[row] ?? 0);
+      return usual ? Math.abs(gap - usual.gap) : -gap; // the oldest, as long as nothing is known
+    };
+    const [first = NONE, ...rest] = [...likely].sort((a, b) => distance(a) - distance(b));
+    if (this.#decided(first)) return first;
+    for (const other of rest) {
+      if (this.#decided(other)) continue;
+      if (this.#packets.flow[other] === this.#packets.flow[first]) this.#copies.rival(first, other);
+      else {
+        // Different connections that nothing tells apart behind NAT.
+        this.#packets.mark(first, State.ambiguous);
+        this.#packets.mark(other, State.ambiguous);
+      }
+    }
+    return first;
+  }
+
+  /** Whether a packet has arrived and is not in question any more. */
+  #decided(packet: number): boolean {
+    return ((this.#packets.state[packet] ?? 0) & State.complete) !== 0 && !this.#copies.of(packet);
+  }
+
+  /** Joins a row to the open packets that it carries bytes of: segments of one, or one made of several. */
+  #joinParts(row: number, entry: number): boolean {
+    const c = this.#columns;
+    if (!divisible(c, row)) return false;
+    const found = this.#carriers(row, entry);
+    if (found.length === 0) return false;
+    const distance = (packet: number): number =>
+      this.#scene.reach.distance(c.hop[this.#ways.parentOf(packet, row, entry, true)] ?? 0, c.hop[row] ?? 0);
+    const parts = ofOneSending(c, this.#packets, row, ofOneDivision(c, this.#packets, row, found), distance);
+    for (const [index, packet] of parts.entries()) {
+      const own = index === 0 ? row : c.copy(row); // one sighting, part of several packets
+      if (index > 0) {
+        this.#lifetimes.sightings++;
+        this.#packets.rows(c.capacity);
+      }
+      this.#packets.mark(packet, State.segmented);
+      this.#attach(packet, own, entry, this.#ways.parentOf(packet, own, entry, true));
+    }
+    return parts.length > 0;
+  }
+
+  /** Open packets that a row may carry bytes of, the oldest first. */
+  #carriers(row: number, entry: number): readonly number[] {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const flow = entry === NONE || isNameless(c, row) ? undefined : this.#flows.table.flow(entry);
+    // Where NAT has made a tuple that nobody knows yet, the bytes alone must say enough.
+    if (!flow && !tellsItself(c, row)) return [];
+    const reply = flow && this.#flows.table.direction(entry) === Direction.reply;
+    let found: number[] | undefined;
+    for (const p of this.#parts.near(row)) {
+      if (flow && (packets.flow[p] !== flow || (((packets.state[p] ?? 0) & State.reply) !== 0) !== reply)) continue;
+      if (commonBytes(c, packets.head[p] ?? 0, row) === 0) continue;
+      if (this.#ways.parentOf(p, row, entry, true) !== NONE) (found ??= []).push(p);
+    }
+    if (!found) return [];
+    if (found.length > 1) found.sort((a, b) => (packets.id[a] ?? 0) - (packets.id[b] ?? 0));
+    const first = packets.flow[found[0] ?? 0];
+    if (flow || found.every((p) => packets.flow[p] === first)) return found;
+    // Different connections that nothing tells apart behind NAT.
+    for (const p of found) packets.mark(p, State.ambiguous);
+    return found.filter((p) => packets.flow[p] === first);
+  }
+
+  #attach(packet: number, row: number, entry: number, parent: number): void {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const flow = packets.flow[packet];
+    if (!flow) return;
+    this.#ways.insert(packet, row, parent);
+    if (packets.head[packet] === row && divisible(c, row)) {
+      this.#parts.remove(packet);
+      this.#parts.add(packet);
+    }
+    const time = c.time[row] ?? 0;
+    if (time > (packets.touched[packet] ?? 0)) packets.touched[packet] = time;
+    const state = packets.state[packet] ?? 0;
+    const direction = this.#packets.direction(packet);
+    const learned = this.#flows.learn(flow, direction, row, entry, parent);
+    if (learned !== "same") {
+      if (learned === "new") this.#packets.mark(packet, State.unproven);
+      // Texts are made for the first packets only; the others look the same.
+      if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
+    }
+    if (!this.#copies.of(packet)) this.#time(packet, row, parent);
+    if ((state & State.shown) === 0 && this.#matches(row)) this.#show(packet);
+    if ((state & State.complete) === 0) {
+      this.#lifetimes.renew(packet);
+      this.#lifetimes.settle(packet, row);
+    }
+    this.#report(packet);
+  }
+
+  /**
+   * Learns how long the gap takes. Where taps lose records, an equal packet may have passed unseen before: a join that
+   * took far longer than usual, of a packet without a number of its own, is then a matter of order.
+   */
+  #time(packet: number, row: number, parent: number): void {
+    const c = this.#columns;
+    const from = c.hop[parent] ?? 0;
+    const to = c.hop[row] ?? 0;
+    const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
+    if (this.#losses.any && c.identification[row] === 0 && c.kind[row] !== Kind.echo && c.kind[row] !== Kind.arp) {
+      const usual = this.#latency.usual(from, to);
+      if (usual && gap > 8 * usual.gap + 1e6) this.#packets.mark(packet, State.ordered);
+    }
+    this.#latency.note(from, to, gap);
+  }
+
+  /** A row that belongs to no open packet begins one. */
+  #begin(row: number, entry: number): void {
+    const known = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const flow = known ?? new Flow();
+    const direction = known ? this.#flows.table.direction(entry) : this.#exchanges.directionOf(row);
+    if (!known) this.#flows.enter(row, flow, direction);
+    const packet = this.#create(row, flow, direction);
+    this.#exchanges.began(flow, row, direction);
+    if (this.#matches(row)) this.#show(packet);
+    if (isRefusal(this.#columns, row)) this.#lifetimes.refuse(packet, flow, row);
+    else this.#lifetimes.accept(flow, direction);
+    const cluster = this.#rivals(packet, row, flow);
+    this.#lifetimes.settle(packet, row);
+    this.#report(packet);
+    if (cluster && cluster.packets.length > MAXIMUM_COPIES) this.resolve(cluster);
+  }
+
+  #create(row: number, flow: Flow, direction: Direction): number {
+    const packet = this.#packets.create(row, this.#columns.fingerprint[row] ?? 0, flow, ++this.#lastId);
+    this.#packets.touched[packet] = this.#columns.time[row] ?? 0;
+    if (direction === Direction.reply) this.#packets.mark(packet, State.reply);
+    if (divisible(this.#columns, row)) this.#parts.add(packet);
+    this.#lifetimes.begin(packet);
+    return packet;
+  }
+
+  /** Equal packets of the same connection that are on their way as well. */
+  #rivals(packet: number, row: number, flow: Flow): Cluster | undefined {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const fingerprint = c.fingerprint[row] ?? 0;
+    let cluster: Cluster | undefined;
+    for (let p = packets.bucketNext[packet] ?? NONE; p !== NONE; p = packets.bucketNext[p] ?? NONE) {
+      if (packets.fingerprint[p] !== fingerprint || packets.flow[p] !== flow) continue;
+      if (this.#decided(p)) continue;
+      if (sameInvariants(c, packets.head[p] ?? 0, row)) cluster = this.#copies.rival(p, packet);
+    }
+    return cluster;
+  }
+
+  /** Decides which sighting is of which of some equal packets. */
+  resolve(cluster: Cluster): void {
+    const packets = this.#packets;
+    const pattern = cluster.packets[0] ?? NONE;
+    const flow = packets.flow[pattern];
+    if (!flow) return;
+    const reply = this.#packets.direction(pattern);
+    const resolved = this.#copies.resolve(
+      cluster,
+      (row) => {
+        const packet = this.#create(row, flow, reply);
+        this.#exchanges.began(flow, row, reply);
+        if ((packets.state[pattern] ?? 0) & State.shown) this.#show(packet);
+        return packet;
+      },
+      (packet) => this.#lifetimes.discard(packet),
+    );
+    for (const packet of resolved) this.#lifetimes.settle(packet, packets.tail[packet] ?? 0);
+  }
+
+  #show(packet: number): void {
+    this.#packets.mark(packet, State.shown);
+  }
+}

@@ -1,0 +1,39 @@
+/** What `npm pack` makes is the whole program: unpacked beside its dependencies alone, it does its work. */
+import { mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import path from "node:path";
+import test from "ava";
+import { has } from "../tools.js";
+import { cli, program, project } from "./cli.js";
+
+test("the package, unpacked beside nothing but its dependencies, builds a lab and shows a trace", async (t) => {
+  if (!has(t, "npm")) return;
+  const place = cli(t);
+  const packed = await program("npm", "pack", project, "--silent", "--pack-destination", place.folder);
+  t.is(packed.code, 0, packed.stderr);
+  await program("tar", "-xzf", path.join(place.folder, packed.stdout.trim()), "-C", place.folder);
+  const unpacked = path.join(place.folder, "package");
+  const { dependencies } = JSON.parse(readFileSync(path.join(unpacked, "package.json"), "utf8")) as {
+    readonly dependencies: Readonly<Record<string, string>>;
+  };
+  mkdirSync(path.join(unpacked, "node_modules"));
+  for (const name of Object.keys(dependencies))
+    symlinkSync(path.join(project, "node_modules", name), path.join(unpacked, "node_modules", name));
+
+  const run = (...args: readonly string[]) =>
+    place.start(args, { executable: path.join(unpacked, "bin/yapc-net.js") }).ended;
+  const lab = place.lab("packed");
+  for (const [args, says] of [
+    [["--help"], /^ {2}up +Start a lab/m],
+    [["up", "--help"], /--dry-run/],
+    [["validate", "docker-bridge"], /valid \(3 nodes/],
+    [["view", "request", "-o", "table"], /host:yapc0/],
+    [["up", "veth-pair", "--name", lab], new RegExp(`'${lab}'`)],
+    [["inspect", lab], /veth1/],
+    [["down", lab], /: 0$/m],
+  ] as const) {
+    const { code, stdout, stderr } = await run(...args);
+    t.is(code, 0, `${args.join(" ")}: ${stderr}`);
+    t.regex(stdout, says);
+  }
+  t.deepEqual(readdirSync(path.join(unpacked, "dist")).toSorted(), ["bundle", "src"], "no tests, no benchmarks");
+});

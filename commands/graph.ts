@@ -2,7 +2,7 @@ import { Args, Flags } from "@oclif/core";
 import { Failure } from "../src/model/failure.js";
 import { graph, liveGraph } from "../src/session/graph.js";
 import { drawGraph, graphFormats, type GraphData, graphOfSnapshot, graphOfTopology } from "../src/view/graph/index.js";
-import { allFlag, BaseCommand, labFlag, machineFlag, targetFlags, targetOf } from "./base/command.js";
+import { allFlag, BaseCommand, labFlag, machineFlag, meansMachine, targetFlags, targetOf } from "./base/command.js";
 
 export default class Graph extends BaseCommand {
   static override summary = "A picture of a lab or of a topology file";
@@ -46,12 +46,13 @@ containers; --container, --pid, --netns and --interface draw the way to one.`;
         hint: "yapc-net graph --live draws what runs",
       });
     if (flags.live && flags.set.length > 0) throw new Failure("usage", "--set is for a topology file, not for --live");
+    const machine = meansMachine(flags);
     this.progress.show("asking the kernel");
     const drawn = flags.live
       ? await liveGraph({
           name: args.target,
-          lab: this.labOf(flags, raw),
-          machine: flags.machine,
+          lab: this.labOf({ ...flags, machine }, raw),
+          machine,
           all: flags.all,
           target: targetOf(flags),
           filter: { ports: flags.port ?? [], hosts: [], protocols: [] },

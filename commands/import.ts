@@ -35,6 +35,7 @@ and in the file. Nothing is changed by it; without root it has what is yours.`;
     const { args, flags, raw } = await this.parse(Import);
     if (flags.all && !flags.live) throw new Failure("usage", "--all goes with --live");
     const named = raw.some((token) => token.type === "arg" || ("flag" in token && token.flag === "lab"));
+    this.progress.show("asking the kernel");
     const { text, notes, problems } = await importTopology({
       lab: flags.live && !named ? undefined : (args.lab ?? flags.lab),
       live: flags.live,

@@ -5,7 +5,7 @@ import type { TraceFilter } from "../src/model/trace.js";
 import { trace, type TraceResult } from "../src/session/trace.js";
 import { listHops } from "../src/session/hops.js";
 import { hopLines, hopsJson } from "../src/view/hop-list.js";
-import { allFlag, BaseCommand, labFlag, machineFlag, targetFlags, targetOf } from "./base/command.js";
+import { allFlag, BaseCommand, labFlag, machineFlag, meansMachine, targetFlags, targetOf } from "./base/command.js";
 import { outputFlag, OutputSet } from "./base/output.js";
 
 export default class Trace extends BaseCommand {
@@ -117,9 +117,10 @@ Podman and containerd go by their names. It changes nothing of the machine; with
 
   /** What is traced. */
   private network(flags: NetworkFlags, raw: Parameters<BaseCommand["labOf"]>[1]) {
+    const machine = meansMachine(flags);
     return {
-      lab: this.labOf(flags, raw),
-      machine: flags.machine,
+      lab: this.labOf({ ...flags, machine }, raw),
+      machine,
       all: flags.all,
       target: targetOf(flags),
       nodes: flags.node ?? [],

@@ -55,6 +55,11 @@ export function targetOf(flags: {
   return { containers: flags.container, pids: flags.pid, netns: flags.netns, interfaces: flags.interface };
 }
 
+/** Whether they mean this machine, as --machine does. */
+export function meansMachine(flags: Parameters<typeof targetOf>[0] & { readonly machine: boolean }): boolean {
+  return flags.machine || Object.values(targetOf(flags)).some((each) => each !== undefined);
+}
+
 export const allFlag = Flags.boolean({
   summary: "on this machine: also what has no link to it, or seems not to be concerned",
 });

@@ -23,7 +23,8 @@ export default class Gc extends BaseCommand {
         ...machine,
         ...(folder === undefined ? [] : [folder]),
       ];
-      const owner = lab === undefined ? "a lab whose state is lost" : `lab '${lab}'`;
+      const lost = names.length === 0 ? "a trace that was killed" : "a lab whose state is lost";
+      const owner = lab === undefined ? lost : `lab '${lab}'`;
       this.print(`${flags["dry-run"] ? "would remove" : "removed"} of ${owner}: ${things.join(", ")}`);
     }
     return removed;

@@ -6,6 +6,7 @@ import { trace, type TraceResult } from "../src/session/trace.js";
 import { listHops } from "../src/session/hops.js";
 import { hopLines, hopsJson } from "../src/view/hop-list.js";
 import { allFlag, BaseCommand, labFlag, machineFlag, meansMachine, targetFlags, targetOf } from "./base/command.js";
+import { selfCheckHolds, selfCheckLines } from "../src/view/self-check.js";
 import { outputFlag, OutputSet } from "./base/output.js";
 
 export default class Trace extends BaseCommand {
@@ -66,6 +67,9 @@ Podman and containerd go by their names. It changes nothing of the machine; with
         "interface: at once, with link-layer addresses. namespace: at a third of the cost, up to a second later, without the link-layer destination. auto: the first, and from about 2,000 packets a second on the second; what passes meanwhile is seen once.",
     })(),
     snaplen: Flags.integer({ summary: "bytes kept of each frame", default: 262, min: 64, max: 262144 }),
+    "self-check": Flags.boolean({
+      summary: "compare the joins with the kernel's own packet buffers, and tell the agreement (root only)",
+    }),
     output: outputFlag,
     tui: Flags.boolean({ summary: "the TUI (default on a terminal)", allowNo: true }),
   };
@@ -102,6 +106,7 @@ Podman and containerd go by their names. It changes nothing of the machine; with
         save: outputs.recordingFolder,
         snapshotLength: flags.snaplen,
         tap: flags.tap,
+        selfCheck: flags["self-check"],
         count: flags.count,
         duration: flags.duration === undefined ? undefined : milliseconds(flags.duration),
         output: outputs.commandOutput,
@@ -134,6 +139,9 @@ Podman and containerd go by their names. It changes nothing of the machine; with
       process.stderr.write(`saved: ${result.saved} (yapc-net view ${result.saved})\n`);
     if (result.status !== undefined) this.status(result.status);
     else if (result.interrupted && ran) this.status(exitCodes.interrupted);
+    if (result.selfCheck === undefined) return;
+    for (const line of selfCheckLines(result.selfCheck)) process.stderr.write(`${line}\n`);
+    if (!selfCheckHolds(result.selfCheck) && (result.status ?? 0) === 0) this.status(exitCodes.expectation);
   }
 }
 

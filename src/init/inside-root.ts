@@ -53,6 +53,11 @@ export function readInside(site: Pick<ContainerSite, "lower" | "files">, path: s
   const own = site.files.find(([target]) => target === inside);
   if (own !== undefined) return own[1];
   const file = `${site.lower.kind === "folder" ? site.lower.path : ""}${inside}`;
+  return readSmall(file) ?? "";
+}
+
+/** Of a plain file of a sane size. */
+export function readSmall(file: string): string | undefined {
   const found = lstatSync(file, { throwIfNoEntry: false });
-  return found?.isFile() === true && found.size <= passwdMax ? readFileSync(file, "utf8") : "";
+  return found?.isFile() === true && found.size <= passwdMax ? readFileSync(file, "utf8") : undefined;
 }

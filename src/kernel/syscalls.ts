@@ -77,6 +77,7 @@ const c = {
   write: declare("intptr_t", "write", "int", "void *", "size_t"),
   close: declare("int", "close", "int"),
   pipe2: declare("int", "pipe2", "void *", "int"),
+  clockGettime: declare("int", "clock_gettime", "int", "void *"),
   poll: declare("int", "poll", "void *", "unsigned long", "int"),
   memfdCreate: declare("int", "memfd_create", "str", "unsigned int"),
   flock: declare("int", "flock", "int", "int"),
@@ -250,6 +251,13 @@ export function pipe2(flags = 0): [Fd, Fd] {
   const pair = int32(0, 0);
   checked("pipe2", () => c.pipe2(pair, flags | constants.O_CLOEXEC));
   return [readInt32(pair, 0), readInt32(pair, 1)];
+}
+
+/** Nanoseconds of a clock (clock_gettime(2)). */
+export function clockTime(clock: number): bigint {
+  const time = new BigInt64Array(2);
+  checked("clock_gettime", () => c.clockGettime(clock, new Uint8Array(time.buffer)));
+  return (time[0] ?? 0n) * 1_000_000_000n + (time[1] ?? 0n);
 }
 
 /** Waits for one descriptor. Blocks the thread: for start-up and tests. @returns POLL* bits, 0 when the time is over */

@@ -14,7 +14,7 @@ import { danglingNames, listNames, removeNames } from "./names.js";
 import { cgroupLabs, labCgroups } from "./owned.js";
 
 export interface Leftovers {
-  /** Absent for names in /run/netns that nothing tells the lab of. */
+  /** Absent for names in /run/netns that nothing tells the lab of, and for what a trace left. */
   readonly lab?: string;
   /** PIDs of inits that ran on without a state folder. */
   readonly inits: readonly number[];

@@ -4,6 +4,7 @@
  *
  * `observe/` makes snapshots; nothing here reads the machine.
  */
+import type { ContainerState } from "./container.js";
 import type { NftTable } from "./nft.js";
 import type { ConntrackFlow } from "./conntrack.js";
 
@@ -21,7 +22,7 @@ export interface Snapshot {
 /** Something that is there, or may be, and that the snapshot does not show. */
 export interface Unread {
   /** `namespaces` of other users' processes, `rules` and `connections` of a node, `names` that an engine did not tell. */
-  readonly what: "namespaces" | "rules" | "connections" | "names" | "node";
+  readonly what: "namespaces" | "rules" | "connections" | "names";
   /** The node that it is about; absent where it is about none. */
   readonly node?: string;
   /** A sentence without its full stop. */
@@ -36,6 +37,8 @@ export interface NodeSnapshot {
   readonly role: "machine" | "container" | "namespace";
   /** Inode of the network namespace (`stat /proc/PID/ns/net`), as a decimal string. */
   readonly netns: string;
+  /** What its container does, where a lab's `inspect` asked; no packet's way depends on it. */
+  readonly container?: ContainerState;
   readonly interfaces: readonly InterfaceSnapshot[];
   readonly routes: readonly RouteSnapshot[];
   readonly rules: readonly PolicyRuleSnapshot[];

@@ -1,6 +1,6 @@
 /** A frame on its way over links and bridges, with what a bridge's rules do to the packet in it. */
 import { formatAddress, isMulticast } from "../model/address.js";
-import { bridgedByTables, bridgedThroughIp } from "./bridge-rules.js";
+import { bridgedByTables, bridgedElsewhere, type BridgedThere, bridgedThroughIp } from "./bridge-rules.js";
 import { followFrame, type FrameEnd } from "./frame.js";
 import type { Header } from "./header.js";
 import { nameOf, type Place } from "./network.js";
@@ -14,6 +14,7 @@ export function carry(
   let header = given;
   let last = start;
   let stopped: PredictionEnd | undefined;
+  let bridged: BridgedThere | undefined;
   const group = isMulticast(header.destination);
   const end = followFrame(way.bridging, {
     place: start,
@@ -31,8 +32,13 @@ export function carry(
       last = place;
       return way.step(place, heading, header, implied);
     },
+    enter(bridge) {
+      bridged = bridgedElsewhere(way, bridge, header);
+      if (bridged !== undefined) header = bridged.header;
+      return bridged?.toward;
+    },
     cross(bridge, from, to) {
-      const filtered = bridgedByTables(way, bridge, from, to, header) ?? bridgedThroughIp(way, bridge, header);
+      const filtered = bridgedByTables(way, bridge, from, to, header) ?? bridgedThroughIp(way, bridge, header, bridged);
       if (filtered === undefined) return true;
       if ("kind" in filtered) {
         stopped = filtered;

@@ -34,7 +34,7 @@ function seenBack({ ways: [request] }: Explanation): boolean {
 
 function differenceOfVerdict(explanation: Explanation, observed: ObservedExchange): Difference | undefined {
   const predicted = explanation.otherwise ?? explanation.verdict;
-  if (predicted === "unknown" || same(predicted, observed.verdict)) return undefined;
+  if (predicted === "unknown" || same(explanation, predicted, observed)) return undefined;
   const because = (reason: string | undefined): string => (reason === undefined ? "" : `: ${reason}`);
   return {
     in: "verdict",
@@ -44,9 +44,13 @@ function differenceOfVerdict(explanation: Explanation, observed: ObservedExchang
   };
 }
 
-/** A packet that its sender's own kernel dropped is unseen, and so is one that was never sent. */
-function same(predicted: ExchangeVerdict, observed: ExchangeVerdict): boolean {
-  return predicted === observed;
+/** What a node drops of what has come to it, no hop can tell from what it does not answer. */
+function same({ ways }: Explanation, predicted: ExchangeVerdict, { verdict, packets }: ObservedExchange): boolean {
+  if (predicted === verdict) return true;
+  const [request] = ways;
+  const last = request?.trail.findLast(({ type }) => type === "hop");
+  const inside = request?.end.kind === "dropped" && last?.type === "hop" && last.hop.startsWith(`${request.end.node}:`);
+  return inside && predicted === "dropped" && verdict === "unanswered" && packets[0]?.verdict.kind === "delivered";
 }
 
 function differenceOfWay(
@@ -56,6 +60,8 @@ function differenceOfWay(
 ): Difference | undefined {
   const expected = way.trail.filter((one): one is HopStep => one.type === "hop").filter(({ hop }) => tapped(hop));
   const actual = packet === undefined ? [] : lookedAt(packet);
+  // Between a node and itself request and answer are the same to a trace.
+  if (packet === undefined && expected.every(({ hop }) => hop.endsWith(":lo"))) return undefined;
   const base = portsOf(expected[0], actual[0]?.sighting);
   for (let at = 0; at < Math.max(expected.length, actual.length); at++) {
     const [hop, seen] = [expected[at], actual[at]];

@@ -37,7 +37,7 @@ export function leave(way: Way, { node, input, output, nexthop, header: routed, 
   if (!out.interface.carrier) return fail("no-carrier", `${nameOf(out)} has no carrier`);
   if (isMulticast(nexthop) || way.network.isBroadcast(node.name, nexthop)) return { ...onward, toward: undefined };
 
-  const neighbour = findNeighbour(way.bridging, out, nexthop);
+  const neighbour = findNeighbour(way.bridging, out, nexthop, header.source);
   switch (neighbour.kind) {
     case "none":
       return fail(neighbour.code, neighbour.text);

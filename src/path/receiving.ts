@@ -23,6 +23,8 @@ export function receive(
   if (asked.end) return ended(asked.end);
   const { header } = asked;
   const connection = asked.connection ?? found;
+  // Also of what goes no further: an error about it is changed back.
+  if (carried === undefined) way.passed(node.name, connection, arrived, header);
   const passing: Passing = { place, input, before: arrived, header, connection, received };
 
   const type = way.typeOf(node.name, header);

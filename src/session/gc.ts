@@ -1,5 +1,6 @@
 /** `gc`: removes what labs left whose init died, and labs whose state was lost. Running labs are not touched. */
 import { removeStaleLocks, withLabLock } from "../lab/lock.js";
+import { removeInstances, staleInstances } from "../kernel/tracefs/index.js";
 import { Failure } from "../model/failure.js";
 import { isAlive, LabFolder } from "../lab/state.js";
 import { endInit, lostInits } from "../lab/inits.js";
@@ -10,8 +11,9 @@ export async function gc(options: {
   readonly dryRun: boolean;
   readonly onWarning: (text: string) => void;
 }): Promise<readonly Leftovers[]> {
+  const traces = staleInstances();
   const found = findLeftovers();
-  if (options.dryRun) return found;
+  if (options.dryRun) return [...found, ...ofTraces(traces)];
   const removed: Leftovers[] = [];
   for (const leftover of found) {
     const { lab, names } = leftover;
@@ -24,7 +26,14 @@ export async function gc(options: {
     await withLabLock(lab, "gc", async () => removed.push(...(await collect(lab, options.onWarning))), { onWait });
   }
   removeStaleLocks();
-  return removed;
+  return [...removed, ...ofTraces(removeInstances(traces))];
+}
+
+/** Trace instances of the kernel that a killed `trace --self-check` left, with their events on. */
+function ofTraces(instances: readonly string[]): Leftovers[] {
+  if (instances.length === 0) return [];
+  const machine = instances.map((name) => `trace instance ${name}`);
+  return [{ inits: [], names: [], cgroups: [], machine, notes: [] }];
 }
 
 /** Asks anew: the lab may have been started while we waited for the lock. */

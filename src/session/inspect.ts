@@ -1,4 +1,5 @@
 /** `inspect`: what the kernel says now about a running lab, or about this machine and its containers. */
+import type { NodeStatus } from "../init/api.js";
 import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { pidsByNamespace } from "../observe/namespaces.js";
@@ -6,6 +7,7 @@ import { toProcesses } from "../observe/processes.js";
 import { OpenLab } from "./open-lab.js";
 import { OpenMachine } from "./open-machine.js";
 import { checkNode, findLab, type FoundLab, parseTarget, runningLabs } from "./target.js";
+import { containerState } from "./container-state.js";
 import { meansMachine } from "./traced-network.js";
 
 export interface InspectOptions {
@@ -59,7 +61,19 @@ function labOf(name: string, named: string | undefined): { found: FoundLab; node
 async function inspectLab({ nodes }: InspectOptions, found: FoundLab): Promise<Inspected> {
   for (const node of nodes) checkNode(found.record, node);
   using lab = await OpenLab.connect(found);
-  return { snapshot: withProcesses(await lab.snapshot()), nodes };
+  const snapshot = withContainers(await lab.snapshot(), found, await lab.line.nodes());
+  return { snapshot: withProcesses(snapshot), nodes };
+}
+
+function withContainers(snapshot: Snapshot, { record }: FoundLab, statuses: readonly NodeStatus[]): Snapshot {
+  const containers = new Map(record.topology.nodes.map(({ name, container }) => [name, container]));
+  const nodes = snapshot.nodes.map((node) => {
+    const container = containers.get(node.name);
+    if (container === undefined) return node;
+    const status = statuses.find(({ name }) => name === node.name);
+    return { ...node, container: containerState(container, status) };
+  });
+  return { ...snapshot, nodes };
 }
 
 function withProcesses(snapshot: Snapshot): Snapshot {

@@ -118,7 +118,7 @@ function observedOf(
     const verdict = sent.outcome === "unanswered" ? "unsent" : sent.outcome;
     return { verdict, ...(sent.reason === undefined ? {} : { reason: sent.reason }), packets: [] };
   }
-  const reply = own.find(({ direction }) => direction === "reply");
+  const reply = telling(own.filter(({ direction }) => direction === "reply"));
   return {
     verdict: verdictOf(exchange, request, reply),
     ...(exchange.reason === undefined ? {} : { reason: exchange.reason }),
@@ -126,9 +126,19 @@ function observedOf(
   };
 }
 
+/** The first answer. Of several that are equal (errors for the same SYN, sent again) the one that was seen the longest. */
+function telling(replies: readonly PacketEvent[]): PacketEvent | undefined {
+  const [first] = replies;
+  const equal = replies.filter(({ summary, match }) => summary === first?.summary && match === first.match);
+  return first?.match === "exact" || first?.match === "strong"
+    ? first
+    : equal.toSorted((a, b) => b.sightings.length - a.sightings.length)[0];
+}
+
 function verdictOf({ verdict }: ExchangeEvent, request: PacketEvent, reply: PacketEvent | undefined): ExchangeVerdict {
   // A refusal that is lost tells its sender nothing.
-  if (verdict === "refused" && reply?.verdict.kind === "dropped") return "unanswered";
+  if (verdict === "refused" && (reply?.verdict.kind === "dropped" || reply?.verdict.kind === "refused"))
+    return "unanswered";
   if (verdict === "answered" || verdict === "refused" || verdict === "unknown") return verdict;
   return request.verdict.kind === "dropped" ? "dropped" : "unanswered";
 }

@@ -5,7 +5,7 @@
 import { constants as os } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import tty from "node:tty";
-import type { ExitStatus, InitLine, InitProcess, SpawnRequest } from "../init/api.js";
+import type { ExitStatus, InitLine, InitProcess, SpawnRequest, TerminalSize } from "../init/api.js";
 import { write } from "../kernel/syscalls.js";
 
 const forwarded: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
@@ -16,18 +16,18 @@ const forwarded: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SI
  */
 export function runOnTerminal(
   line: InitLine,
-  request: Omit<SpawnRequest, "stdio" | "tied">,
+  request: Omit<SpawnRequest, keyof Stdio | "tied">,
   tty?: boolean,
 ): Promise<ExitStatus> {
-  return onTerminal((stdio) => line.spawn({ ...request, stdio, tied: true }), tty);
+  return onTerminal((stdio) => line.spawn({ ...request, ...stdio, tied: true }), tty);
 }
 
 /** As `runOnTerminal`, for what is started otherwise. */
 export async function onTerminal(
-  start: (stdio: SpawnRequest["stdio"]) => Promise<InitProcess>,
+  start: (stdio: Stdio) => Promise<InitProcess>,
   tty = process.stdin.isTTY && process.stdout.isTTY,
 ): Promise<ExitStatus> {
-  const child = await start(tty ? "pty" : [0, 1, 2]);
+  const child = await start(tty ? { stdio: "pty", size: sizeOf(process.stdout) } : { stdio: [0, 1, 2] });
   const stopForwarding = forwardSignals(child);
   try {
     if (child.pty === undefined) return await child.exit;
@@ -55,8 +55,12 @@ function forwardSignals(child: InitProcess): () => void {
   };
 }
 
-/** What a pty is as large as where there is no terminal to ask. */
-const usualSize = [80, 24] as const;
+type Stdio = Pick<SpawnRequest, "stdio" | "size">;
+
+/** A pty is as large as the terminal, and where there is none to ask as terminals always were. */
+function sizeOf(terminal: NodeJS.WriteStream): TerminalSize {
+  return terminal.isTTY ? { columns: terminal.columns, rows: terminal.rows } : { columns: 80, rows: 24 };
+}
 
 /** VEOF of a terminal that nobody has set otherwise: Ctrl-D. */
 const endOfFile = Uint8Array.of(4);
@@ -71,8 +75,8 @@ async function relay(child: InitProcess, master: number): Promise<ExitStatus> {
     output.on("error", () => output.destroy());
   });
   const resize = (): void => {
-    if (stdout.isTTY) child.resize(stdout.columns, stdout.rows);
-    else child.resize(...usualSize);
+    const { columns, rows } = sizeOf(stdout);
+    child.resize(columns, rows);
   };
   const type = (chunk: Buffer): void => writeAll(master, chunk);
   const ended = (): void => writeAll(master, endOfFile);

@@ -1,8 +1,10 @@
 /** `trace`: taps on every hop, a command perhaps, and packets joined while they come. */
 import { setTimeout as delay } from "node:timers/promises";
+import { SkbWitness } from "../capture/skb-witness.js";
 import type { Hop } from "../model/hop.js";
 import type { TapMode } from "../model/tap.js";
 import type { PacketEvent, TraceEvent } from "../model/trace.js";
+import { SelfCheck, type SelfCheckResult } from "../trace/self-check.js";
 import { type CommandOutput, type RunningCommand, startCommand } from "./command.js";
 import { LiveTrace } from "./live-trace.js";
 import { shellStatus } from "./terminal.js";
@@ -17,6 +19,8 @@ export interface TraceOptions extends NetworkOptions {
   readonly snapshotLength: number;
   /** Default: a tap a hop. */
   readonly tap?: TapMode;
+  /** Compares the joins with what the kernel says of its packet buffers (root only). */
+  readonly selfCheck?: boolean;
   /** Ends the trace after so many packets that have come to their end; what is open then is not told. */
   readonly count: number | undefined;
   /** Ends the trace after so many milliseconds. */
@@ -38,13 +42,25 @@ export interface TraceResult {
   readonly packets: number;
   /** Where it was saved. */
   readonly saved?: string;
+  readonly selfCheck?: SelfCheckResult;
 }
 
 export async function trace(options: TraceOptions): Promise<TraceResult> {
   await using network = await openTracedNetwork(options);
   const { line, snapshot, hops, filter, place, logs } = network;
   const epoch = BigInt(Date.now()) * 1_000_000n;
-  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, filter, logs });
+  const check = options.selfCheck === true ? new SelfCheck(snapshot, hops) : undefined;
+  using witness =
+    check &&
+    new SkbWitness(
+      hops.map((hop) => hop.interface),
+      epoch,
+    );
+  const onEvent = (event: TraceEvent): void => {
+    if (event.type === "packet") check?.push(event);
+    options.onEvent(event);
+  };
+  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, filter, logs, onEvent });
   await live.start();
   options.onReady?.(hops);
 
@@ -67,11 +83,13 @@ export async function trace(options: TraceOptions): Promise<TraceResult> {
   if (cutShort) command?.signal("SIGTERM");
 
   await live.finish();
+  const selfCheck = check && witness && check.judge(witness.finish());
   return {
     ...(status === undefined || cutShort ? {} : { status }),
     interrupted: options.signal.aborted,
     packets: live.packets,
     ...(options.save === undefined ? {} : { saved: options.save }),
+    ...(selfCheck === undefined ? {} : { selfCheck }),
   };
 }
 

@@ -1,5 +1,6 @@
 /** `inspect`: nodes, interfaces, addresses, links, bridge ports, routes, listeners and counters of a snapshot. */
 import type { InterfaceSnapshot, NodeSnapshot, RouteSnapshot, Snapshot } from "../model/snapshot.js";
+import type { ContainerState } from "../model/container.js";
 import { hopName } from "../model/hop.js";
 import { columns } from "./columns.js";
 import { noInk, type Ink } from "./ink.js";
@@ -37,6 +38,7 @@ function nodeLines(snapshot: Snapshot, node: NodeSnapshot, ink: Ink): string[] {
   const role = node.role === "namespace" ? "" : `  ${node.role}`;
   return [
     `${ink("strong", node.name)}${ink("dim", `${role}  netns ${node.netns}`)}`,
+    ...(node.container === undefined ? [] : [`  ${containerLine(node.container, ink)}`]),
     ...containerLines(node),
     ...columns(
       [
@@ -132,6 +134,19 @@ function insideLines(node: NodeSnapshot, ink: Ink): string[] {
     ),
     ...(more > 0 ? [`  … and ${more} more`] : []),
   ];
+}
+
+/** `busybox httpd -f: running, pid 4712`, `sh: ended: killed: memory limit 100M reached` */
+function containerLine({ command, state, pid, reason, oomKills, exit }: ContainerState, ink: Ink): string {
+  const name = command.join(" ");
+  const shown = name.length > 60 ? `${name.slice(0, 59)}…` : name;
+  if (state === "not started") return `${shown}: ${ink("warn", state)}`;
+  if (state === "ended") return `${shown}: ${ink(exit?.code === 0 ? "plain" : "bad", `ended: ${reason ?? ""}`)}`;
+  const killed =
+    oomKills === undefined
+      ? ""
+      : ink("bad", `, ${count(oomKills, "process", "processes")} of it killed: out of memory`);
+  return `${shown}: ${ink("good", "running")}, pid ${pid ?? 0}${killed}`;
 }
 
 function spaced(lines: readonly string[]): string[] {

@@ -43,7 +43,7 @@ test.serial("arguments and the exit code arrive as they are", async (t) => {
   t.is((await yapc(place, {}, "--", "sh", "-c", "exit 7").ended).code, 7);
   t.is((await yapc(place, {}, "--", "sh", "-c", "kill -9 $$").ended).code, 137);
   const missing = await yapc(place, {}, "--", "no-such-program").ended;
-  t.is(missing.code, 125);
+  t.is(missing.code, 127);
   t.regex(missing.stderr, /cannot run no-such-program .*ENOENT/);
   const piped = place.start(["run", "--", "cat"], { input: "through a pipe\n" });
   t.is((await piped.ended).stdout, "through a pipe\n");

@@ -35,10 +35,12 @@ function valuesOf(names: readonly string[]): Map<string, number> {
       "#include <sys/socket.h>",
       "#include <fcntl.h>",
       "#include <poll.h>",
+      "#include <time.h>",
       "#include <net/if.h>",
       ...headers
         .filter((header) => !/fcntl|memfd|sched.h$/.test(header) || header.includes("pkt"))
         .map((header) => `#include <${header}>`),
+      "#include <linux/nsfs.h>",
       "#include <sys/mman.h>",
       "#include <sched.h>",
       "#include <sys/ioctl.h>",

@@ -3,11 +3,10 @@
  * of it, has every right there (user_namespaces(7), ioctl_nsfs(2)).
  */
 import { statSync } from "node:fs";
-import { close, inode, ioctl } from "../kernel/syscalls.js";
+import { close, constants, inode, ioctl } from "../kernel/syscalls.js";
 import { SystemCallError } from "../kernel/system-error.js";
 
 /** linux/nsfs.h */
-const NS_GET_USERNS = 0xb701;
 const NS_GET_PARENT = 0xb702;
 const NS_GET_OWNER_UID = 0xb704;
 
@@ -26,7 +25,7 @@ export function owningUserNamespace(netns: number): UserNamespace | undefined {
   const outside = statSync("/proc/self/ns/user").ino.toString();
   let current: number | undefined;
   try {
-    current = ioctl(netns, NS_GET_USERNS, 0n);
+    current = ioctl(netns, constants.NS_GET_USERNS, 0n);
     for (;;) {
       if (inode(current).toString() === outside) return undefined; // the machine's own
       const parent = ioctl(current, NS_GET_PARENT, 0n);

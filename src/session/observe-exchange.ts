@@ -1,5 +1,5 @@
 /** Sends what was predicted, traces it, and lays what was seen beside it: any number of exchanges under one trace. */
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import type { Explanation, ExchangeVerdict, ObservedExchange } from "../model/explanation.js";
 import { Failure } from "../model/failure.js";
 import { type Hop, hopName } from "../model/hop.js";
@@ -11,7 +11,7 @@ import { LiveTrace } from "./live-trace.js";
 import { probe, type ProbeResult } from "./probe.js";
 
 export interface ObserveOptions {
-  readonly line: InitLine;
+  readonly line: NodeLine;
   readonly snapshot: Snapshot;
   readonly filter: TraceFilter;
   /** Where to send from, where the kernel shall not choose it. */
@@ -72,7 +72,7 @@ export async function observeExchanges(
   });
 }
 
-function send(line: InitLine, explanation: Explanation, bind: ObserveOptions["bind"]): Promise<ProbeResult> {
+function send(line: NodeLine, explanation: Explanation, bind: ObserveOptions["bind"]): Promise<ProbeResult> {
   const { from, to } = explanation;
   const target = { protocol: to.protocol, address: to.address, port: to.port ?? 0 };
   return probe(line, from.node ?? "", target, patienceFor(explanation), bind);

@@ -85,7 +85,7 @@ export class TraceCore {
     const latency = new Latency();
     const copies = new Copies(columns, packets, latency);
     const parts = new PartIndex(columns, packets);
-    const endings = new Endings(scene, columns, book, packets, flows.table, losses, options);
+    const endings = new Endings(scene, columns, book, packets, flows, losses, options);
     this.#options = options;
     this.#scene = scene;
     this.#exchanges = exchanges;

@@ -1,12 +1,13 @@
 /** How packets end: verdicts, their causes, and the counts that a trace closes with. */
 import type { Cause, MatchClass, PacketEvent, TraceFilter, Verdict } from "../model/trace.js";
+import type { Address } from "../model/address.js";
 import type { Header } from "../path/header.js";
 import { type Prediction, predict, type PredictionStart, type Translate } from "../path/predict.js";
 import { type AddressBook, macText } from "../packet/address.js";
 import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { EventMaker } from "./event.js";
-import type { Flow, FlowTable } from "./flow.js";
-import { isNameless } from "./flow-index.js";
+import type { Flow } from "./flow.js";
+import { type FlowIndex, isNameless } from "./flow-index.js";
 import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { errorText } from "./summary.js";
@@ -42,7 +43,7 @@ export class Endings {
   readonly #columns: Columns;
   readonly #book: AddressBook;
   readonly #packets: Packets;
-  readonly #flows: FlowTable;
+  readonly #flows: FlowIndex;
   readonly #losses: TapLosses;
   readonly #options: EndingOptions;
   readonly #events: EventMaker;
@@ -60,7 +61,7 @@ export class Endings {
     columns: Columns,
     book: AddressBook,
     packets: Packets,
-    flows: FlowTable,
+    flows: FlowIndex,
     losses: TapLosses,
     options: EndingOptions,
   ) {
@@ -178,6 +179,7 @@ export class Endings {
     const direction = this.#heading(row, parent);
     if (c.kind[row] === Kind.arp) return this.#lostArp(row, direction);
     const header = this.#header(row);
+    if (header && c.kind[row] === Kind.icmpError) header.destination = this.#destinationOfError(row);
     if (!header) return { kind: "unknown", reason: `what ${name} saw is too short to follow` };
     const toward = (c.marks[row] ?? 0) & Mark.macs ? macText(c.destinationMac[row] ?? 0) : undefined;
     const key = JSON.stringify([
@@ -192,7 +194,7 @@ export class Endings {
       header.icmpType,
       header.tcpFlags,
       header.ttl,
-      this.#flows.size,
+      this.#flows.table.size,
       this.#losses.state,
     ]);
     const known = this.#predictions.get(key);
@@ -262,7 +264,7 @@ export class Endings {
     return this.#scene.isLocal(nodes[hop] ?? 0, c.family[row] ?? 0, c.source[row] ?? 0) ? "out" : "in";
   }
 
-  #header(row: number): Header | undefined {
+  #header(row: number): (Header & { destination: Address }) | undefined {
     const c = this.#columns;
     const family = c.family[row];
     if (family !== 4 && family !== 6) return undefined;
@@ -282,9 +284,20 @@ export class Endings {
     };
   }
 
+  /** An ICMP error goes where NAT leads the answers to the packet that it quotes. */
+  #destinationOfError(row: number): Address {
+    const c = this.#columns;
+    const { table } = this.#flows;
+    const entry = this.#flows.lookup(row, this.#scene.nodes[c.hop[row] ?? 0] ?? 0);
+    const to = entry === NONE ? NONE : table.translated(entry);
+    const family = c.family[row] ?? 0;
+    const destination = to === NONE || to === entry ? (c.destination[row] ?? 0) : table.keyOf(to).destination;
+    return this.#scene.address(family, destination);
+  }
+
   /** Conntrack and what joins have taught, for the prediction. */
   readonly #translate: Translate = (node, header) => {
-    const flows = this.#flows;
+    const flows = this.#flows.table;
     const entry = flows.find(
       this.#scene.nodeNumber(node),
       header.family,

@@ -54,7 +54,6 @@ export async function openCaptureFiles(requests: readonly CaptureRequest[]): Pro
   for (const request of requests) surveys.push(await understand(request));
   const files = distinct(surveys);
   const hops = files.flatMap((file) => file.hops);
-  const names = hops.map(hopName);
   const first = Math.min(...files.map((file) => file.first));
   const epoch = Number.isFinite(first) ? BigInt(Math.floor(first / 1e9)) * 1_000_000_000n : 0n;
   const header = { version: 1, epoch: String(epoch), hops, filter: everything } as const;
@@ -76,8 +75,8 @@ export async function openCaptureFiles(requests: readonly CaptureRequest[]): Pro
       [Symbol.dispose]: () => undefined,
     },
     replay(onEvent) {
-      const emit = (event: TraceEvent): void => onEvent(withoutNetwork(event, names));
-      const run = createReplay({ snapshot: unknownNetwork(epoch), hops, filter: everything, epoch, emit, bare: true });
+      const options = { snapshot: unknownNetwork(epoch), hops, filter: everything, epoch, bare: true };
+      const run = createReplay({ ...options, emit: onEvent });
       let number = 0;
       const taps = files.map((file) => {
         const links = new Map(file.hops.map((_, link) => [link, number + link]));
@@ -100,20 +99,6 @@ export async function openCaptureFiles(requests: readonly CaptureRequest[]): Pro
       }
     },
   };
-}
-
-/** The core says that it does not know the hop; the reader wants to hear why, and what was seen all the same. */
-function withoutNetwork(event: TraceEvent, names: readonly string[]): TraceEvent {
-  if (event.type !== "packet" || event.verdict.kind !== "unknown") return event;
-  if (event.match === "ambiguous" || names.length === 1) {
-    if (event.match === "ambiguous") return event;
-    return { ...event, verdict: { kind: "unknown", reason: "a bare capture does not tell where its packets go" } };
-  }
-  const seen = new Set(event.sightings.map(({ hop }) => hop));
-  const missing = names.filter((name) => !seen.has(name));
-  if (missing.length === 0) return { ...event, verdict: { kind: "delivered" } };
-  const reason = `not seen at ${missing.join(", ")}; bare captures do not tell whether it should have been`;
-  return { ...event, verdict: { kind: "unknown", reason } };
 }
 
 function read(file: string): Uint8Array {

@@ -31,6 +31,7 @@ export interface EndingOptions {
   readonly explain?: Explain;
   readonly countOnly?: boolean;
   readonly count?: number;
+  readonly bare?: boolean;
 }
 
 /** Predictions kept: losses tend to repeat. */
@@ -152,6 +153,7 @@ export class Endings {
       state & State.segmented ? lastWhole(this.#columns, this.#packets, packet) : (this.#packets.tail[packet] ?? 0);
     if ((this.#columns.marks[tail] ?? 0) & Mark.group) return { kind: "delivered" };
     if (match === "ambiguous") return { kind: "unknown", reason: "equal packets cannot be told apart" };
+    if (this.#options.bare) return this.#bare(packet);
     const found = this.#lost(tail, this.#packets.parent[tail] ?? NONE);
     if (found.kind !== "dropped" || !this.#options.explain) return found;
     const header = this.#header(tail);
@@ -164,6 +166,21 @@ export class Endings {
       ...(found.cause === undefined ? {} : { configuration: found.cause }),
     });
     return cause === undefined ? found : { ...found, cause };
+  }
+
+  /** Of a network that nobody has described: seen at every hop is all that can be said. */
+  #bare(packet: number): Verdict {
+    const { names } = this.#scene;
+    if (names.length === 1) return { kind: "unknown", reason: "a bare capture does not tell where its packets go" };
+    const seen = new Set<number>();
+    for (let s = this.#packets.head[packet] ?? NONE; s !== NONE; s = this.#packets.next[s] ?? NONE)
+      seen.add(this.#columns.hop[s] ?? 0);
+    if (seen.size === names.length) return { kind: "delivered" };
+    const missing = names.filter((_, hop) => !seen.has(hop)).join(", ");
+    return {
+      kind: "unknown",
+      reason: `not seen at ${missing}; bare captures do not tell whether it should have been`,
+    };
   }
 
   /** Not seen again after `row`: where the configuration says it should have gone. */

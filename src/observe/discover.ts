@@ -70,9 +70,9 @@ export async function discover({ environment, told = [], onWarning }: DiscoverOp
     const unread: Unread[] = hiddenProcesses(found.hidden);
     const asked =
       contained.length > 0
-        ? await namesOf(engineSockets(environment), (text) => {
-            onWarning(text);
-            unread.push({ what: "names", text });
+        ? await namesOf(engineSockets(environment), (socket, reason) => {
+            onWarning(`cannot ask ${socket} for the names of containers (${reason}): they go by their short ids`);
+            unread.push({ what: "names", text: `the names of containers, by ${socket} (${reason})` });
           })
         : [];
     const untold = contained.filter(({ id }) => !asked.some((each) => each.id === id));
@@ -116,11 +116,13 @@ function readOf<T>(file: string, read: (text: string) => T): T | undefined {
   }
 }
 
-async function namesOf(sockets: readonly string[], onWarning: (text: string) => void): Promise<NamedContainer[]> {
+async function namesOf(
+  sockets: readonly string[],
+  onFailure: (socket: string, reason: string) => void,
+): Promise<NamedContainer[]> {
   const answers = await Promise.all(sockets.map(async (socket) => ({ socket, answer: await askEngine(socket) })));
   return answers.flatMap(({ socket, answer }) => {
-    if ("failed" in answer)
-      onWarning(`cannot ask ${socket} for the names of containers (${answer.failed}): they go by their short ids`);
+    if ("failed" in answer) onFailure(socket, answer.failed);
     return "containers" in answer ? answer.containers : [];
   });
 }

@@ -55,7 +55,11 @@ test.after.always(async () => {
   // What Podman starts to clean up after a container may still write.
   rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   // The groups of its containers stay behind where it manages them by itself; another Podman may use the folder.
-  await program("sh", "-c", "find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*' -exec rmdir {} + 2>/dev/null");
+  const groups = "find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*'";
+  await until(async () => {
+    await program("sh", "-c", `${groups} -exec rmdir {} \\; 2>/dev/null`);
+    return (await program("sh", "-c", groups)).stdout === "";
+  }, 3);
 });
 
 run("containers of Podman: names, published port, the way of a request, and a copy", async (t) => {

@@ -1,25 +1,32 @@
+import { existsSync } from "node:fs";
 import { Args, Flags } from "@oclif/core";
-import { openCaptureFile } from "../src/session/capture-file.js";
+import { Failure } from "../src/model/failure.js";
+import { type CaptureRequest, openCaptureFiles } from "../src/session/capture-file.js";
 import { isFolder, recordingTitle, replay } from "../src/session/replay.js";
 import { findTrace } from "../src/session/saved-traces.js";
 import { BaseCommand } from "./base/command.js";
 import { outputFlag, OutputSet } from "./base/output.js";
 
 export default class View extends BaseCommand {
-  static override summary = "A saved trace, a pcap or a pcapng in the TUI, or in any format";
-  static override description = `Needs no root and no lab: the packets of a saved trace are joined again from its captures, to the same result. Of a
-bare capture each interface is a hop, and nothing is known of the way between them.`;
+  static override summary = "A saved trace, or captures, in the TUI or in any format";
+  static override description = `Needs no root and no lab: the packets of a saved trace are joined again from its captures, to the same result.
+
+Captures that others made (pcap, pcapng) are shown too, each of their interfaces a hop. Several are joined, in the order
+in which they are given, as places on one way: of the network between them nothing is known, so any number of routers
+and any NAT may be there. Their clocks must agree to 50 µs; editcap -t shifts one that does not.`;
   static override examples = [
     "<%= config.bin %> view request",
     "<%= config.bin %> view web.trace",
     "<%= config.bin %> view web.trace -o ladder",
     "<%= config.bin %> view web.trace --json",
     "<%= config.bin %> view capture.pcap -o text",
+    "<%= config.bin %> view client=a.pcap router:eth1=b.pcap server=c.pcapng -o table",
   ];
+  static override strict = false;
   static override args = {
     path: Args.string({
       description:
-        "folder of a saved trace, a capture, or the name of one that comes with the program: request, dropped",
+        "folder of a saved trace, the name of one that comes with the program (request, dropped), or captures, each FILE or NAME=FILE",
       required: true,
     }),
   };
@@ -29,21 +36,37 @@ bare capture each interface is a hop, and nothing is known of the way between th
   };
 
   async run(): Promise<void> {
-    const { args, flags } = await this.parse(View);
-    const file = findTrace(args.path);
-    const capture = isFolder(file) ? undefined : await openCaptureFile(file);
+    const { argv, flags } = await this.parse(View);
+    const requests = (argv as string[]).map(requestOf); // oclif has no type for what is beyond the declared arguments
+    const [{ path: file } = { path: "" }] = requests;
+    const folder = requests.find((each) => isFolder(each.path));
+    if (folder !== undefined && requests.length > 1)
+      throw new Failure("usage", `${folder.path} is a saved trace: it is viewed alone`, {
+        hint: "several captures can be given, but one saved trace",
+      });
+    const captures = folder === undefined ? await openCaptureFiles(requests) : undefined;
     const outputs = await OutputSet.open({
       formats: flags.output,
       json: this.jsonEnabled(),
       tui: flags.tui,
-      title: recordingTitle(file),
+      title: requests.map((each) => each.name ?? recordingTitle(each.path)).join(", "),
       live: false,
-      ...(capture === undefined ? { recording: file } : { source: capture.source }),
+      ...(captures === undefined ? { recording: file } : { source: captures.source }),
     });
     const onEvent = outputs.event.bind(outputs);
     await outputs.during(async () => {
-      if (capture === undefined) await replay({ path: file, onEvent, onWarning: (text) => outputs.warning(text) });
-      else capture.replay(onEvent);
+      for (const warning of captures?.warnings ?? []) outputs.warning(warning);
+      if (captures === undefined) await replay({ path: file, onEvent, onWarning: (text) => outputs.warning(text) });
+      else captures.replay(onEvent);
     });
   }
+}
+
+/** `NAME=FILE`; a path that is there as it stands has no name. */
+function requestOf(text: string): CaptureRequest {
+  const at = text.indexOf("=");
+  if (at <= 0 || existsSync(text)) return { path: findTrace(text) };
+  const [name, file] = [text.slice(0, at), text.slice(at + 1)];
+  if (file === "" || name.includes("/")) return { path: findTrace(text) };
+  return { name, path: findTrace(file) };
 }

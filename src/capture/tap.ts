@@ -1,7 +1,7 @@
 /** A tap: one tcpdump on one hop, or on a whole namespace, run by the lab's init inside it, its pcap stream read here. */
 import net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { ExitStatus, InitLine, InitProcess } from "../init/api.js";
+import type { ExitStatus, NodeLine, InitProcess } from "../init/api.js";
 import { close, constants, fcntl, pipe2 } from "../kernel/syscalls.js";
 import { SystemCallError } from "../kernel/system-error.js";
 import { Failure } from "../model/failure.js";
@@ -27,6 +27,8 @@ export interface TapOptions {
   readonly onBytes: (bytes: Uint8Array) => void;
   /** Lost records so far (tcpdump's "dropped by kernel"), each time that tcpdump tells. */
   readonly onDrops: (dropped: number) => void;
+  /** Everything that passed before this time (milliseconds since 1970) has been read: the answer to `ask`. */
+  readonly onQuiet?: (time: number) => void;
   /** tcpdump ended, and nobody had asked it to. What it had written has been read. */
   readonly onDeath: (reason: string) => void;
 }
@@ -35,9 +37,13 @@ export interface TapOptions {
 const pipeSize = 1 << 20;
 
 /** How often a tap is asked whether it has read everything, milliseconds between; equal answers say that no more comes. */
-const drain = { interval: 10, equal: 5, attempts: 500 } as const;
+const drain = { interval: 10, equal: 5, attempts: 500, settled: 200 } as const;
 /** A block is handed over a second after its first packet (tcpdump's packet buffer timeout), and then read. */
-const blockDrain = { interval: 30, equal: 40, attempts: 200 } as const;
+const blockDrain = { interval: 30, equal: 40, attempts: 200, settled: 1300 } as const;
+/** From the stamp of a packet until it is in the ring, and more: milliseconds. */
+const stampDelay = 20;
+/** Milliseconds after which a question that has no answer is asked again. */
+const askAgain = 1000;
 
 export class Tap {
   readonly hop: TapPlace;
@@ -47,19 +53,33 @@ export class Tap {
   readonly #stream: net.Socket;
   readonly #said: TcpdumpMessages;
   readonly #drain: typeof drain | typeof blockDrain;
+  readonly #onQuiet: (time: number) => void;
+  readonly #waiting: ((counts: TcpdumpCounts) => void)[] = [];
   #asked = false;
+  /** When it was asked what it has not answered yet. */
+  #askedAt: number | undefined;
+  /** Records that count as received and are never read: what came before its filter was set. */
+  #never = 0;
+  #before: (TcpdumpCounts & { readonly since: number }) | undefined;
 
-  private constructor({ hop, block }: TapOptions, process: InitProcess, stream: net.Socket, said: TcpdumpMessages) {
+  private constructor(
+    { hop, block, onQuiet }: TapOptions,
+    process: InitProcess,
+    stream: net.Socket,
+    said: TcpdumpMessages,
+  ) {
     this.hop = hop;
     this.#drain = block === true ? blockDrain : drain;
     this.#process = process;
     this.#stream = stream;
     this.#said = said;
+    this.#onQuiet = onQuiet ?? (() => undefined);
+    said.onCounts = (counts) => this.#counted(counts);
     this.ended = new Promise((resolve) => stream.once("close", () => resolve()));
   }
 
   /** Starts tcpdump and settles when it listens. @throws Failure (machine); (usage) where it refuses the filter */
-  static async start(line: InitLine, options: TapOptions): Promise<Tap> {
+  static async start(line: NodeLine, options: TapOptions): Promise<Tap> {
     const { process, output, messages } = await spawn(line, options);
     const stream = new net.Socket({ fd: output, readable: true, writable: false });
     stream.on("data", (chunk: Buffer) => options.onBytes(chunk));
@@ -75,9 +95,29 @@ export class Tap {
     return tap;
   }
 
-  /** Asks tcpdump for its drop count; the answer comes through `onDrops` (tcpdump(1), SIGUSR1). */
-  askDrops(): void {
+  /**
+   * Asks tcpdump what it has read and lost (tcpdump(1), SIGUSR1). The answer comes through `onDrops`, and through `onQuiet`
+   * where nothing was left to be read: on a busy machine only that, and no clock, tells how far a tap has come.
+   */
+  ask(): void {
+    const now = Date.now();
+    if (this.#askedAt !== undefined && now - this.#askedAt < askAgain) return;
+    this.#askedAt = now;
     this.#process.signal("SIGUSR1");
+  }
+
+  #counted(counts: TcpdumpCounts): void {
+    for (const take of this.#waiting.splice(0)) take(counts);
+    const asked = this.#askedAt;
+    this.#askedAt = undefined;
+    if (asked === undefined) return;
+    const { captured, received, dropped } = counts;
+    const unread = received - captured - dropped;
+    const before = this.#before;
+    if (before?.captured !== captured || before.received !== received) this.#before = { ...counts, since: asked };
+    else if (asked - before.since > this.#drain.settled) this.#never = unread;
+    // Behind what it has written, which comes by another pipe.
+    if (unread <= this.#never) setImmediate(() => this.#onQuiet(asked - stampDelay));
   }
 
   /** Ends tcpdump and reads what it still had; nothing is lost. */
@@ -110,10 +150,10 @@ export class Tap {
   /** @returns undefined where it has ended */
   #counts(): Promise<TcpdumpCounts | undefined> {
     return new Promise((resolve) => {
-      this.#said.onCounts = resolve;
+      this.#waiting.push(resolve);
       const ended = (): void => resolve(undefined);
       this.#process.exit.then(ended, ended);
-      this.askDrops();
+      this.#process.signal("SIGUSR1");
     });
   }
 
@@ -150,7 +190,7 @@ interface StartedTcpdump {
   readonly messages: number;
 }
 
-async function spawn(line: InitLine, { hop, filter, ...settings }: TapOptions): Promise<StartedTcpdump> {
+async function spawn(line: NodeLine, { hop, filter, ...settings }: TapOptions): Promise<StartedTcpdump> {
   const [output, outputWrite] = pipe2();
   widen(output);
   const [messages, messagesWrite] = pipe2();

@@ -128,3 +128,18 @@ export interface InitLine extends Disposable {
   /** Ends the lab: every process, socket (SOCK_DESTROY) and namespace. Settles when init is gone. */
   shutdown(): Promise<void>;
 }
+
+/** What it takes to read nodes and to run something beside them. */
+export type NodeLine = Pick<
+  InitLine,
+  | "gone"
+  | "nodes"
+  | "openNamespace"
+  | "openNamespaces"
+  | "openNetlink"
+  | "openNetlinks"
+  | "openSocket"
+  | "readSysctls"
+  | "readProcNet"
+  | "spawn"
+>;

@@ -56,9 +56,11 @@ function askTable(
   return way.options.pastRules ? undefined : refusedBy(node.name, "link", header, outcome.kind, outcome.quote);
 }
 
-/** A frame that destination NAT sends to another interface of the same bridge's network. */
-export interface BridgedThere {
-  readonly toward: Place;
+/** A frame after the rules that br_netfilter asks where it comes to a port. */
+export interface AskedAtPort {
+  readonly bridge: Place;
+  /** Where NAT sends it; absent where its addressee stays the same. */
+  readonly toward?: Place;
   /** As it is behind NAT. */
   readonly header: Header;
   /** As it came. */
@@ -72,64 +74,59 @@ function asksIp({ node: { sysctls } }: Place, { family }: Header): string | unde
 }
 
 /**
- * With br_netfilter NAT is done where a frame comes to a port. Where its new destination lies behind the same bridge, the
- * frame is bridged there, whoever it was addressed to, and never comes up to the bridge's own node
- * (br_nf_pre_routing_finish).
+ * With br_netfilter the rules before routing, and NAT, are asked where a frame comes to a port. Where NAT gives it a
+ * destination behind the same bridge, it is bridged there, whoever it was addressed to, and never comes up to the bridge's
+ * own node; else it goes up (br_nf_pre_routing_finish).
+ *
+ * @returns its end where a rule refuses it; undefined where IP is not asked
  */
-export function bridgedElsewhere(way: Way, bridge: Place, header: Header): BridgedThere | undefined {
+export function askAtPort(way: Way, bridge: Place, header: Header): AskedAtPort | PredictionEnd | undefined {
   const switchName = asksIp(bridge, header);
   if (switchName === undefined) return undefined;
   const { node } = bridge;
   const input = bridge.interface.name;
   const found = way.connection(node.name, header);
-  const trial = way.try("prerouting", { node, role: "link", header, connection: found, tracked: false, input });
-  if (trial.refusal !== undefined || sameAddress(trial.header.destination, header.destination)) return undefined;
-  const route = lookupRoute(node, trial.header, input);
-  if (route.kind !== "unicast" || route.interface !== input) return undefined;
-  const neighbour = findNeighbour(way.bridging, bridge, route.nexthop, trial.header.source);
-  if (neighbour.kind !== "found") return undefined;
-  for (const { by, text } of trial.decisions) way.note(node.name, "prerouting", by, text);
-  const to = formatAddress(trial.header.destination);
-  way.note(node.name, "bridge", "sysctl", `${switchName} is 1, and ${to} is behind ${nameOf(bridge)}: bridged there`);
-  return { toward: neighbour.toward, header: trial.header, before: header, connection: trial.connection ?? found };
+  const because = `${switchName} is 1`;
+  const common = { node, role: "link", because } as const;
+  const asked = way.ask("prerouting", { ...common, header, connection: found, tracked: false, input });
+  if (asked.end) return asked.end;
+  const result = { bridge, header: asked.header, before: header, connection: asked.connection ?? found };
+  if (sameAddress(asked.header.destination, header.destination)) return result;
+  const route = lookupRoute(node, asked.header, input);
+  if (route.kind !== "unicast" || route.interface !== input) return { ...result, toward: bridge };
+  const neighbour = findNeighbour(way.bridging, bridge, route.nexthop, asked.header.source);
+  if (neighbour.kind !== "found") return { ...result, toward: bridge };
+  const to = formatAddress(asked.header.destination);
+  way.note(node.name, "bridge", "sysctl", `${because}, and ${to} is behind ${nameOf(bridge)}: bridged there`);
+  return { ...result, toward: neighbour.toward };
 }
 
 /**
- * @param there where NAT has been done already
+ * What a bridge passes on between its ports goes through the other hooks, too.
  * @returns what the rules of IP make of the packet, or its end; undefined where they are not asked
  */
 export function bridgedThroughIp(
   way: Way,
   bridge: Place,
   header: Header,
-  there: BridgedThere | undefined,
+  asked: AskedAtPort | undefined,
 ): { readonly header: Header } | PredictionEnd | undefined {
   const switchName = asksIp(bridge, header);
-  if (switchName === undefined) return undefined;
+  if (switchName === undefined || asked === undefined) return undefined;
   const { node } = bridge;
   const { name } = bridge.interface;
   const because = `${switchName} is 1`;
-  const common = { node, role: "link", because } as const;
-  let passing: { readonly header: Header; readonly connection: Connection };
-  if (there === undefined) {
-    way.note(
-      node.name,
-      "bridge",
-      "sysctl",
-      `${because}: frames between ports of ${nameOf(bridge)} are put to the rules of IP`,
-    );
-    const found = way.connection(node.name, header);
-    const first = way.ask("prerouting", { ...common, header, connection: found, tracked: false, input: name });
-    if (first.end) return first.end;
-    if (!sameAddress(first.header.destination, header.destination))
-      return { kind: "unknown", node: node.name, reason: `a rule sends a bridged frame elsewhere, because ${because}` };
-    passing = { header: first.header, connection: first.connection ?? found };
-  } else passing = there;
-  const { connection } = passing;
-  const second = way.ask("forward", { ...common, header: passing.header, connection, input: name, output: name });
-  if (second.end) return second.end;
-  const last = way.ask("postrouting", { ...common, header: second.header, connection, output: name });
+  const common = { node, role: "link", because, connection: asked.connection } as const;
+  way.note(
+    node.name,
+    "bridge",
+    "sysctl",
+    `${because}: frames between ports of ${nameOf(bridge)} are put to the rules of IP`,
+  );
+  const forwarded = way.ask("forward", { ...common, header, input: name, output: name });
+  if (forwarded.end) return forwarded.end;
+  const last = way.ask("postrouting", { ...common, header: forwarded.header, output: name });
   if (last.end) return last.end;
-  way.passed(node.name, last.connection ?? connection, there?.before ?? header, last.header);
+  way.passed(node.name, last.connection ?? asked.connection, asked.before, last.header);
   return { header: last.header };
 }

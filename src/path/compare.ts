@@ -44,13 +44,19 @@ function differenceOfVerdict(explanation: Explanation, observed: ObservedExchang
   };
 }
 
-/** What a node drops of what has come to it, no hop can tell from what it does not answer. */
+/** What a node drops of what has come to it, no hop can tell from what it does not answer, or does not take. */
 function same({ ways }: Explanation, predicted: ExchangeVerdict, { verdict, packets }: ObservedExchange): boolean {
   if (predicted === verdict) return true;
-  const [request] = ways;
-  const last = request?.trail.findLast(({ type }) => type === "hop");
-  const inside = request?.end.kind === "dropped" && last?.type === "hop" && last.hop.startsWith(`${request.end.node}:`);
-  return inside && predicted === "dropped" && verdict === "unanswered" && packets[0]?.verdict.kind === "delivered";
+  const [request, back] = ways;
+  if (predicted === "dropped" && verdict === "unanswered")
+    return request !== undefined && endsInside(request) && packets[0]?.verdict.kind === "delivered";
+  return predicted === "unanswered" && verdict === "refused" && back?.kind === "refusal" && endsInside(back);
+}
+
+/** Whether it is dropped by the node that it was seen in last. */
+function endsInside({ trail, end: { kind, node } }: ExplainedWay): boolean {
+  const last = trail.findLast(({ type }) => type === "hop");
+  return kind === "dropped" && last?.type === "hop" && last.hop.startsWith(`${node}:`);
 }
 
 function differenceOfWay(
@@ -65,6 +71,8 @@ function differenceOfWay(
   const base = portsOf(expected[0], actual[0]?.sighting);
   for (let at = 0; at < Math.max(expected.length, actual.length); at++) {
     const [hop, seen] = [expected[at], actual[at]];
+    // A frame for an address that nobody has is flooded, so that others see it, and takes nobody in.
+    if (hop === undefined && way.end.code === "wrong-mac") return undefined;
     const wrong = differenceAt(hop, seen, base);
     if (wrong === undefined) continue;
     const where = hop?.hop ?? seen?.hop;

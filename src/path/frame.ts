@@ -29,8 +29,8 @@ export interface FrameWay {
   readonly owner: (bridge: Place) => Place | undefined;
   /** @returns false to go no further */
   readonly step: (step: FrameStep) => boolean;
-  /** Asked where a frame comes to a port: a rule may send it to another interface of the bridge's network. */
-  readonly enter?: (bridge: Place) => Place | undefined;
+  /** Asked where a frame comes to a port: a rule may send it to another interface, or end it. */
+  readonly enter?: (bridge: Place) => Place | "stop" | undefined;
   /** Asked before a bridge passes the frame on between two ports. */
   readonly cross?: (bridge: Place, from: Place, to: Place) => boolean;
 }
@@ -66,7 +66,9 @@ export function followFrame(bridging: Bridging, way: FrameWay): FrameEnd | undef
       }
       const closed = portClosed(place) ?? bridgeDown(bridge);
       if (closed !== undefined) return drop(place, ...closed);
-      addressed = way.enter?.(bridge) ?? addressed;
+      const sent = way.enter?.(bridge);
+      if (sent === "stop") return undefined;
+      addressed = sent ?? addressed;
       const toward = addressed ?? way.owner(bridge);
       if (toward === undefined) return { kind: "flooded", bridge, from: place };
       if (toward === bridge) {

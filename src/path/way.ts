@@ -35,6 +35,8 @@ export type Next =
       readonly place: Place;
       readonly header: Header;
       readonly received: boolean;
+      /** The rules before routing were asked already: what the packet was before them, and its connection. */
+      readonly prerouted?: { readonly before: Header; readonly connection: Connection };
       readonly connection?: Connection | undefined;
     }
   | { readonly at: "end"; readonly end: PredictionEnd };

@@ -1,8 +1,8 @@
-/** `view` of a capture that others made: pcap and pcapng, one file, each of its interfaces a hop. */
+/** `view` of captures that others made: pcap and pcapng, each of their interfaces a hop, several of them on one way. */
 import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { Failure, fileFailure } from "../model/failure.js";
-import type { Hop } from "../model/hop.js";
+import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { TraceEvent, TraceFilter } from "../model/trace.js";
 import { describe } from "../packet/describe.js";
@@ -12,64 +12,93 @@ import { PcapngReader } from "../packet/pcapng.js";
 import { createReplay } from "../trace/replay.js";
 import type { OpenPacketSource } from "./packet-source.js";
 
-/** The whole file is held in memory, so that any of its packets can be shown. */
+/** Whole files are held in memory, so that any of their packets can be shown. */
 const largest = 1 << 30;
 
 const everything: TraceFilter = { ports: [], hosts: [], protocols: [] };
+
+export interface CaptureRequest {
+  readonly path: string;
+  /** Name of its hop: `client`, `client:eth0`; else that of the file. */
+  readonly name?: string;
+}
+
+export interface CaptureFiles {
+  readonly source: OpenPacketSource;
+  /** What of them cannot be read: a tail that was cut off, a record that is damaged. */
+  readonly warnings: readonly string[];
+  replay(onEvent: (event: TraceEvent) => void): void;
+}
 
 interface CapturedRecord {
   readonly bytes: Uint8Array;
   readonly linkType: number;
 }
 
-export interface CaptureFile {
-  readonly source: OpenPacketSource;
-  replay(onEvent: (event: TraceEvent) => void): void;
+interface Survey {
+  readonly file: string;
+  readonly bytes: Uint8Array;
+  readonly open: OpenReader;
+  readonly hops: readonly Hop[];
+  /** Link types of the interfaces. */
+  readonly linkTypes: readonly number[];
+  /** Stamp of the oldest record, Infinity where there is none. */
+  readonly first: number;
+  readonly records: readonly CapturedRecord[];
+  readonly damage?: string;
 }
 
-/** @throws Failure (usage) for a file that is no capture, is damaged, or cannot be read */
-export async function openCaptureFile(file: string): Promise<CaptureFile> {
-  const bytes = read(file);
-  const { open, ...found } = await understand(file, bytes);
-  const { hops, epoch, records } = found;
+/** @throws Failure (usage) for a file that is no capture, or cannot be read */
+export async function openCaptureFiles(requests: readonly CaptureRequest[]): Promise<CaptureFiles> {
+  const surveys: Survey[] = [];
+  for (const request of requests) surveys.push(await understand(request));
+  const files = distinct(surveys);
+  const hops = files.flatMap((file) => file.hops);
+  const first = Math.min(...files.map((file) => file.first));
+  const epoch = Number.isFinite(first) ? BigInt(Math.floor(first / 1e9)) * 1_000_000_000n : 0n;
   const header = { version: 1, epoch: String(epoch), hops, filter: everything } as const;
-  const find = (record: number): CapturedRecord | undefined => records[record];
+  const fileOf = (hop: string): Survey | undefined =>
+    files.find((file) => file.hops.some((own) => hopName(own) === hop));
   return {
+    warnings: files.flatMap(({ damage }) => damage ?? []),
     source: {
-      bytes: ({ record }) => find(record)?.bytes,
-      describe({ record }) {
-        const found = find(record);
+      bytes: ({ hop, record }) => fileOf(hop)?.records[record]?.bytes,
+      describe({ hop, record }) {
+        const found = fileOf(hop)?.records[record];
         return found === undefined ? [] : describe(found.bytes, found.linkType);
       },
       started: () => ({ type: "trace", ...header }),
-      linkType: ({ record }) => find(record)?.linkType ?? 1,
+      linkType({ hop }) {
+        const file = fileOf(hop);
+        return file?.linkTypes[file.hops.findIndex((own) => hopName(own) === hop)] ?? 1;
+      },
       [Symbol.dispose]: () => undefined,
     },
     replay(onEvent) {
-      const emit = (event: TraceEvent): void => onEvent(withoutNetwork(event));
-      const run = createReplay({ snapshot: unknownNetwork(epoch), hops, filter: everything, epoch, emit });
-      const tap = run.tap({ links: new Map(hops.map((_, index) => [index, index])) }, open);
-      tap.push(bytes);
-      tap.end();
+      const options = { snapshot: unknownNetwork(epoch), hops, filter: everything, epoch, bare: true };
+      const run = createReplay({ ...options, emit: onEvent });
+      let number = 0;
+      const taps = files.map((file) => {
+        const links = new Map(file.hops.map((_, link) => [link, number + link]));
+        number += file.hops.length;
+        return run.tap({ links }, file.open);
+      });
+      for (const [index, tap] of taps.entries()) {
+        try {
+          tap.push(files[index]?.bytes ?? new Uint8Array(0));
+        } catch (error) {
+          if (!(error instanceof CaptureError)) throw error; // `damage` tells
+        }
+      }
+      for (const tap of taps) {
+        try {
+          tap.end();
+        } catch (error) {
+          if (!(error instanceof CaptureError)) throw error;
+        }
+      }
     },
   };
-}
-
-async function understand(file: string, bytes: Uint8Array): Promise<Survey & { readonly open: OpenReader }> {
-  try {
-    const open = await readerFor(bytes);
-    return { ...survey(file, bytes, open), open };
-  } catch (error) {
-    if (error instanceof CaptureError)
-      throw new Failure("usage", `${file}: ${error.message}`, { code: error.code ?? "CAPTURE", cause: error });
-    throw error;
-  }
-}
-
-/** The core says that it does not know the hop; the reader wants to hear why. */
-function withoutNetwork(event: TraceEvent): TraceEvent {
-  if (event.type !== "packet" || event.verdict.kind !== "unknown") return event;
-  return { ...event, verdict: { kind: "unknown", reason: "a bare capture does not tell where its packets go" } };
 }
 
 function read(file: string): Uint8Array {
@@ -85,43 +114,76 @@ function read(file: string): Uint8Array {
   }
 }
 
-interface Survey {
-  readonly hops: readonly [Hop, ...Hop[]];
-  /** Stamp of the first record. */
-  readonly epoch: bigint;
-  readonly records: readonly CapturedRecord[];
-}
-
-/** Reads the file once to learn its interfaces and where its time begins. */
-function survey(file: string, bytes: Uint8Array, open: OpenReader): Survey {
+/** Reads the file once to learn its interfaces, where its time begins, and how much of it is whole. */
+async function understand({ path: file, name }: CaptureRequest): Promise<Survey> {
+  const bytes = read(file);
   const records: CapturedRecord[] = [];
   let first = Infinity;
-  const reader = open(0n, (time, chunk, offset, captured, _length, link) => {
-    first = Math.min(first, time);
-    records.push({ bytes: chunk.subarray(offset, offset + captured), linkType: reader.linkType(link) });
-  });
-  reader.push(bytes);
-  reader.end();
-  const stem = path.basename(file).replace(/\.(pcap|pcapng|cap)$/, "");
-  const names = reader instanceof PcapngReader ? reader.interfaces.map(({ name }) => name) : [undefined];
-  const [hop = hopOf(undefined, stem, 0), ...others] = names.map((name, index) => hopOf(name, stem, index));
-  return {
-    hops: [hop, ...others],
-    epoch: Number.isFinite(first) ? BigInt(Math.floor(first / 1e9)) * 1_000_000_000n : 0n,
-    records,
-  };
+  let damage: string | undefined;
+  try {
+    const open = await readerFor(bytes);
+    const reader = open(0n, (time, chunk, offset, captured, _length, link) => {
+      first = Math.min(first, time);
+      records.push({ bytes: chunk.subarray(offset, offset + captured), linkType: reader.linkType(link) });
+    });
+    try {
+      reader.push(bytes);
+      reader.end();
+    } catch (error) {
+      if (!(error instanceof CaptureError) || reader.header === undefined) throw error;
+      damage = `${file}: ${error.message}; the ${records.length} records before it are shown`;
+    }
+    const interfaces = reader instanceof PcapngReader ? reader.interfaces : [undefined];
+    return {
+      file,
+      bytes,
+      open,
+      hops: interfaces.map((each, index) => hopOf(each?.name, name ?? stemOf(file), index, interfaces.length > 1)),
+      linkTypes: interfaces.map((_, index) => reader.linkType(index)),
+      first,
+      records,
+      ...(damage === undefined ? {} : { damage }),
+    };
+  } catch (error) {
+    if (error instanceof CaptureError)
+      throw new Failure("usage", `${file}: ${error.message}`, { code: error.code ?? "CAPTURE", cause: error });
+    throw error;
+  }
 }
 
-/** `host:eth0` as our own export writes it; any other name is an interface of the file. */
-function hopOf(name: string | undefined, stem: string, index: number): Hop {
-  const [node, device] = name?.split(":") ?? [];
-  const known = node !== undefined && node !== "" && device !== undefined && device !== "";
-  return {
-    node: known ? node : stem,
-    interface: known ? device : (name ?? (index === 0 ? "capture" : `capture${index}`)),
-    index: index + 1,
-    kind: "other",
-  };
+function stemOf(file: string): string {
+  return path.basename(file).replace(/\.(pcap|pcapng|cap)$/, "");
+}
+
+/** `host:eth0` as our own export, or the reader, writes it; any other name is an interface of the file. */
+function hopOf(device: string | undefined, name: string, index: number, several: boolean): Hop {
+  const more = { index: index + 1, kind: "other" } as const;
+  const given = split(name);
+  if (given !== undefined && !several) return { ...given, ...more };
+  const known = device === undefined ? undefined : split(device);
+  if (known !== undefined) return { ...known, ...more };
+  return { node: name, interface: device ?? (index === 0 ? "capture" : `capture${index}`), ...more };
+}
+
+function split(name: string): { node: string; interface: string } | undefined {
+  const [node, device] = name.split(":");
+  return node !== undefined && node !== "" && device !== undefined && device !== ""
+    ? { node, interface: device }
+    : undefined;
+}
+
+/** Hops of one name are told apart by a number. */
+function distinct(surveys: readonly Survey[]): Survey[] {
+  const taken = new Set<string>();
+  return surveys.map((survey) => ({
+    ...survey,
+    hops: survey.hops.map((hop) => {
+      let own = hop;
+      for (let number = 2; taken.has(hopName(own)); number++) own = { ...hop, interface: `${hop.interface}-${number}` };
+      taken.add(hopName(own));
+      return own;
+    }),
+  }));
 }
 
 /** Nothing is known of the network that a bare capture comes from. */

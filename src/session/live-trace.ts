@@ -10,7 +10,7 @@ import { followConntrack } from "../capture/conntrack.js";
 import { followLinks } from "../capture/links.js";
 import { RecordingWriter } from "../capture/recording.js";
 import { anyInterface } from "../capture/tcpdump.js";
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { NamespaceTap, TapMode } from "../model/tap.js";
@@ -47,8 +47,6 @@ export interface LiveTraceOptions {
   readonly signal: AbortSignal;
 }
 
-/** How far the clock of idle taps trails the wall clock, in nanoseconds: a tap's delay, by its mode, and more. */
-const tapDelay = { immediate: 50e6, block: 1300e6 } as const;
 const tickInterval = 50;
 /** Records that one tap may deliver in the time between (milliseconds) before taps on whole nodes take over: 2,000 a second. */
 const busy = { records: 400, interval: 200 } as const;
@@ -75,14 +73,12 @@ export class LiveTrace implements Disposable {
   readonly #timers: NodeJS.Timeout[] = [];
   #logs: LogFollower | undefined;
   #lastRecord = 0;
-  #late = 0;
-  #delay: number = tapDelay.immediate;
   #handingOver: Promise<void> | undefined;
   #finishing = false;
   #onEnd: () => void = () => undefined;
 
   constructor(
-    private readonly line: InitLine,
+    private readonly line: NodeLine,
     private readonly snapshot: Snapshot,
     private readonly hops: readonly Hop[],
     private readonly epoch: bigint,
@@ -119,9 +115,7 @@ export class LiveTrace implements Disposable {
     set.connect(feeds);
     await set.start();
     if (this.options.clock !== false) this.#every(tickInterval, () => this.#tick());
-    this.#every(dropInterval, () => {
-      for (const each of this.#sets) each.askDrops();
-    });
+    this.#every(dropInterval, () => this.#ask());
     if (this.options.tap === "auto" && !set.block) this.#watchRate(set);
   }
 
@@ -251,17 +245,14 @@ export class LiveTrace implements Disposable {
     else if (event.type === "end") this.#onEnd();
   }
 
+  #ask(): void {
+    for (const set of this.#sets) set.ask();
+  }
+
+  /** Idle taps do not say by records how far time has passed: they are asked, where something waits for it. */
   #tick(): void {
-    const block = this.#sets.some((set) => set.block);
-    // On a busy machine a tap may not run for a while: what it brings then should still find its packet open.
-    if (this.#trace.late > this.#late) this.#delay = Math.min(this.#delay * 2, tapDelay.block);
-    this.#late = this.#trace.late;
-    const time = this.#now() - (block ? Math.max(tapDelay.block, this.#delay) : this.#delay);
-    if (time <= 0) return;
-    // After what waits to be read: where this process did not run for a while, timers come before it in node's loop.
-    setImmediate(() => {
-      if (this.#timers.length > 0) this.#trace.tick(time);
-    });
+    this.#trace.settle();
+    if (this.#trace.waiting) this.#ask();
   }
 
   /** Nanoseconds since the epoch. */

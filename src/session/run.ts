@@ -69,6 +69,8 @@ export async function run(options: RunOptions): Promise<number> {
         ...explainProgram(prepared.program, { written: prepared.cgroup.written, layer: prepared.layer }),
       ]);
     if (options.explain) return 0;
+    // What interrupts from here on is passed on to the command.
+    if (options.signal.aborted) throw new Failure("interrupted", "interrupted");
     if (options.detach) {
       await detach(lab, runner, prepared);
       detached = true;

@@ -4,7 +4,7 @@
  */
 import type { RecordingWriter } from "../capture/recording.js";
 import { Tap, type TapPlace } from "../capture/tap.js";
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { hopName } from "../model/hop.js";
 import { CaptureError } from "../packet/error.js";
 import type { TraceTap } from "../trace/trace.js";
@@ -18,7 +18,7 @@ export interface PlannedTap extends TapPlace {
 }
 
 export interface TapSetOptions {
-  readonly line: InitLine;
+  readonly line: NodeLine;
   readonly taps: readonly PlannedTap[];
   /** Bytes kept of each frame. */
   readonly snapshotLength: number;
@@ -65,8 +65,9 @@ export class TapSet implements Disposable {
     for (const [at, kept] of this.#kept.entries()) for (const bytes of kept.splice(0)) this.#take(at, bytes);
   }
 
-  askDrops(): void {
-    for (const tap of this.#started) tap.askDrops();
+  /** Asks each tap how far it has come, and what it lost. */
+  ask(): void {
+    for (const tap of this.#started) tap.ask();
   }
 
   /** Ends every tap and reads what it still had. */
@@ -100,6 +101,7 @@ export class TapSet implements Disposable {
         this.#feeds[at]?.lost(total - (this.#dropped[at] ?? 0));
         this.#dropped[at] = total;
       },
+      onQuiet: (time) => this.#feeds[at]?.quiet(time),
       onDeath: (reason) => {
         this.#feeds[at]?.died();
         onDeath(hopName(place), reason);

@@ -27,13 +27,13 @@ export async function onTerminal(
   start: (stdio: Stdio) => Promise<InitProcess>,
   tty = process.stdin.isTTY && process.stdout.isTTY,
 ): Promise<ExitStatus> {
-  const child = await start(tty ? { stdio: "pty", size: sizeOf(process.stdout) } : { stdio: [0, 1, 2] });
-  const stopForwarding = forwardSignals(child);
+  const signals = new ForwardedSignals();
   try {
-    if (child.pty === undefined) return await child.exit;
-    return await relay(child, child.pty);
+    const child = await start(tty ? { stdio: "pty", size: sizeOf(process.stdout) } : { stdio: [0, 1, 2] });
+    signals.goTo(child);
+    return await (child.pty === undefined ? child.exit : relay(child, child.pty));
   } finally {
-    stopForwarding();
+    signals[Symbol.dispose]();
   }
 }
 
@@ -44,15 +44,29 @@ export function shellStatus(status: ExitStatus): number {
   return 128 + (number ?? 0);
 }
 
-function forwardSignals(child: InitProcess): () => void {
-  const handlers = forwarded.map((name) => {
-    const handler = (): void => child.signal(name);
-    process.on(name, handler);
-    return { name, handler };
-  });
-  return () => {
-    for (const { name, handler } of handlers) process.off(name, handler);
-  };
+/** Signals of ours are the child's; those that come while it starts reach it when it runs. */
+class ForwardedSignals implements Disposable {
+  readonly #handlers = forwarded.map((name) => ({ name, handler: (): void => this.#take(name) }));
+  readonly #waiting: NodeJS.Signals[] = [];
+  #child: InitProcess | undefined;
+
+  constructor() {
+    for (const { name, handler } of this.#handlers) process.on(name, handler);
+  }
+
+  goTo(child: InitProcess): void {
+    this.#child = child;
+    for (const name of this.#waiting.splice(0)) child.signal(name);
+  }
+
+  #take(name: NodeJS.Signals): void {
+    if (this.#child === undefined) this.#waiting.push(name);
+    else this.#child.signal(name);
+  }
+
+  [Symbol.dispose](): void {
+    for (const { name, handler } of this.#handlers) process.off(name, handler);
+  }
 }
 
 type Stdio = Pick<SpawnRequest, "stdio" | "size">;

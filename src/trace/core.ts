@@ -45,6 +45,8 @@ export interface CoreOptions {
   readonly emit: (event: TraceEvent) => void;
   /** Takes packets that are still open, each time one of their sightings comes. */
   readonly provisional?: (packet: PacketEvent) => void;
+  /** The hops stand in the order of the way, and nothing else is known of the network: captures that others made. */
+  readonly bare?: boolean;
   /** Counts only: no event of a packet is made (benchmarks). */
   readonly countOnly?: boolean;
 }
@@ -75,7 +77,7 @@ export class TraceCore {
     const { snapshot, hops } = options;
     const { columns, book } = this;
     const packets = this.#packets;
-    const scene = new Scene(snapshot, hops, book);
+    const scene = new Scene(snapshot, hops, book, options.bare);
     const exchanges = new ExchangeBook(scene, columns, book, options.emit);
     const flows = new FlowIndex(scene, columns, book, (keep, give, turned) => {
       packets.hand(give, keep, turned);
@@ -85,7 +87,7 @@ export class TraceCore {
     const latency = new Latency();
     const copies = new Copies(columns, packets, latency);
     const parts = new PartIndex(columns, packets);
-    const endings = new Endings(scene, columns, book, packets, flows.table, losses, options);
+    const endings = new Endings(scene, columns, book, packets, flows, losses, options);
     this.#options = options;
     this.#scene = scene;
     this.#exchanges = exchanges;

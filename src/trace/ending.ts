@@ -1,5 +1,6 @@
 /** How packets end: verdicts, their causes, and the counts that a trace closes with. */
 import type { Cause, MatchClass, PacketEvent, TraceFilter, Verdict } from "../model/trace.js";
+import type { Address } from "../model/address.js";
 import type { Header } from "../path/header.js";
 import type { Translate } from "../path/connection.js";
 import { predict, type PredictionStart } from "../path/predict.js";
@@ -7,8 +8,8 @@ import type { Prediction } from "../path/prediction.js";
 import { type AddressBook, macText } from "../packet/address.js";
 import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { EventMaker } from "./event.js";
-import type { Flow, FlowTable } from "./flow.js";
-import { isNameless } from "./flow-index.js";
+import type { Flow } from "./flow.js";
+import { type FlowIndex, isNameless } from "./flow-index.js";
 import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { errorText } from "./summary.js";
@@ -32,6 +33,7 @@ export interface EndingOptions {
   readonly explain?: Explain;
   readonly countOnly?: boolean;
   readonly count?: number;
+  readonly bare?: boolean;
 }
 
 /** Predictions kept: losses tend to repeat. */
@@ -44,7 +46,7 @@ export class Endings {
   readonly #columns: Columns;
   readonly #book: AddressBook;
   readonly #packets: Packets;
-  readonly #flows: FlowTable;
+  readonly #flows: FlowIndex;
   readonly #losses: TapLosses;
   readonly #options: EndingOptions;
   readonly #events: EventMaker;
@@ -62,7 +64,7 @@ export class Endings {
     columns: Columns,
     book: AddressBook,
     packets: Packets,
-    flows: FlowTable,
+    flows: FlowIndex,
     losses: TapLosses,
     options: EndingOptions,
   ) {
@@ -153,6 +155,7 @@ export class Endings {
       state & State.segmented ? lastWhole(this.#columns, this.#packets, packet) : (this.#packets.tail[packet] ?? 0);
     if ((this.#columns.marks[tail] ?? 0) & Mark.group) return { kind: "delivered" };
     if (match === "ambiguous") return { kind: "unknown", reason: "equal packets cannot be told apart" };
+    if (this.#options.bare) return this.#bare(packet);
     const found = this.#lost(tail, this.#packets.parent[tail] ?? NONE);
     if (found.kind !== "dropped" || !this.#options.explain) return found;
     const header = this.#header(tail);
@@ -165,6 +168,21 @@ export class Endings {
       ...(found.cause === undefined ? {} : { configuration: found.cause }),
     });
     return cause === undefined ? found : { ...found, cause };
+  }
+
+  /** Of a network that nobody has described: seen at every hop is all that can be said. */
+  #bare(packet: number): Verdict {
+    const { names } = this.#scene;
+    if (names.length === 1) return { kind: "unknown", reason: "a bare capture does not tell where its packets go" };
+    const seen = new Set<number>();
+    for (let s = this.#packets.head[packet] ?? NONE; s !== NONE; s = this.#packets.next[s] ?? NONE)
+      seen.add(this.#columns.hop[s] ?? 0);
+    if (seen.size === names.length) return { kind: "delivered" };
+    const missing = names.filter((_, hop) => !seen.has(hop)).join(", ");
+    return {
+      kind: "unknown",
+      reason: `not seen at ${missing}; bare captures do not tell whether it should have been`,
+    };
   }
 
   /** Not seen again after `row`: where the configuration says it should have gone. */
@@ -180,6 +198,7 @@ export class Endings {
     const direction = this.#heading(row, parent);
     if (c.kind[row] === Kind.arp) return this.#lostArp(row, direction);
     const header = this.#header(row);
+    if (header && c.kind[row] === Kind.icmpError) header.destination = this.#destinationOfError(row);
     if (!header) return { kind: "unknown", reason: `what ${name} saw is too short to follow` };
     const toward = (c.marks[row] ?? 0) & Mark.macs ? macText(c.destinationMac[row] ?? 0) : undefined;
     const key = JSON.stringify([
@@ -194,7 +213,7 @@ export class Endings {
       header.icmpType,
       header.tcpFlags,
       header.ttl,
-      this.#flows.size,
+      this.#flows.table.size,
       this.#losses.state,
     ]);
     const known = this.#predictions.get(key);
@@ -264,7 +283,7 @@ export class Endings {
     return this.#scene.isLocal(nodes[hop] ?? 0, c.family[row] ?? 0, c.source[row] ?? 0) ? "out" : "in";
   }
 
-  #header(row: number): Header | undefined {
+  #header(row: number): (Header & { destination: Address }) | undefined {
     const c = this.#columns;
     const family = c.family[row];
     if (family !== 4 && family !== 6) return undefined;
@@ -284,9 +303,20 @@ export class Endings {
     };
   }
 
+  /** An ICMP error goes where NAT leads the answers to the packet that it quotes. */
+  #destinationOfError(row: number): Address {
+    const c = this.#columns;
+    const { table } = this.#flows;
+    const entry = this.#flows.lookup(row, this.#scene.nodes[c.hop[row] ?? 0] ?? 0);
+    const to = entry === NONE ? NONE : table.translated(entry);
+    const family = c.family[row] ?? 0;
+    const destination = to === NONE || to === entry ? (c.destination[row] ?? 0) : table.keyOf(to).destination;
+    return this.#scene.address(family, destination);
+  }
+
   /** Conntrack and what joins have taught, for the prediction. */
   readonly #translate: Translate = (node, header) => {
-    const flows = this.#flows;
+    const flows = this.#flows.table;
     const entry = flows.find(
       this.#scene.nodeNumber(node),
       header.family,

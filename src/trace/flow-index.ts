@@ -129,6 +129,13 @@ export class FlowIndex {
     return source === c.source[row] && destination === c.destination[row];
   }
 
+  /** Whether joining `row` to `parent` would say something of NAT that neither conntrack nor an earlier join has said. */
+  isNews(row: number, entry: number, parent: number): boolean {
+    if (this.sameTuple(parent, row)) return false;
+    const before = this.lookup(parent, this.#scene.nodes[this.#columns.hop[row] ?? 0] ?? 0);
+    return before === NONE || !this.table.isSure(before) || this.table.translated(before) !== entry;
+  }
+
   /** @returns the entry of the connection's requests, NONE where there is nothing new */
   conntrack({ kind, node, flow: entry }: ConntrackEvent): number {
     const number = this.#scene.nodeNumber(node);

@@ -154,14 +154,17 @@ export class Joiner {
     if (found.length === 0) return false;
     const distance = (packet: number): number =>
       this.#scene.reach.distance(c.hop[this.#ways.parentOf(packet, row, entry, true)] ?? 0, c.hop[row] ?? 0);
-    const parts = ofOneSending(c, this.#packets, row, ofOneDivision(c, this.#packets, row, found), distance);
+    const candidates = ofOneDivision(c, this.#packets, row, found);
+    const time = c.time[row] ?? 0;
+    const quiet = (packet: number): boolean => this.#lifetimes.isQuiet(packet, time);
+    const parts = ofOneSending(c, this.#packets, row, candidates, distance, quiet);
     for (const [index, packet] of parts.entries()) {
       const own = index === 0 ? row : c.copy(row); // one sighting, part of several packets
       if (index > 0) {
         this.#lifetimes.sightings++;
         this.#packets.rows(c.capacity);
       }
-      this.#packets.mark(packet, State.segmented);
+      this.#packets.mark(packet, parts.length < candidates.length ? State.segmented | State.ordered : State.segmented);
       this.#attach(packet, own, entry, this.#ways.parentOf(packet, own, entry, true));
     }
     return parts.length > 0;
@@ -221,11 +224,16 @@ export class Joiner {
     if (time > (packets.touched[packet] ?? 0)) packets.touched[packet] = time;
     const state = packets.state[packet] ?? 0;
     const direction = this.#packets.direction(packet);
-    const learned = this.#flows.learn(flow, direction, row, entry, parent);
-    if (learned !== "same") {
-      if (learned === "new") this.#packets.mark(packet, State.unproven);
-      // Texts are made for the first packets only; the others look the same.
-      if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
+    if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row)) {
+      // What NAT made of a tuple is not learned from what may as well be of another connection.
+      this.#packets.mark(packet, State.ordered);
+    } else {
+      const learned = this.#flows.learn(flow, direction, row, entry, parent);
+      if (learned !== "same") {
+        if (learned === "new") this.#packets.mark(packet, State.unproven);
+        // Texts are made for the first packets only; the others look the same.
+        if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
+      }
     }
     if (!this.#copies.of(packet)) this.#time(packet, row, parent);
     if ((state & State.shown) === 0 && this.#matches(row)) this.#show(packet);
@@ -236,9 +244,20 @@ export class Joiner {
     this.#report(packet);
   }
 
+  /** Whether a packet of another connection, equal in all that NAT leaves alone, is on its way too. */
+  #hasLookalike(packet: number, row: number): boolean {
+    const packets = this.#packets;
+    const fingerprint = this.#columns.fingerprint[row] ?? 0;
+    for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
+      if (p === packet || packets.fingerprint[p] !== fingerprint || packets.flow[p] === packets.flow[packet]) continue;
+      if (sameInvariants(this.#columns, packets.head[p] ?? 0, row)) return true;
+    }
+    return false;
+  }
+
   /**
    * Learns how long the gap takes. Where taps lose records, an equal packet may have passed unseen before: a join that
-   * took far longer than usual, of a packet without a number of its own, is then a matter of order.
+   * took far longer than usual, or far less, of a packet without a number of its own, is then a matter of order.
    */
   #time(packet: number, row: number, parent: number): void {
     const c = this.#columns;
@@ -247,7 +266,7 @@ export class Joiner {
     const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
     if (this.#losses.any && c.identification[row] === 0 && c.kind[row] !== Kind.echo && c.kind[row] !== Kind.arp) {
       const usual = this.#latency.usual(from, to);
-      if (usual && gap > 8 * usual.gap + 1e6) this.#packets.mark(packet, State.ordered);
+      if (usual && (gap > 8 * usual.gap + 1e6 || gap < usual.gap / 2 - 1e6)) this.#packets.mark(packet, State.ordered);
     }
     this.#latency.note(from, to, gap);
   }

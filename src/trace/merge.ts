@@ -71,6 +71,16 @@ export class Merge {
     if (time > tap.watermark) tap.watermark = time;
   }
 
+  /** Nothing older than this will come from any tap, Infinity where all have ended. */
+  get low(): number {
+    let low = Infinity;
+    for (const { rows, head, key, watermark, ended } of this.#taps) {
+      if (head < rows.length) low = Math.min(low, key);
+      else if (!ended) low = Math.min(low, watermark);
+    }
+    return low;
+  }
+
   end(number: number): void {
     this.#tap(number).ended = true;
   }

@@ -10,6 +10,9 @@ import { type AddressBook, macNumber } from "../packet/address.js";
 /** Ethernet with one VLAN tag. */
 const LINK_HEADER = 18;
 
+/** Any number of routers may lie between two hops. */
+const inARow: Reach = { distance: (from, to) => Math.abs(from - to), routes: () => 0 };
+
 export class Scene {
   readonly network: Network;
   readonly hops: readonly Hop[];
@@ -26,17 +29,20 @@ export class Scene {
   readonly macs: Float64Array;
   /** By hop: length of the longest frame that the interface lets out; Infinity where it is not known. */
   readonly longest: Float64Array;
+  /** By hop: 1 where the node puts what its bridges pass on to the rules of IP (br_netfilter), NAT among them. */
+  readonly bridgesNat: Uint8Array;
   readonly #nodeNumbers = new Map<string, number>();
   readonly #nat: boolean[] = [];
   readonly #book: AddressBook;
   readonly #local = new Map<number, boolean>();
 
-  constructor(snapshot: Snapshot, hops: readonly Hop[], book: AddressBook) {
+  /** @param bare captures of a network that nobody has described: its hops stand in the order of the way, and that is all */
+  constructor(snapshot: Snapshot, hops: readonly Hop[], book: AddressBook, bare = false) {
     this.network = new Network(snapshot);
     this.hops = hops;
     this.names = hops.map(hopName);
     this.places = hops.map((hop) => this.network.place(hop.node, hop.interface));
-    this.reach = reach(this.network, this.places);
+    this.reach = bare ? inARow : reach(this.network, this.places);
     this.#book = book;
     for (const node of snapshot.nodes) {
       const number = this.nodeNumber(node.name);
@@ -44,8 +50,14 @@ export class Scene {
         node.conntrack.length > 0 ||
         node.nftables.some((table) => table.chains.some((chain) => chain.hook?.type === "nat"));
     }
-    this.nodes = Uint16Array.from(hops, (hop) => this.nodeNumber(hop.node));
+    // What NAT does between bare captures is learned as if one node did it.
+    this.nodes = bare ? new Uint16Array(hops.length) : Uint16Array.from(hops, (hop) => this.nodeNumber(hop.node));
     this.ports = Uint8Array.from(this.places, (place) => (place?.master ? 1 : 0));
+    this.bridgesNat = Uint8Array.from(this.places, (place) =>
+      ["iptables", "ip6tables"].some((which) => place?.node.sysctls[`net.bridge.bridge-nf-call-${which}`] === "1")
+        ? 1
+        : 0,
+    );
     this.outward = Uint8Array.from(this.places, (place) =>
       place && !place.peer && !place.master && place.ports.length === 0 && !place.interface.bridge && !place.loopback
         ? 1

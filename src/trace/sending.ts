@@ -1,25 +1,27 @@
 /**
  * Bytes of a stream that were sent twice (a retransmission, perhaps divided otherwise) are on their way in two packets
  * at once. A segment carries each of its bytes for one of them: for that which was last seen nearest to it, as what is
- * further behind cannot have come by yet; of two that are equally near, for the older one.
+ * further behind cannot have come by yet; of two that are equally near, for the older one, unless nothing can have held it
+ * back for so long.
  */
 import { type Columns, Kind } from "../packet/columns.js";
 import type { Packets } from "./packets.js";
 import { bytesOf, commonBytes } from "./segment.js";
 
-/** @param found packets that a TCP segment shares bytes with, the oldest first; @param distance hops from their last sighting to the row's */
+/** @param found packets that a TCP segment shares bytes with, the oldest first; @param distance hops from their last sighting to the row's @param quiet not seen for longer than links hold packets back */
 export function ofOneSending(
   c: Columns,
   packets: Packets,
   row: number,
   found: readonly number[],
   distance: (packet: number) => number,
+  quiet: (packet: number) => boolean,
 ): readonly number[] {
   if (c.kind[row] !== Kind.tcp || found.length < 2) return found;
   const head = (packet: number): number => packets.head[packet] ?? 0;
   const nearest = found
-    .map((packet) => ({ packet, distance: distance(packet) }))
-    .sort((a, b) => a.distance - b.distance)
+    .map((packet) => ({ packet, distance: distance(packet), quiet: quiet(packet) ? 1 : 0 }))
+    .sort((a, b) => a.distance - b.distance || a.quiet - b.quiet)
     .map(({ packet }) => packet);
   const whole = nearest.find((packet) => commonBytes(c, head(packet), row) === bytesOf(c, row));
   if (whole !== undefined) return [whole];

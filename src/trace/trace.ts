@@ -20,6 +20,8 @@ export interface TraceTap {
   readonly records: number;
   /** A piece of the capture, of any size. @throws CaptureError; what came before it counts */
   push(chunk: Uint8Array): void;
+  /** It has delivered what it saw before `time` (milliseconds since 1970). */
+  quiet(time: number): void;
   /** The tap lost records since the last call. */
   lost(records: number): void;
   /** The tap ended before the trace: that a packet is not seen here proves nothing from now on. */
@@ -30,8 +32,8 @@ export interface TraceTap {
 
 export interface Trace {
   readonly core: TraceCore;
-  /** Records that came after younger ones had been taken: where they grow, the clock is too early for the taps. */
-  readonly late: number;
+  /** Something waits for the taps to be `quiet`: records, or packets that are open. */
+  readonly waiting: boolean;
   tap(source: TapSource, open?: OpenReader): TraceTap;
   /**
    * Taps on whole nodes take the place of all present ones at `time` (nanoseconds since the epoch, still to come): no
@@ -49,6 +51,8 @@ export interface Trace {
    * clock by the delay of the taps, and call it a few times a second. Logged only where it changes something.
    */
   tick(time: number): void;
+  /** As far as every tap says that it has delivered what it saw, time has passed: to be called a few times a second. */
+  settle(): void;
   /** Takes what still waits and closes every packet and exchange. */
   end(): void;
 }
@@ -62,7 +66,6 @@ export function createTrace(options: TraceOptions): Trace {
   const limit = options.window ?? 262_144;
   const feeds: Feed[] = [];
   let late = -1;
-  let lateRecords = 0;
   const onLate = (tap: number): void => {
     late = tap;
   };
@@ -83,7 +86,6 @@ export function createTrace(options: TraceOptions): Trace {
         // Also of a trace that is over: in a replay it would have been in time, and part of it.
         options.log?.({ at: core.received, late: { tap: late, record: core.columns.record[row] ?? 0 } });
         late = -1;
-        lateRecords += 1;
       }
       tellLines(core.columns.time[row] ?? 0);
       core.record(row);
@@ -108,6 +110,9 @@ export function createTrace(options: TraceOptions): Trace {
           drain(false);
         }
       },
+      quiet(time) {
+        merge.advance(feed.tap, Number(BigInt(Math.trunc(time)) * 1_000_000n - options.epoch));
+      },
       lost(records) {
         if (records <= 0) return;
         for (const hop of feed.hops) {
@@ -127,10 +132,19 @@ export function createTrace(options: TraceOptions): Trace {
       },
     };
   };
+  /** @param time up to which every tap has delivered what it saw */
+  const settle = (time: number): void => {
+    drain(false);
+    if (!Number.isFinite(time)) return;
+    tellLines(time);
+    if (!core.due(time)) return;
+    log({ at: core.received, tick: time });
+    core.tick(time);
+  };
   return {
     core,
-    get late() {
-      return lateRecords;
+    get waiting() {
+      return merge.waiting > 0 || core.openSightings > 0 || lines.length > 0;
     },
     died,
     tap: (source, open) => add(source, open),
@@ -150,11 +164,10 @@ export function createTrace(options: TraceOptions): Trace {
     },
     tick(time) {
       for (const feed of feeds) merge.advance(feed.tap, time);
-      drain(false);
-      tellLines(time);
-      if (!core.due(time)) return;
-      log({ at: core.received, tick: time });
-      core.tick(time);
+      settle(time);
+    },
+    settle() {
+      settle(merge.low);
     },
     end() {
       drain(true);

@@ -37,6 +37,8 @@ export class Ways {
     const hop = c.hop[row] ?? 0;
     const ttl = c.ttl[row] ?? 0;
     const kind = c.kind[row];
+    const { nodes } = this.#scene;
+    const sameNode = (a: number, b: number): boolean => nodes[a] === nodes[b];
     const bridged = kind === Kind.arp || kind === Kind.frame;
     // What has arrived may still be seen late where it has been, but no router makes anything new of it.
     const over =
@@ -52,7 +54,8 @@ export class Ways {
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
       if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
-      if (!same && (bridged || over || lowered <= 0 || !this.#flows.mayBecome(s, row, entry))) continue;
+      const passedNat = lowered > 0 || (lowered === 0 && this.#scene.bridgesNat[hop] === 1 && sameNode(from, hop));
+      if (!same && (bridged || over || !passedNat || !this.#flows.mayBecome(s, row, entry))) continue;
       bestDistance = distance;
       best = s;
     }

@@ -124,7 +124,7 @@ test("a tap that is stopped has read all that tcpdump wrote, its last counts too
 trap 'printf tail; echo "9 packets captured" >&2; echo "3 packets dropped by kernel" >&2; exit 0' INT
 printf head; ${listens} while :; do sleep 0.01; done`;
   const tap = await Tap.start(scripted(script), options);
-  tap.askDrops();
+  tap.ask();
   while (seen().drops.length === 0) await new Promise((resolve) => setImmediate(resolve));
   await tap.stop();
   await tap.ended;

@@ -87,6 +87,14 @@ test.serial("a user id that passwd(5) does not know, without SHELL and HOME, is 
   t.true(Array.isArray(JSON.parse(stdout)), stdout);
 });
 
+test.serial("started in a folder that is gone: said so, where the folder matters", async (t) => {
+  const under = ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh"];
+  t.is((await place.start(["ls"], { under }).ended).code, 0);
+  const { code, stderr } = await place.start(["validate", "docker-bridge"], { under }).ended;
+  t.is(code, 2);
+  t.regex(stderr, /^error: the folder that this was started in is gone\nhint: {2}cd into/m);
+});
+
 test.serial("what is thrown where nobody waits is told, with a code of its own", async (t) => {
   const fault = `process.on("newListener", (name) => {
     if (name === "uncaughtException") setImmediate(() => { throw new Error("thrown by an event"); });

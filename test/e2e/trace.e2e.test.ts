@@ -8,8 +8,8 @@ import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { type ExecutionContext } from "ava";
-import { has } from "../tools.js";
-import { Cli, executable, packetsOf, parseEvents, program, type Running, until } from "./cli.js";
+import { Cli, executable, isRoot, packetsOf, parseEvents, program, type Running, until } from "./cli.js";
+import { has, skip } from "../tools.js";
 
 const place = new Cli();
 const pair = place.lab("pair");
@@ -354,3 +354,68 @@ test.serial(
     t.regex(text, /web stderr .*url:\/nothing-here/);
   },
 );
+
+/** In a mount namespace where the kernel's trace events can be reached, whether or not they can outside. */
+const inView = [
+  ...["unshare", "-m", "--propagation", "private", "sh", "-c"],
+  ...['[ -d /sys/kernel/tracing/events ] || mount -t tracefs tracefs /sys/kernel/tracing || exit 99; exec "$@"', "sh"],
+];
+
+function seeing(...command: readonly string[]): ReturnType<typeof program> {
+  const [file = "", ...args] = [...inView, ...command];
+  return program(file, ...args);
+}
+
+/** Trace instances of a process. */
+async function instancesOf(pid: number): Promise<string[]> {
+  const { stdout } = await seeing("ls", "/sys/kernel/tracing/instances");
+  return stdout.split("\n").filter((name) => name.startsWith(`yapc-net-${pid}-`));
+}
+
+test.serial("the kernel's own packet buffers agree with the joins: TCP, ping, datagrams in fragments", async (t) => {
+  if (!isRoot) {
+    const refused = await place.run("trace", "--lab", bridge, "--self-check", "-o", "text");
+    t.is(refused.code, 3);
+    t.regex(refused.stderr, /error: trace events of the kernel are open to root only.*\nhint: .*sudo/);
+    return;
+  }
+  if ((await seeing("true")).code !== 0) {
+    skip(t, "needs tracefs");
+    return;
+  }
+  for (const [least, ...command] of [
+    [24, "--port", "80", "--", "curl", "-s", "http://203.0.113.1:8080/"],
+    [20, "--proto", "icmp", "--", "ping", "-q", "-c", "20", "-i", "0.01", "203.0.113.1"],
+    [20, "--proto", "icmp", "--", "ping", "-q", "-c", "10", "-i", "0.01", "-s", "4000", "203.0.113.1"],
+  ] as const) {
+    const flags = ["trace", "--from", `${bridge}/client`, "--self-check", "-o", "jsonl=/dev/null"];
+    const running = place.start([...flags, ...command.map(String)], { under: inView });
+    const { code, stderr } = await running.ended;
+    t.is(code, 0, stderr);
+    const [, agree, total] = /^self-check: exact or strong (\d+) of (\d+) joins agree/m.exec(stderr) ?? [];
+    t.is(agree, total, stderr);
+    t.true(Number(total) >= least, stderr);
+    t.deepEqual(await instancesOf(running.pid), []);
+  }
+});
+
+test.serial("a self-check that is killed leaves its trace instance to the next one", async (t) => {
+  if (!isRoot) {
+    skip(t, "needs root");
+    return;
+  }
+  if ((await seeing("true")).code !== 0) {
+    skip(t, "needs tracefs");
+    return;
+  }
+  const flags = ["trace", "--lab", pair, "--self-check", "--port", "9", "-o", "jsonl=/dev/null"];
+  // unshare and sh become the program: it has their PID.
+  const running = place.start(flags, { under: inView });
+  t.true(await until(async () => (await instancesOf(running.pid)).length === 1), running.output());
+  running.child.kill("SIGKILL");
+  await running.ended;
+  t.is((await instancesOf(running.pid)).length, 1, "the kernel keeps it");
+  const next = await place.start([...flags, "--duration", "100ms"], { under: inView }).ended;
+  t.is(next.code, 0, next.stderr);
+  t.deepEqual(await instancesOf(running.pid), []);
+});

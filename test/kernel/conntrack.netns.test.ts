@@ -103,6 +103,18 @@ testWith("conntrack")("an entry that conntrack(8) made is read, filtered by mark
     six.map(({ original }) => original.source),
     ["2001:db8::1"],
   );
-  for (const { original } of [...marked, ...six]) client.execute(conntrack.flows.remove(original));
+  // Parts of a tuple: the kernel gives those flows alone (a flow of IPv4 that is like the marked one stands beside it).
+  ns.run("conntrack -I -s 192.0.2.1 -d 192.0.2.2 -p udp --sport 2 --dport 53 --timeout 60");
+  const portsOf = (original: conntrack.TupleFilter) =>
+    client.execute(conntrack.flows.list({ family: 4, original })).map((flow) => flow.original.sourcePort);
+  t.deepEqual(portsOf({ source: "192.0.2.1" }).sort(), [1, 2]);
+  t.deepEqual(portsOf({ destination: "192.0.2.2", protocol: 17, sourcePort: 2 }), [2]);
+  t.deepEqual(portsOf({ source: "192.0.2.9" }), []);
+  const answering = { family: 4, reply: { destination: "192.0.2.1", protocol: 17, destinationPort: 1 } } as const;
+  t.is(client.execute(conntrack.flows.list(answering)).length, 1);
+  t.throws(() => conntrack.flows.list({ original: { source: "192.0.2.1" } }), { instanceOf: RangeError });
+  t.throws(() => conntrack.flows.list({ family: 4, original: { sourcePort: 1 } }), { instanceOf: RangeError });
+  const other = client.execute(conntrack.flows.list({ family: 4, original: { protocol: 17, sourcePort: 2 } }));
+  for (const { original } of [...marked, ...six, ...other]) client.execute(conntrack.flows.remove(original));
   t.is(ns.run("conntrack -L 2>/dev/null"), "");
 });

@@ -395,6 +395,14 @@ export const goldenRequests: readonly GoldenRequest[] = [
     request: conntrack.flows.list({ status: conntrack.statusBits.destinationNat }),
     differs: "conntrack filters by status itself, after the kernel has copied all",
   },
+  {
+    command: "conntrack -L -f ipv4 -p tcp -s 192.0.2.1 --dport 53",
+    request: conntrack.flows.list({
+      family: 4,
+      original: { source: "192.0.2.1", protocol: 6, destinationPort: 53 },
+    }),
+    differs: "conntrack filters by tuples itself, after the kernel has copied all",
+  },
   { command: "conntrack -L -f ipv4 -m 5", request: conntrack.flows.list({ family: 4, mark: 5 }) },
   {
     command: "conntrack -D -p udp -s 192.0.2.1 -d 192.0.2.2 --sport 1 --dport 53",

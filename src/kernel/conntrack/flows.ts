@@ -65,10 +65,24 @@ export interface FlowFilter {
   readonly markMask?: number;
   /** All of these IPS_* bits are set. */
   readonly status?: number;
+  /** Parts of the original tuple (Linux 5.8 and later); they need `family`. */
+  readonly original?: TupleFilter;
+  /** Parts of the reply tuple: behind NAT, the other addresses. */
+  readonly reply?: TupleFilter;
 }
 
+export type TupleFilter = Partial<Omit<Tuple, "icmp">>;
+
+/** CTA_FILTER_F_*: which parts of a tuple count (net/netfilter/nf_conntrack_netlink.c). */
+const tupleFlags = { source: 1, destination: 2, protocol: 8, sourcePort: 16, destinationPort: 32 } as const;
+
 export function list(filter: FlowFilter = {}): Request<Flow[]> {
-  const { family, mark, markMask, status } = filter;
+  const { family, mark, markMask, status, original, reply } = filter;
+  for (const { protocol, sourcePort, destinationPort } of [original ?? {}, reply ?? {}])
+    if (protocol === undefined && (sourcePort ?? destinationPort) !== undefined)
+      throw new RangeError("a port to filter flows by needs its protocol");
+  if (family === undefined && (original ?? reply) !== undefined)
+    throw new RangeError("a tuple to filter flows by needs their family");
   return request({
     protocol: NETLINK_NETFILTER,
     type: IPCTNL_MSG_CT_GET,
@@ -82,6 +96,9 @@ export function list(filter: FlowFilter = {}): Request<Flow[]> {
         statusMask: status,
         mark,
         markMask: mark === undefined ? undefined : (markMask ?? 0xffffffff),
+        original: original && fromTuple(original, family),
+        reply: reply && fromTuple(reply, family),
+        filter: (original ?? reply) === undefined ? undefined : { original: flagsOf(original), reply: flagsOf(reply) },
       },
     },
     operation: "conntrack.list",
@@ -102,7 +119,7 @@ export function remove(original: Tuple, options: { readonly zone?: number; reado
     schema: conntrackMessage,
     value: {
       header: { ...nfgenmsg.zero, family: ipFamily(original.source) === 4 ? AF_INET : AF_INET6 },
-      attributes: { original: fromTuple(original), id, zone: zone === 0 ? undefined : zone },
+      attributes: { original: fromTuple(original, ipFamily(original.source)), id, zone: zone === 0 ? undefined : zone },
     },
     operation: "conntrack.remove",
     object: `${original.source} -> ${original.destination}`,
@@ -165,10 +182,15 @@ function toTuple(given: TupleAttributes | undefined): Tuple | undefined {
   };
 }
 
-function fromTuple({ source, destination, protocol, sourcePort, destinationPort, icmp }: Tuple): TupleAttributes {
-  const v4 = ipFamily(source) === 4;
+function flagsOf(filter: TupleFilter = {}): number {
+  const parts = Object.keys(tupleFlags) as (keyof typeof tupleFlags)[];
+  return parts.reduce((flags, part) => (filter[part] === undefined ? flags : flags | tupleFlags[part]), 0);
+}
+
+function fromTuple(tuple: Partial<Tuple>, family: number | undefined): TupleAttributes {
+  const { source, destination, protocol, sourcePort, destinationPort, icmp } = tuple;
   return {
-    ip: v4 ? { source4: source, destination4: destination } : { source6: source, destination6: destination },
+    ip: family === 4 ? { source4: source, destination4: destination } : { source6: source, destination6: destination },
     protocol: {
       number: protocol,
       sourcePort,

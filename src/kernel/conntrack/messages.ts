@@ -1,5 +1,18 @@
-/** Schemas of ctnetlink (linux/netfilter/nfnetlink_conntrack.h). All numbers big-endian. */
-import { type Infer, attributes, be16, be32, beCount64, be64, bytes, headed, ipv4, ipv6, u8 } from "../codec/index.js";
+/** Schemas of ctnetlink (linux/netfilter/nfnetlink_conntrack.h). Numbers are big-endian. */
+import {
+  type Infer,
+  attributes,
+  be16,
+  be32,
+  beCount64,
+  be64,
+  bytes,
+  headed,
+  ipv4,
+  ipv6,
+  u32,
+  u8,
+} from "../codec/index.js";
 import { nfgenmsg } from "../nftables/messages.js";
 
 /** CTA_IP_*, CTA_PROTO_*, CTA_TUPLE_*. */
@@ -49,7 +62,8 @@ export const conntrackMessage = headed(
     timestamp: [20, attributes({ start: [1, be64], stop: [2, be64] })],
     markMask: [21, be32],
     labels: [22, bytes],
-    filter: [25, attributes({ original: [1, be32], reply: [2, be32] })],
+    // These alone are in the byte order of the machine (ctnetlink_parse_filter).
+    filter: [25, attributes({ original: [1, u32], reply: [2, u32] })],
     statusMask: [26, be32],
   }),
 );

@@ -2,7 +2,7 @@
  * docs/how-containers-work.md: every command of the page is run, in its order, and prints what stands below it. `…`
  * stands for any text, a line of it alone for any number of lines.
  */
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test from "ava";
 import { cli, executable, isRoot, project } from "./cli.js";
@@ -44,11 +44,13 @@ function pattern(lines: readonly string[]): RegExp {
 test("every command of the page does what the page says", async (t) => {
   if (!has(t, "busybox")) return;
   const place = cli(t);
-  const binary = path.join(place.folder, "yapc-net");
+  const folder = path.join(place.folder, "bin");
+  const binary = path.join(folder, "yapc-net");
+  mkdirSync(folder);
   writeFileSync(binary, `#!/bin/sh\nexec ${process.execPath} ${executable} "$@"\n`);
   chmodSync(binary, 0o755);
   const environment = {
-    PATH: `${place.folder}:${process.env.PATH ?? ""}:/usr/sbin:/sbin`,
+    PATH: `${folder}:${process.env.PATH ?? ""}:/usr/sbin:/sbin`,
     XDG_RUNTIME_DIR: place.folder,
     LC_ALL: "C",
   };

@@ -110,7 +110,10 @@ test.serial("a terminal: its own pty, as large as the one outside, with what std
   // script(1) is the terminal outside.
   const inner = `stty cols 91 rows 33; ${process.execPath} ${executable} run -- sh -c 'stty size; test -t 0 && echo tty'`;
   const interactive = place.start(["-c", inner, "-q", "/dev/null"], { program: "script" });
-  t.regex((await interactive.ended).stdout.replaceAll("\r", ""), /33 91\ntty\n/);
+  const { stdout } = await interactive.ended;
+  // What script sends at the end of its own input may be echoed between.
+  t.regex(stdout, /^33 91\r$/m);
+  t.regex(stdout, /tty\r$/m);
 });
 
 test.serial(
@@ -222,11 +225,11 @@ test.serial(
       "/proc/self/status",
     );
     t.is(code, 0, stderr);
-    if (/ has no effect here/.test(stderr)) {
+    if (stderr.includes(' has no effect here')) {
       const strict = await place.run("run", "--strict", "--memory", "10M", "--", "true");
       t.is(strict.code, 3);
       t.regex(strict.stderr, /^error: the memory limit of 'yapc' has no effect here: .*\nhint: .*Delegate=yes/);
-      return skip(t, "no cgroup of this machine may be used by this user");
+      skip(t, "no cgroup of this machine may be used by this user"); return;
     }
     t.is(stdout, "Cpus_allowed_list:\t0\n");
     const refused = await place.run("run", "--cpuset", "9999", "--", "true");
@@ -247,7 +250,7 @@ test.serial(
     const before = labs();
     const line = (stderr: string) => stderr.replace(/^warning: .*\n/gm, "");
     const few = await place.run("run", "--pids", "1", "--", "true");
-    if (!/ has no effect here/.test(few.stderr)) {
+    if (!few.stderr.includes(' has no effect here')) {
       t.is(few.code, 125);
       t.regex(
         line(few.stderr),

@@ -71,6 +71,17 @@ test("2: no descriptor of init's gets in, and the working directory stays inside
       message: /^cannot (enter|work in procfs|stay outside)/,
     });
   }
+  // A folder of the machine that is given on purpose is not where a command can be, either.
+  const outside = open("/usr", constants.O_RDONLY);
+  t.teardown(() => close(outside));
+  const stdio = [outside, outside, outside] as const;
+  await t.throwsAsync(
+    place.init.spawn({
+      ...{ node: "box", place: "container", argv: ["ls"], environment, stdio, tied: true },
+      workingDirectory: "/proc/self/fd/0",
+    }),
+    { message: /^cannot stay outside the container, in \/proc\/self\/fd\/0/ },
+  );
 });
 
 test("3: nothing inside can look into PID 1, nor into what joins (CVE-2016-9962)", async (t) => {
@@ -113,11 +124,15 @@ test("5: a terminal is of the container's own devpts, or there is none; nothing 
     startBox(t, place, "box", { command: ["sh", "-c", command], capabilities: administrator });
   await start("sleep 1000");
   t.is((await inside(place.init, "box", "ls /dev/console 2>&1 >/dev/null | wc -l")).text, "1\n");
+  // A ptmx that is one, in a file system that is no devpts, beside a devpts of the container's choice.
+  const forged =
+    "mount -t tmpfs none /dev/pts && mknod /dev/pts/ptmx c 5 2 && mkdir /dev/pts/pts && mount -t devpts none /dev/pts/pts";
   for (const trap of [
     "echo trap > /dev/pts/ptmx",
     "ln -s /dev/null /dev/pts/ptmx",
     "mknod /dev/pts/ptmx c 1 3",
     "true",
+    ...(asRoot ? [forged] : []),
   ]) {
     await place.init.stopContainer("box", 0);
     await start("sleep 1000");
@@ -216,8 +231,14 @@ test("21: no mount of the container has a peer outside, and the machine's tree i
 
 test("23: sysfs shows the interfaces of the container's own network namespace only", async (t) => {
   const place = await lab(t);
+  await place.init.createNodes([{ name: "box", container: true }]);
+  // What the lab's own namespace has not.
+  t.is((await shell(place.init, "box", "ip link add own0 type veth peer name own1 2>&1")).text, "");
   const run = await runBox(t, place, "ls /sys/class/net; ls -d /sys/devices/virtual/net/*");
-  t.is(run.text, "lo\n/sys/devices/virtual/net/lo\n");
+  t.is(
+    run.text,
+    "lo\nown0\nown1\n" + "lo own0 own1".replace(/\w+/g, "/sys/devices/virtual/net/$&").replaceAll(" ", "\n") + "\n",
+  );
 });
 
 test("29: no device opens but those of /dev, wherever it is made or found", async (t) => {

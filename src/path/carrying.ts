@@ -71,7 +71,7 @@ function after(
         at: "receive",
         ...{ place: end.place, header, received: end.received, connection },
         // What a bridge takes in itself was put to the rules at its port.
-        ...(asked !== undefined && end.place === asked.bridge ? { prerouted: asked } : {}),
+        ...(asked?.bridge === end.place ? { prerouted: asked } : {}),
       };
     case "outside":
       return ended({ kind: "outside", hop: nameOf(end.place) });

@@ -94,7 +94,7 @@ class Exchange {
       ...(input === undefined ? { node: name } : { hop: { node: name, interface: input, direction: "in" } as const }),
       header: sent,
       complete: true,
-      ...(this.#start.source === undefined ? { unbound: sent.family === 6 ? "once" : "twice" } : {}),
+      ...(this.#start.source === undefined ? { unbound: this.#lookups() } : {}),
     });
     const found = this.#after(request, sent);
     const all = [...request.doubts, ...(found.back?.prediction.doubts ?? []), ...(found.doubts ?? [])];
@@ -129,6 +129,12 @@ class Exchange {
       ...(port === undefined ? {} : { destinationPort: port }),
       ...(protocol === "tcp" ? { tcpFlags: SYN } : {}),
     };
+  }
+
+  /** How often a route is looked up where the kernel chooses the source: a raw socket of IPv6 does it for each packet, others keep it. */
+  #lookups(): "once" | "twice" {
+    const { destination, protocol } = this.#start;
+    return destination.family === 6 && protocol !== "icmp" ? "once" : "twice";
   }
 
   /** Ports that the sender's kernel chooses from. */

@@ -129,13 +129,10 @@ function observedOf(
   };
 }
 
-/** The first answer. Of several that are equal (errors for the same SYN, sent again) the one that was seen the longest. */
+/** The first answer; of several that are equal (errors for the same SYN, sent again), the one that was seen the longest. */
 function telling(replies: readonly PacketEvent[]): PacketEvent | undefined {
-  const [first] = replies;
-  const equal = replies.filter(({ summary, match }) => summary === first?.summary && match === first.match);
-  return first?.match === "exact" || first?.match === "strong"
-    ? first
-    : equal.toSorted((a, b) => b.sightings.length - a.sightings.length)[0];
+  const equal = replies.filter(({ summary }) => summary === replies[0]?.summary);
+  return equal.toSorted((a, b) => b.sightings.length - a.sightings.length)[0];
 }
 
 /** The socket knows best what has reached the program; the trace, what became of the rest. */

@@ -67,10 +67,13 @@ function disagreements(t: ExecutionContext, explanations: readonly Explanation[]
   return wrong.length;
 }
 
-test.serial("on every topology that ships, for each pair that it has an expectation of", async (t) => {
+test.serial("on topologies that ship, for each pair that it has an expectation of", async (t) => {
   t.timeout(600_000);
   const folder = path.resolve(import.meta.dirname, "../../../topologies");
-  const files = readdirSync(folder).filter((file) => file.endsWith(".json") && file !== "schema.json");
+  const all = readdirSync(folder).filter((file) => file.endsWith(".json") && file !== "schema.json");
+  const random = seededRandom(seed);
+  const files = soak ? all : all.toSorted(() => random() - 0.5).slice(0, 4);
+  t.log(`seed ${seed}: ${files.join(", ")}`);
   let count = 0;
   for (const file of files) {
     const { topology } = loadTopology({
@@ -87,7 +90,7 @@ test.serial("on every topology that ships, for each pair that it has an expectat
       count++;
     }
   }
-  t.true(count > 20);
+  t.true(count >= files.length);
 });
 
 function startOf({ from, to }: { readonly from: string; readonly to: string }): ExchangeStart {
@@ -96,7 +99,7 @@ function startOf({ from, to }: { readonly from: string; readonly to: string }): 
 }
 
 test.serial("on generated networks", async (t) => {
-  const count = soak ? 200 : 3;
+  const count = soak ? 200 : 2;
   t.timeout(count * 60_000);
   const random = seededRandom(seed);
   const tally = { networks: 0, packets: 0, agreed: 0, unbuildable: 0 };

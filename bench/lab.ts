@@ -1,13 +1,13 @@
 /**
  * Labs beside their peers, each pair in one run: N namespaces on one bridge with addresses and routes (`ip -batch`,
- * Mininet where it is installed), containers (`bwrap --unshare-all`), memory, and the start of the program.
+ * Mininet where it is installed), memory, and the start of the program.
  *
  *   node dist/bench/lab.js [nodes...]      default: 10 100 1000 and the rest; 0 is the rest alone
  *
  * As root; an ordinary user has no `ip -batch` and no Mininet to compare with.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -24,6 +24,7 @@ import { down } from "../src/session/down.js";
 import { up } from "../src/session/up.js";
 import { readTopology } from "../src/topology/read.js";
 import type { ResolvedTopology } from "../src/topology/resolved.js";
+import { least, print, timed, times, withTmpfsRun } from "./measure.js";
 
 const sizes = process.argv.slice(2).map(Number);
 const rounds = 5;
@@ -31,21 +32,6 @@ const root = process.getuid?.() === 0;
 const project = path.resolve(import.meta.dirname, "../..");
 const executable = path.join(project, "bin/yapc-net.js");
 const name = `bench-${process.pid}`;
-
-/** Of each figure the least of all rounds: whatever else runs on the machine only adds. */
-const least = (values: readonly number[]): number => Math.min(...values);
-
-async function timed(act: () => Promise<unknown>): Promise<number> {
-  const from = performance.now();
-  await act();
-  return performance.now() - from;
-}
-
-function print(what: string, milliseconds: number, note = ""): void {
-  console.log(`  ${what.padEnd(46)} ${milliseconds.toFixed(1).padStart(9)} ms   ${note}`);
-}
-
-const times = (theirs: number, ours: number): string => `${(theirs / ours).toFixed(2)} ×`;
 
 /** N nodes on one bridge: an address and a default route each. */
 function farm(count: number): string {
@@ -261,56 +247,6 @@ function program(args: readonly string[]): { memory: number; wall: number } {
   return { memory: Number(readFileSync(report, "utf8")) / 1024, wall };
 }
 
-async function containers(): Promise<void> {
-  const text = (count: number) =>
-    JSON.stringify({
-      name,
-      nodes: { [`c[1-${count}]`]: { container: { command: ["busybox", "sleep", "1000"] } } },
-    });
-  const signal = new AbortController().signal;
-  const file = path.join(scratch, "containers.json");
-  writeFileSync(file, text(100));
-  const ups: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const options = { file, dryRun: false, strict: false, assignments: [], signal, real: false, ...quiet };
-    ups.push(await timed(() => up(options)));
-    await down({ lab: name, ...quiet });
-  }
-  console.log(`\ncontainers, least of some rounds`);
-  print("100 containers in one lab, whole up", least(ups), `${(least(ups) / 100).toFixed(1)} ms a container`);
-
-  // One container, from the call until its command runs, in turn with the peer.
-  const topology = resolved(text(30));
-  const folder = new LabFolder(`${name}-one`);
-  folder.make();
-  using line = await startInit({ stateFolder: folder.path });
-  writeRecord(folder, line, topology);
-  const runner = new ContainerRunner(line, folder, topology, { strict: false, ...quiet });
-  await line.createNodes(topology.nodes.map((node) => ({ name: node.name, container: true })));
-  const ours: number[] = [];
-  const theirs: number[] = [];
-  const peer = ["--unshare-all", "--bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "busybox", "true"];
-  const hasPeer = spawnSync("bwrap", peer).status === 0;
-  for (const node of topology.nodes) {
-    const { container } = node;
-    if (container === undefined) continue;
-    ours.push(await timed(() => runner.start(node.name, container)));
-    if (hasPeer) theirs.push(await timed(() => Promise.resolve(spawnSync("bwrap", peer))));
-  }
-  print("a container, call to exec", least(ours), `median ${median(ours).toFixed(1)} ms`);
-  if (hasPeer)
-    print(
-      "bwrap --unshare-all busybox true, to its end",
-      least(theirs),
-      `median ${median(theirs).toFixed(1)} ms; ours is ${times(least(theirs), least(ours))} as fast`,
-    );
-  else console.log("  bwrap is not here, or may not be used: no comparison");
-  await line.shutdown();
-  await sweep(folder);
-}
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
-
 /** Wall time of `up` and `down`, each a program of its own, beside Mininet's for N hosts on a Linux bridge. */
 async function mininet(count: number): Promise<void> {
   if (spawnSync("mn", ["--version"]).status !== 0 || spawnSync("brctl", ["--version"]).status !== 0) {
@@ -373,25 +309,7 @@ function starts(): void {
     print(what, least(list), `${times(least(list), bare)} bare node, + ${(least(list) - bare).toFixed(0)} ms`);
 }
 
-/**
- * Where /run is on a disk, its file system is measured: on nearly every machine it is a tmpfs, and so it is made here, for
- * the bench alone.
- */
-function withTmpfsRun(): void {
-  const tmpfs = 0x01021994;
-  if (!root || statfsSync("/run").type === tmpfs) return;
-  const inside = 'mount -t tmpfs -o mode=755 none /run && exec "$@"';
-  const { status } = spawnSync(
-    "unshare",
-    ["-m", "sh", "-c", inside, "sh", process.execPath, ...process.argv.slice(1)],
-    {
-      stdio: "inherit",
-    },
-  );
-  process.exit(status ?? 1);
-}
-
-withTmpfsRun();
+withTmpfsRun(root);
 const scratch = mkdtempSync(path.join(os.tmpdir(), "bench-lab-"));
 try {
   console.log(
@@ -400,7 +318,6 @@ try {
   for (const count of sizes.length > 0 ? sizes.filter(Boolean) : [10, 100, 1000]) await bridge(count);
   printLinearity();
   if (sizes.length === 0 || sizes.includes(0)) {
-    await containers();
     if (root) await mininet(100);
     starts();
   }

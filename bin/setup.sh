@@ -49,7 +49,7 @@ install_packages() {
 build() {
     # oclif.manifest.json is written last: newer than every source, the build is fresh.
     if [ -f oclif.manifest.json ] &&
-        [ -z "$(find src commands test bench helper package.json tsconfig.json bin/build.mjs -newer oclif.manifest.json \
+        [ -z "$(find src commands test bench helper package.json tsconfig.json bin/*.mjs -newer oclif.manifest.json \
             -not -path '*/build/*' \( -type f \) -print -quit)" ]; then
         return 0
     fi

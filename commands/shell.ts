@@ -12,6 +12,7 @@ export default class Shell extends BaseCommand {
   static override flags = {
     lab: labFlag,
     outside: Flags.boolean({ summary: "stay outside the container: its network namespace, the machine's files" }),
+    user: Flags.string({ char: "u", summary: "who it runs as in the container", helpValue: "USER[:GROUP]" }),
   };
   static override enableJsonFlag = false;
 
@@ -19,6 +20,6 @@ export default class Shell extends BaseCommand {
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Shell);
-    this.status(await shell({ lab: flags.lab, node: args.node, outside: flags.outside }));
+    this.status(await shell({ lab: flags.lab, node: args.node, outside: flags.outside, user: flags.user }));
   }
 }

@@ -3,8 +3,10 @@ import { exitCodes, Failure } from "../src/model/failure.js";
 import { type TapMode, tapModes } from "../src/model/tap.js";
 import type { TraceFilter } from "../src/model/trace.js";
 import { trace, type TraceResult } from "../src/session/trace.js";
+import { listHops } from "../src/session/hops.js";
+import { hopLines, hopsJson } from "../src/view/hop-list.js";
+import { allFlag, BaseCommand, labFlag, machineFlag, meansMachine, targetFlags, targetOf } from "./base/command.js";
 import { selfCheckHolds, selfCheckLines } from "../src/view/self-check.js";
-import { allFlag, BaseCommand, labFlag, machineFlag } from "./base/command.js";
 import { outputFlag, OutputSet } from "./base/output.js";
 
 export default class Trace extends BaseCommand {
@@ -17,11 +19,13 @@ is still 8080. With a command, it runs in the node of --from (or here) once ever
 and the exit code is the command's (125 for failures of ours). Ctrl-C ends the trace and keeps what was captured.
 
 Where no lab runs, or with --machine, it follows packets of this machine and of the containers that have a link to it: those of Docker,
-Podman and containerd go by their names. That needs root, and changes nothing of the machine (see docs/docker.md).`;
+Podman and containerd go by their names. It changes nothing of the machine; without root it has taps in what is yours (see docs/docker.md).
+--container, --pid, --netns and --interface choose a part of the machine; --list shows the hops and captures nothing.`;
   static override examples = [
     "<%= config.bin %> trace --port 80 --from client -- curl http://203.0.113.1:8080/",
     "<%= config.bin %> trace --proto icmp",
     "sudo <%= config.bin %> trace --machine --port 80 -- docker exec web wget -qO- http://10.0.0.1/",
+    "sudo <%= config.bin %> trace --container web --list",
     "<%= config.bin %> trace --port 80 --json",
     "<%= config.bin %> trace --port 80 --save web -o table -- sleep 10",
   ];
@@ -31,6 +35,8 @@ Podman and containerd go by their names. That needs root, and changes nothing of
     lab: labFlag,
     machine: machineFlag,
     all: allFlag,
+    ...targetFlags,
+    list: Flags.boolean({ summary: "show the hops that would be tapped, and capture nothing" }),
     port: Flags.integer({ summary: "packets of the service on this port", multiple: true, min: 1, max: 65535 }),
     host: Flags.string({
       summary: "packets from or to this address or node",
@@ -73,6 +79,16 @@ Podman and containerd go by their names. That needs root, and changes nothing of
     const { flags, argv, raw } = await this.parse(Trace);
     if (argv.length > 0)
       throw new Failure("usage", `'${String(argv[0])}' is no option`, { hint: "a command follows --" });
+    if (flags.list) {
+      if (command.length > 0) throw new Failure("usage", "--list captures nothing: it takes no command");
+      const found = await listHops({
+        ...this.network(flags, raw),
+        onWarning: (text) => this.warning(text),
+      });
+      if (this.jsonEnabled()) process.stdout.write(`${JSON.stringify(hopsJson(found.snapshot, found.hops))}\n`);
+      this.print(hopLines(found.snapshot, found.hops, this.ink).join("\n"));
+      return;
+    }
     if (command.length > 0) this.ownFailure = exitCodes.own;
     const outputs = await OutputSet.open({
       formats: flags.output,
@@ -85,12 +101,7 @@ Podman and containerd go by their names. That needs root, and changes nothing of
     const interrupt = this.interruptible();
     const result = await outputs.during((stop) =>
       trace({
-        lab: this.labOf(flags, raw),
-        machine: flags.machine,
-        all: flags.all,
-        nodes: flags.node ?? [],
-        filter: filterOf(flags),
-        from: flags.from,
+        ...this.network(flags, raw),
         argv: command,
         save: outputs.recordingFolder,
         snapshotLength: flags.snaplen,
@@ -109,6 +120,20 @@ Podman and containerd go by their names. That needs root, and changes nothing of
     this.finish(result, flags.save !== undefined, command.length > 0);
   }
 
+  /** What is traced. */
+  private network(flags: NetworkFlags, raw: Parameters<BaseCommand["labOf"]>[1]) {
+    const machine = meansMachine(flags);
+    return {
+      lab: this.labOf({ ...flags, machine }, raw),
+      machine,
+      all: flags.all,
+      target: targetOf(flags),
+      nodes: flags.node ?? [],
+      filter: filterOf(flags),
+      from: flags.from,
+    };
+  }
+
   private finish(result: TraceResult, saved: boolean, ran: boolean): void {
     if (saved && result.saved !== undefined)
       process.stderr.write(`saved: ${result.saved} (yapc-net view ${result.saved})\n`);
@@ -125,6 +150,18 @@ interface FilterFlags {
   readonly host?: string[] | undefined;
   readonly proto?: string[] | undefined;
   readonly filter?: string | undefined;
+}
+
+interface NetworkFlags extends FilterFlags {
+  readonly lab?: string | undefined;
+  readonly machine: boolean;
+  readonly all: boolean;
+  readonly container?: string[] | undefined;
+  readonly pid?: number[] | undefined;
+  readonly netns?: string[] | undefined;
+  readonly interface?: string[] | undefined;
+  readonly node?: string[] | undefined;
+  readonly from?: string | undefined;
 }
 
 function filterOf({ port, host, proto, filter }: FilterFlags): TraceFilter {

@@ -96,7 +96,7 @@ static bool continue_in_child(int status) {
 
 /* A pty of the container's own devpts. What lies at /dev/pts is the container's to change, so that it is looked at
  * (CVE-2025-52565): no links on the way, a devpts, its ptmx. The slave comes by ioctl, not by path. */
-static int open_own_terminal(int status, uint32_t user) {
+static int open_own_terminal(int status, uint32_t user, uint32_t size) {
   struct open_how how = {.flags = O_RDWR | O_NOCTTY | O_CLOEXEC,
                          .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
   int master = (int)syscall(SYS_openat2, AT_FDCWD, "/dev/pts/ptmx", &how, sizeof how), unlock = 0;
@@ -106,6 +106,7 @@ static int open_own_terminal(int status, uint32_t user) {
   if (fs.f_type != DEVPTS_SUPER_MAGIC || s.st_rdev != makedev(5, 2))
     return fail_with(ENODEV, "open a terminal", "/dev/pts/ptmx");
   if (ioctl(master, TIOCSPTLCK, &unlock)) return fail("open a terminal", "/dev/pts/ptmx");
+  set_size(master, size);
   int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (slave < 0 || fchown(slave, user, (gid_t)-1)) return fail("open a terminal", "/dev/pts/ptmx");
   send_report(status, (struct report){.kind = REPORT_TERMINAL}, &master, 1);
@@ -113,8 +114,8 @@ static int open_own_terminal(int status, uint32_t user) {
   return take_terminal(slave);
 }
 
-static int take_output(uint32_t flags, const int files[3], int status, uint32_t user) {
-  return flags & SPAWN_PTY ? open_own_terminal(status, user) : take_files(files);
+static int take_output(uint32_t flags, const int files[3], int status, uint32_t user, uint32_t size) {
+  return flags & SPAWN_PTY ? open_own_terminal(status, user, size) : take_files(files);
 }
 
 /* For those who join later; init holds them until this container has ended. */
@@ -158,7 +159,7 @@ static void watch_over(pid_t command, int status) {
 struct start {
   const struct node *node;
   struct container *container;
-  uint32_t flags;
+  uint32_t flags, size;
   const int *output;
 };
 
@@ -176,7 +177,7 @@ static void run_first(const struct start *start, int status) {
   if (command < 0) give_up(status, "start the command", p->argv[0]);
   if (command == 0) {
     child_defaults();
-    if (take_output(start->flags, start->output, status, p->user.id)) report_fault(status);
+    if (take_output(start->flags, start->output, status, p->user.id, start->size)) report_fault(status);
     enter_command(p, &p->user, gate[1], p->argv, p->environment, p->folder);
   }
   close(gate[1]);
@@ -260,6 +261,7 @@ int start_container(struct client *client, uint32_t serial, struct reader *in, i
   const char *name = take_string(in);
   uint32_t flags = take_u8(in);
   const char *log_path = take_string(in);
+  uint32_t size = flags & SPAWN_PTY ? take_u32(in) : 0;
   unsigned stdio = flags & SPAWN_STDIO ? 3 : 0;
   if (!took_all(in) || file_count < 1 + stdio) return fail_with(EBADMSG, "read the request", "");
   struct node *n = find_node(name);
@@ -270,7 +272,7 @@ int start_container(struct client *client, uint32_t serial, struct reader *in, i
   struct container *c = new_container(files[0], files + 1 + stdio, file_count - 1 - stdio);
   if (!c) return -1;
   int output[3] = {-1, -1, -1}, result = open_output(c, flags, log_path, files + 1, output);
-  if (!result) result = start_first(client, serial, &(struct start){n, c, flags, output}, n);
+  if (!result) result = start_first(client, serial, &(struct start){n, c, flags, size, output}, n);
   if (result) free_container(c);
   for (int i = 0; i < 3; i++)
     if (output[i] >= 0) close(output[i]);
@@ -296,7 +298,7 @@ void become_guest(const struct command *command, int status) {
   child_defaults();
   syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
   const struct user *user = command->user ? command->user : &c->program.user;
-  if (take_output(command->flags, command->files, status, user->id)) report_fault(status);
+  if (take_output(command->flags, command->files, status, user->id, command->size)) report_fault(status);
   enter_command(&c->program, user, status, command->argv, command->environment,
                 *command->folder ? command->folder : c->program.folder);
 }

@@ -204,6 +204,11 @@ void child_defaults(void) {
   setsid();
 }
 
+void set_size(int terminal, uint32_t size) {
+  struct winsize w = {.ws_row = size & 0xffff, .ws_col = size >> 16 & 0xffff};
+  ioctl(terminal, TIOCSWINSZ, &w); /* before anyone can ask */
+}
+
 int take_terminal(int slave) {
   if (ioctl(slave, TIOCSCTTY, 0)) return fail("take the terminal", "");
   for (int i = 0; i < 3; i++)
@@ -258,10 +263,11 @@ static void __attribute__((noreturn)) become_command(const struct command *c, in
   run_command(status, c->argv, c->environment);
 }
 
-static int open_terminal(int ends[2]) {
+static int open_terminal(int ends[2], uint32_t size) {
   ends[0] = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
   int unlock = 0;
   if (ends[0] < 0 || ioctl(ends[0], TIOCSPTLCK, &unlock)) return fail("open a terminal", "/dev/ptmx");
+  set_size(ends[0], size);
   ends[1] = ioctl(ends[0], TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   return ends[1] < 0 ? fail("open a terminal", "/dev/ptmx") : 0;
 }
@@ -294,6 +300,7 @@ int spawn(struct client *client, uint32_t serial, struct reader *in, const int *
   c.environment = take_strings(in, &envc);
   struct user user;
   if (c.flags & SPAWN_USER) take_user(in, &user), c.user = &user;
+  if (c.flags & SPAWN_PTY) c.size = take_u32(in);
   struct node *n = NULL;
   int terminal[2] = {-1, -1}, result = 0;
   bool stray = (c.flags & (SPAWN_USER | SPAWN_CONTAINER)) == SPAWN_USER;
@@ -302,7 +309,7 @@ int spawn(struct client *client, uint32_t serial, struct reader *in, const int *
   else if (*name && !(n = find_node(name))) result = -1;
   else if (c.flags & SPAWN_CONTAINER && !(n && n->first && n->first->state == RUNNING))
     result = fail_with(ESRCH, "find a running container", name);
-  else if (c.flags & SPAWN_PTY && !(c.flags & SPAWN_CONTAINER)) result = open_terminal(terminal);
+  else if (c.flags & SPAWN_PTY && !(c.flags & SPAWN_CONTAINER)) result = open_terminal(terminal, c.size);
   c.node = n;
   c.slave = terminal[1];
   if (!result) result = start_command(client, serial, &c, n, terminal[0]);

@@ -51,6 +51,7 @@ void abandon_process(struct process *, int child_end);
 /* In the child. */
 void child_defaults(void); /* own session, default signals, not dumpable */
 int take_terminal(int slave);
+void set_size(int terminal, uint32_t size);
 int take_files(const int files[3]);
 void send_report(int status, struct report, const int *files, unsigned count);
 void report_fault(int status) __attribute__((noreturn)); /* tells init `fault`, and exits */
@@ -64,6 +65,7 @@ struct command {           /* what SPAWN asks for */
   const char *folder;
   char **argv, **environment;
   const int *files; /* three, or none with a pty */
+  uint32_t size;    /* of a pty: columns << 16 | rows */
   int slave;        /* of a pty of the lab; -1 */
   const struct user *user; /* in a container; NULL: that of its command */
 };

@@ -113,6 +113,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   state_folder = argv[1];
+  prctl(PR_SET_NAME, "yapc-init"); /* else the number of the descriptor that it was run from */
   fcntl(FIRST_CLIENT, F_SETFD, FD_CLOEXEC);
   fcntl(FIRST_CLIENT, F_SETFL, O_NONBLOCK);
   if (make_lab(join, ranges)) report_and_exit(FIRST_CLIENT);

@@ -31,8 +31,8 @@ enum request {
   READ_SYSCTLS,    /* string node, strings names -> count times: u8 there, string value */
   WRITE_SYSCTLS,   /* string node, u32 count, count times: string name, string value, u8 may be absent */
   OPEN_PROC_NET,   /* string node, string path -> 1 file */
-  SPAWN,           /* string node, u8 flags, string cwd, strings argv, strings env, (user); 0 or 3 files -> STARTED */
-  START_CONTAINER, /* string node, u8 flags, string log path; files: program, (3 stdio), its own -> STARTED */
+  SPAWN,           /* string node, u8 flags, string cwd, strings argv, strings env, (user), (size); 0 or 3 files -> STARTED */
+  START_CONTAINER, /* string node, u8 flags, string log path, (size); files: program, (3 stdio), its own -> STARTED */
   SIGNAL,          /* u32 process, u32 signal */
   WAIT,            /* u32 process -> EXITED, with the serial of this request */
   COMMIT,
@@ -48,7 +48,7 @@ enum answer {
 
 enum spawn_flag {
   SPAWN_TIED = 1,      /* ends when its client's connection does */
-  SPAWN_PTY = 2,       /* a new pty instead of three files */
+  SPAWN_PTY = 2,       /* a new pty instead of three files; its size: u32 columns << 16 | rows */
   SPAWN_CONTAINER = 4, /* into the node's container, not only its network namespace */
   SPAWN_OWN_VIEW = 8,  /* /sys, /etc/hosts and /etc/resolv.conf are the node's */
   SPAWN_STDIO = 16,    /* START_CONTAINER: three files of the client are its stdio; there is no log */

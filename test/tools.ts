@@ -2,9 +2,7 @@
 import { accessSync, constants } from "node:fs";
 import path from "node:path";
 import test, { type ExecutionContext } from "ava";
-
-/** Not npm's: node_modules/.bin has a program `nft` that is something else. */
-export const toolPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+import { toolPath } from "./tool-path.js";
 
 type Skippable = Pick<ExecutionContext, "log" | "pass">;
 
@@ -16,7 +14,9 @@ export function skip(t: Skippable, reason: string): void {
 
 /** The first of these programs that is not on this machine. */
 export function missingTool(...programs: readonly string[]): string | undefined {
-  return programs.find((program) => !toolPath.split(":").some((folder) => isExecutable(path.join(folder, program))));
+  const folders = [...toolPath.split(":"), ...(process.env.PATH ?? "").split(":")];
+  const searched = folders.filter((folder) => !folder.endsWith("node_modules/.bin"));
+  return programs.find((program) => !searched.some((folder) => isExecutable(path.join(folder, program))));
 }
 
 function isExecutable(file: string): boolean {

@@ -17,8 +17,48 @@ export const labFlag = Flags.string({
 });
 
 export const machineFlag = Flags.boolean({
-  summary: "this machine and its containers, even where a lab runs (root only)",
+  summary: "this machine and its containers, even where a lab runs (without root: what is yours)",
 });
+
+/** What of a machine is meant. Each says --machine. */
+export const targetFlags = {
+  container: Flags.string({
+    summary: "this container of the machine (name, id, or the beginning of one), and the way there",
+    helpValue: "NAME",
+    multiple: true,
+  }),
+  pid: Flags.integer({
+    summary: "the network that this process is in, and the way there",
+    helpValue: "PID",
+    multiple: true,
+    min: 1,
+  }),
+  netns: Flags.string({
+    summary: "this network namespace (a name of `ip netns`, or a path), and the way there",
+    helpValue: "PATH",
+    multiple: true,
+  }),
+  interface: Flags.string({
+    summary: "this interface of the machine, or NODE:IF, and what is on its wire",
+    helpValue: "IF",
+    multiple: true,
+  }),
+};
+
+/** The flags as a session takes them. */
+export function targetOf(flags: {
+  readonly container?: string[] | undefined;
+  readonly pid?: number[] | undefined;
+  readonly netns?: string[] | undefined;
+  readonly interface?: string[] | undefined;
+}) {
+  return { containers: flags.container, pids: flags.pid, netns: flags.netns, interfaces: flags.interface };
+}
+
+/** Whether they mean this machine, as --machine does. */
+export function meansMachine(flags: Parameters<typeof targetOf>[0] & { readonly machine: boolean }): boolean {
+  return flags.machine || Object.values(targetOf(flags)).some((each) => each !== undefined);
+}
 
 export const allFlag = Flags.boolean({
   summary: "on this machine: also what has no link to it, or seems not to be concerned",
@@ -50,13 +90,18 @@ export abstract class BaseCommand extends Command {
     return this._run();
   }
 
-  /** The lab that the flags mean; none with --machine, whatever $YAPC_NET_LAB says. @param raw tokens of the command line */
+  /**
+   * The lab that the flags mean; none with --machine, whatever $YAPC_NET_LAB says.
+   * @param raw tokens of the command line
+   * @param given what may name the lab: an argument, too, or the flag alone
+   */
   protected labOf(
     flags: { readonly lab?: string | undefined; readonly machine: boolean },
     raw: readonly { readonly type: string; readonly flag?: string }[],
+    given: "flag" | "argument" = "argument",
   ): string | undefined {
     if (!flags.machine) return flags.lab;
-    if (raw.some(({ type, flag }) => type === "arg" || flag === "lab"))
+    if (raw.some(({ type, flag }) => (type === "arg" && given === "argument") || flag === "lab"))
       throw new Failure("usage", "--machine means this machine, not a lab", { hint: "leave out --machine or --lab" });
     return undefined;
   }
@@ -141,11 +186,14 @@ const rewordings: readonly (readonly [pattern: RegExp, reworded: string])[] = [
   [/^Nonexistent flags?: (.*)$/, "there is no flag $1"],
   [/^Expected (--\S+)=(.*) to be one of: (.*)$/, "$1 takes one of $3, not '$2'"],
   [/^Flag (--\S+) expects a value$/, "$1 needs a value"],
+  [/^(--[a-z-]+)(?:=\S+)? cannot also be provided when using (--[a-z-]+).*$/, "$1 and $2 exclude each other"],
   [/^(--\S+): Expected an integer (.*)but received: (.*)$/, "$1 takes an integer $2and not '$3'"],
 ];
 
 /** oclif's own usage errors (exit code 2) become ours; what nobody foresaw stays what it is. */
 function asFailure(error: CommandError, hint: string, surplus: string): Error {
+  if ("syscall" in error && error.syscall === "uv_cwd")
+    return new Failure("usage", "the folder that this was started in is gone", { hint: "cd into one that is there" });
   if (error instanceof Failure || error.oclif?.exit !== 2) return error;
   const [message = ""] = error.message.split(/\n+(?:See more help|Note:)/);
   const line = message.trim().replaceAll(/\s+/g, " ");

@@ -1,5 +1,5 @@
 /** Follows the connection tracking of a node: what NAT does to a flow, told by the kernel itself. */
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { conntrack, NETLINK_NETFILTER, NetlinkClient, NetlinkSocket } from "../kernel/index.js";
 import type { ConntrackEvent } from "../model/conntrack.js";
 import { toFlow } from "../observe/flows.js";
@@ -11,7 +11,7 @@ const receiveBuffer = 4 << 20;
  * Listens to the flows of a node until disposed of. After an overrun the table is read anew, so that flows whose events
  * were lost are told as updates.
  */
-export function followConntrack(line: InitLine, node: string, onEvent: (event: ConntrackEvent) => void): Disposable {
+export function followConntrack(line: NodeLine, node: string, onEvent: (event: ConntrackEvent) => void): Disposable {
   const socket = new NetlinkSocket(line.openNetlink(node, NETLINK_NETFILTER), NETLINK_NETFILTER, { receiveBuffer });
   return conntrack.listenFlows(
     socket,

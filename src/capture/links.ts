@@ -1,5 +1,5 @@
 /** Interfaces that come and go in a node after a trace has begun: taps are where interfaces were. */
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { groups, links, listenRoute, NETLINK_ROUTE, NetlinkClient, NetlinkSocket } from "../kernel/index.js";
 
 export interface LinkNews {
@@ -14,7 +14,7 @@ export interface LinkNews {
  * @param known indexes of the interfaces that are no news
  */
 export function followLinks(
-  line: InitLine,
+  line: NodeLine,
   node: string,
   known: Iterable<number>,
   { onLink, onGone }: LinkNews,

@@ -1,7 +1,7 @@
 /** A tap: one tcpdump on one hop, or on a whole namespace, run by the lab's init inside it, its pcap stream read here. */
 import net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { ExitStatus, InitLine, InitProcess } from "../init/api.js";
+import type { ExitStatus, NodeLine, InitProcess } from "../init/api.js";
 import { close, constants, fcntl, pipe2 } from "../kernel/syscalls.js";
 import { SystemCallError } from "../kernel/system-error.js";
 import { Failure } from "../model/failure.js";
@@ -79,7 +79,7 @@ export class Tap {
   }
 
   /** Starts tcpdump and settles when it listens. @throws Failure (machine); (usage) where it refuses the filter */
-  static async start(line: InitLine, options: TapOptions): Promise<Tap> {
+  static async start(line: NodeLine, options: TapOptions): Promise<Tap> {
     const { process, output, messages } = await spawn(line, options);
     const stream = new net.Socket({ fd: output, readable: true, writable: false });
     stream.on("data", (chunk: Buffer) => options.onBytes(chunk));
@@ -190,7 +190,7 @@ interface StartedTcpdump {
   readonly messages: number;
 }
 
-async function spawn(line: InitLine, { hop, filter, ...settings }: TapOptions): Promise<StartedTcpdump> {
+async function spawn(line: NodeLine, { hop, filter, ...settings }: TapOptions): Promise<StartedTcpdump> {
   const [output, outputWrite] = pipe2();
   widen(output);
   const [messages, messagesWrite] = pipe2();

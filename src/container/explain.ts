@@ -13,11 +13,29 @@ export interface ExplainedStep {
 
 /**
  * Every step from the limits of its cgroups to exec. Paths inside are shown below the root that is put together.
- * @param written what its cgroups were told, path and value
  */
-export function explainProgram(
+export function explainProgram(program: ContainerProgram, around: Surroundings = {}): readonly ExplainedStep[] {
+  const { written = [], layer } = around;
+  const steps = explainAll(program, written);
+  if (layer === undefined || quote(layer) !== layer) return steps;
+  const short = (text: string) => text.replaceAll(`${layer}/`, "$LAYER/");
+  return [
+    { what: "its own layer, and beside it where the root is put together", shell: `LAYER=${layer}` },
+    ...steps.map(({ what, shell }) => ({ what: short(what), ...(shell === undefined ? {} : { shell: short(shell) }) })),
+  ];
+}
+
+/** What is not in a program, and belongs to the story. */
+export interface Surroundings {
+  /** What its cgroups were told, path and value. */
+  readonly written?: readonly (readonly [path: string, value: string])[];
+  /** Folder of its upper layer: shown as `$LAYER`. */
+  readonly layer?: string;
+}
+
+function explainAll(
   program: ContainerProgram,
-  written: readonly (readonly [path: string, value: string])[] = [],
+  written: readonly (readonly [path: string, value: string])[],
 ): readonly ExplainedStep[] {
   return [...limits(written), ...prologue(program), ...explainOperations(program.operations), ...epilogue(program)];
 }

@@ -17,7 +17,7 @@ export function lowerContainer(spec: ContainerSpec, site: ContainerSite): Contai
     command: spec.command,
     environment: spec.environment,
     workingDirectory: spec.workingDirectory,
-    user: mappedUser(site),
+    user: mappedUser(site.user, site.ids),
     capabilities: capabilityMask(spec.capabilities, site.lastCapability),
     filter: filterOf(spec, site),
     // A core file would be written by the machine's own handler.
@@ -38,8 +38,8 @@ function filterOf({ seccomp, capabilities }: ContainerSpec, { architecture }: Co
   return seccomp ? defaultFilter(architecture, capabilities) : new Uint8Array();
 }
 
-/** There are no other groups to be in than those that are mapped. */
-function mappedUser({ user, ids }: ContainerSite): ContainerUser {
+/** There are no other groups to be in than those that are mapped. Throws a Failure for a user who is not. */
+export function mappedUser(user: ContainerUser, ids: ContainerSite["ids"]): ContainerUser {
   if (user.uid < ids.users && user.gid < ids.groups)
     return { ...user, groups: user.groups.filter((group) => group < ids.groups) };
   const theirs = ids.users === 1 ? "only root" : `only the users below ${ids.users}`;

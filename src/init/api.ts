@@ -11,6 +11,11 @@ export type { ExitStatus };
 /** What a process runs in. `namespace`: the node's network namespace with the lab's own mounts. `container`: all namespaces of the node's container. */
 export type ProcessPlace = "namespace" | "container";
 
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
 export interface SpawnRequest {
   /** Absent: the lab's own namespace. */
   readonly node?: string;
@@ -22,6 +27,8 @@ export interface SpawnRequest {
   readonly user?: ContainerUser;
   /** Files of ours that become 0, 1, 2 of the process; or a new pty, whose master comes back. */
   readonly stdio: readonly [number, number, number] | "pty";
+  /** Of the pty, before anyone in it can ask; absent: as terminals always were. */
+  readonly size?: TerminalSize;
   /** Ends when the client's connection does (taps, commands). False for what belongs to the lab. */
   readonly tied: boolean;
   /** In place `namespace`: /sys, /etc/hosts and /etc/resolv.conf are the node's (`STATE_FOLDER/hosts/NODE`, `resolv/NODE`), as `ip netns exec` does it. */
@@ -30,7 +37,7 @@ export interface SpawnRequest {
 
 /** Where the output of a container's command goes: a log that init keeps, or files or a pty as of `SpawnRequest`. */
 export type ContainerOutput =
-  { readonly logPath: string } | { readonly stdio: SpawnRequest["stdio"]; readonly tied: boolean };
+  { readonly logPath: string } | (Pick<SpawnRequest, "stdio" | "size"> & { readonly tied: boolean });
 
 export interface InitProcess {
   /** Number that init gave it; unique for the life of the lab. */
@@ -121,3 +128,18 @@ export interface InitLine extends Disposable {
   /** Ends the lab: every process, socket (SOCK_DESTROY) and namespace. Settles when init is gone. */
   shutdown(): Promise<void>;
 }
+
+/** What it takes to read nodes and to run something beside them. */
+export type NodeLine = Pick<
+  InitLine,
+  | "gone"
+  | "nodes"
+  | "openNamespace"
+  | "openNamespaces"
+  | "openNetlink"
+  | "openNetlinks"
+  | "openSocket"
+  | "readSysctls"
+  | "readProcNet"
+  | "spawn"
+>;

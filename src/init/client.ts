@@ -18,6 +18,7 @@ import type {
   NodeStatus,
   SpawnRequest,
   SysctlEntry,
+  TerminalSize,
 } from "./api.js";
 import { Connection, type Reply, initGone } from "./connection.js";
 import { helperProgram, sealedCopy } from "./helper-binary.js";
@@ -275,6 +276,7 @@ class LabInit implements InitLine {
       const { uid, gid, groups } = spawned.user;
       for (const number of [uid, gid, groups.length, ...groups]) fields.u32(number);
     }
+    if (stdio === "pty") fields.u32(sizeWord(spawned.size));
     return this.#start(request.spawn, fields, node, stdio === "pty" ? [] : stdio);
   }
 
@@ -290,6 +292,7 @@ class LabInit implements InitLine {
       .string(node)
       .u8(flags | tied)
       .string("logPath" in output ? output.logPath : "");
+    if (!("logPath" in output) && output.stdio === "pty") fields.u32(sizeWord(output.size));
     const stdio = "logPath" in output || output.stdio === "pty" ? [] : output.stdio;
     const memory = sealedCopy("yapc-program", program);
     try {
@@ -337,6 +340,11 @@ class LabInit implements InitLine {
     this.#death.ref();
     await this.gone;
   }
+}
+
+/** As helper/wire.h has it. */
+function sizeWord({ columns, rows }: TerminalSize = { columns: 80, rows: 24 }): number {
+  return ((columns & 0xffff) << 16) | (rows & 0xffff);
 }
 
 function onlyDescriptor({ descriptors: [descriptor] }: Reply): number {

@@ -56,6 +56,8 @@ export class Connection implements Disposable {
   readonly #exits = new Map<number, Waiting<Exit>>();
   #serial = 0;
   #closed = false;
+  /** Why the lab never came to be. */
+  #stillborn: Failure | undefined;
 
   /** @param fd a connected SOCK_SEQPACKET socket; the connection owns it */
   constructor(readonly fd: number) {
@@ -142,7 +144,7 @@ export class Connection implements Disposable {
       const gone = error instanceof SystemCallError && ["EPIPE", "ECONNRESET", "ENOTCONN"].includes(error.code);
       // What init said before it went explains more than the broken pipe.
       if (gone) this.#drain();
-      throw gone ? initGone() : error;
+      throw gone ? (this.#stillborn ?? initGone()) : error;
     }
     this.#hold();
     return serial;
@@ -158,7 +160,7 @@ export class Connection implements Disposable {
   #drain(): void {
     try {
       while (!this.#closed) {
-        const message = this.#block.receive(this.fd, constants.MSG_DONTWAIT);
+        const message = this.#receive();
         if (message === undefined) break;
         if (message.bytes.length < headerBytes) {
           this[Symbol.dispose]();
@@ -171,6 +173,16 @@ export class Connection implements Disposable {
       this[Symbol.dispose]();
     }
     this.#hold();
+  }
+
+  /** An end with unread requests is told first, and only once (unix_release_sock, sock_error): its last words lie behind it. */
+  #receive(): ReturnType<MessageBlock["receive"]> {
+    try {
+      return this.#block.receive(this.fd, constants.MSG_DONTWAIT);
+    } catch (error) {
+      if (!(error instanceof SystemCallError) || error.code !== "ECONNRESET") throw error;
+      return this.#block.receive(this.fd, constants.MSG_DONTWAIT);
+    }
   }
 
   #dispatch(bytes: Uint8Array, descriptors: readonly number[]): void {
@@ -189,7 +201,8 @@ export class Connection implements Disposable {
       const fault: Fault = { errno: fields.u32(), step: fields.string(), path: fields.string() };
       // Serial 0 is the starter's: the lab never came to be.
       if (serial === 0) {
-        this.#fail(faultFailure(fault));
+        this.#stillborn = faultFailure(fault);
+        this.#fail(this.#stillborn);
         return;
       }
       const exit = this.#exits.get(serial);

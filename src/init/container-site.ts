@@ -15,7 +15,7 @@ import {
 import { Failure } from "../model/failure.js";
 import { unpack } from "./archive.js";
 import type { NodeCgroup } from "./cgroup.js";
-import { resolveInside } from "./inside-root.js";
+import { readInside, readSmall, resolveInside } from "./inside-root.js";
 import { surveyRoot } from "./root-survey.js";
 
 export { readInside } from "./inside-root.js";
@@ -98,13 +98,28 @@ function siteBind({ source, target, readOnly }: Bind, lower: LowerLayer, upper: 
   return { source: realpathSync(source), target: inside, readOnly, kind, there: there !== undefined };
 }
 
+/**
+ * Text of a small file of a node's container, as it is now: what was written over its root, or what the root has;
+ * empty where there is none.
+ */
+export function readFromContainer(request: Pick<SiteRequest, "stateFolder" | "node" | "root">, file: string): string {
+  const folder = join(request.stateFolder, "containers", request.node);
+  const lower = lowerLayer({ ...request, rootless: false, machineRoot: () => [] }, folder);
+  const inside = resolveInside(lower, file);
+  const upper = join(folder, layerName(lower), "upper", inside);
+  return readSmall(upper) ?? readInside({ lower, files: [] }, file);
+}
+
 /** What was written over one root has no meaning over another, and to the kernel none that is defined. */
 function layerName(lower: LowerLayer): string {
   if (lower.kind === "machine") return "machine";
   return `${basename(lower.path)}-${createHash("sha256").update(lower.path).digest("hex").slice(0, 8)}`;
 }
 
-function lowerLayer({ root, rootless, machineRoot }: SiteRequest, folder: string): LowerLayer {
+function lowerLayer(
+  { root, rootless, machineRoot }: Pick<SiteRequest, "root" | "rootless" | "machineRoot">,
+  folder: string,
+): LowerLayer {
   const path = resolve(root);
   if (path === "/") return { kind: "machine", entries: machineRoot?.() ?? surveyRoot(rootless) };
   const found = statSync(path, { throwIfNoEntry: false });

@@ -72,19 +72,19 @@ const advice: readonly Advice[] = [
     step: /^run \//,
     codes: ["ENOENT"],
     kind: "machine",
-    hint: "there is no such file there, or its interpreter is missing; see what its root has: --root",
+    hint: "there is no such file there, or the interpreter that it names is missing",
   },
   {
     step: /^run /,
     codes: ["ENOENT"],
     kind: "machine",
-    hint: "its root has no such program in its PATH: give another command, or another root",
+    hint: "no folder of its PATH has such a program there",
   },
   {
     step: /^run /,
     codes: ["EACCES"],
     kind: "machine",
-    hint: "it is not executable for the user of the container: chmod +x",
+    hint: "it is a folder, or not executable for this user: chmod +x",
   },
   {
     step: /^run /,

@@ -2,7 +2,7 @@
 import { lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { posix } from "node:path";
 import type { ContainerSite, LowerLayer } from "../model/container.js";
-import { Failure } from "../model/failure.js";
+import { Failure, fileFailure } from "../model/failure.js";
 
 /** As many as the kernel follows (path_resolution(7)). */
 const maximumLinks = 40;
@@ -53,6 +53,15 @@ export function readInside(site: Pick<ContainerSite, "lower" | "files">, path: s
   const own = site.files.find(([target]) => target === inside);
   if (own !== undefined) return own[1];
   const file = `${site.lower.kind === "folder" ? site.lower.path : ""}${inside}`;
-  const found = lstatSync(file, { throwIfNoEntry: false });
-  return found?.isFile() === true && found.size <= passwdMax ? readFileSync(file, "utf8") : "";
+  return readSmall(file) ?? "";
+}
+
+/** Of a plain file of a sane size. */
+export function readSmall(file: string): string | undefined {
+  try {
+    const found = lstatSync(file, { throwIfNoEntry: false });
+    return found?.isFile() === true && found.size <= passwdMax ? readFileSync(file, "utf8") : undefined;
+  } catch (error) {
+    throw fileFailure(`read ${file}`, error, "the root of a container must be readable for you");
+  }
 }

@@ -1,5 +1,5 @@
 /** NLDEBUG=1: every request and reply on stderr, decoded by its schema. */
-import { decode, print } from "./codec/index.js";
+import { type Codec, MalformedError, decode, print } from "./codec/index.js";
 import { errnoName } from "./errno.js";
 import type { Pending, Receiver } from "./exchange.js";
 import type { Request } from "./request.js";
@@ -21,15 +21,15 @@ export function debugPrinter(
   return {
     sent({ operation, type, flags, schema, body }, sequence) {
       write(
-        `netlink > ${operation} type=${type} flags=0x${flags.toString(16)} seq=${sequence} ${print(decode(schema, body))}`,
+        `netlink > ${operation} type=${type} flags=0x${flags.toString(16)} seq=${sequence} ${printed(schema, body)}`,
       );
     },
-    receiver({ operation, schema }, inner) {
+    receiver({ operation, replySchema }, inner) {
       return {
         take(message) {
           const { type, flags, sequence, input, start, end } = message;
-          const value = decode(schema, input.bytes.subarray(start, end));
-          write(`netlink < ${operation} type=${type} flags=0x${flags.toString(16)} seq=${sequence} ${print(value)}`);
+          const value = printed(replySchema, input.bytes.subarray(start, end));
+          write(`netlink < ${operation} type=${type} flags=0x${flags.toString(16)} seq=${sequence} ${value}`);
           inner.take(message);
         },
       };
@@ -42,4 +42,14 @@ export function debugPrinter(
       );
     },
   };
+}
+
+/** What cannot be read is shown as it is: looking must not change what happens. */
+function printed(schema: Codec<unknown>, bytes: Uint8Array): string {
+  try {
+    return print(decode(schema, bytes));
+  } catch (error) {
+    if (!(error instanceof MalformedError)) throw error;
+    return `${print(bytes)} (${error.message})`;
+  }
 }

@@ -21,6 +21,8 @@ export interface Request<T> {
   readonly body: Uint8Array;
   /** What `body` was written by: names its attributes in errors and in the debug print. */
   readonly schema: Codec<unknown>;
+  /** Of a reply, for the debug print: that of the request, but for sock_diag. */
+  readonly replySchema: Codec<unknown>;
   readonly answer: Answer;
   /** `link.add`. */
   readonly operation: string;
@@ -44,6 +46,8 @@ export interface RequestSpecification<V, R, I, T> {
   readonly operation: string;
   readonly object?: string | undefined;
   readonly needs?: Feature | undefined;
+  /** Names all parts of a reply; `reply` may read but some. Default: `schema`. */
+  readonly replySchema?: Codec<unknown>;
   /** Reads a reply. Absent: replies are ignored. */
   readonly reply?: Codec<R>;
   /** What is kept of a reply, made as soon as it is read: of a large dump only that stays in memory. undefined: nothing. */
@@ -58,6 +62,7 @@ const draft = new Writer();
 /** Writes the message at once: a value that does not fit its schema throws RangeError here. */
 export function request<V, R, I, T>(specification: RequestSpecification<V, R, I, T>): Request<T> {
   const { protocol, type, schema, value, operation, object, needs, reply, item, result } = specification;
+  const { replySchema = schema } = specification;
   const flags = specification.flags | NLM_F_REQUEST;
   draft.reset();
   encodeInto(draft, schema, value);
@@ -67,6 +72,7 @@ export function request<V, R, I, T>(specification: RequestSpecification<V, R, I,
     flags,
     body: draft.finish(),
     schema,
+    replySchema,
     answer: answerOf(flags, specification.reads ?? false),
     operation,
     object,

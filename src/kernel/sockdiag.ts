@@ -127,6 +127,7 @@ export function list({ protocol, family, states: wanted }: SocketFilter): Reques
     operation: "socket.list",
     object: `${protocol}${family}`,
     needs: diag,
+    replySchema: inetMessage,
     reply: inetMessage,
     item: ({ header, attributes: { v6only } }) => toSocket(header, protocol, v6only === 1),
     result: (all) => all,

@@ -35,6 +35,8 @@ export interface ApplyContext {
   readonly signal?: AbortSignal;
   /** Where a node is the machine itself: marks and journals what is done there. */
   readonly site?: MachineSite;
+  /** The last step, when all operations are done: where it throws, they are undone as for any other. */
+  readonly onApplied?: () => Promise<void>;
   /** Called when the network stands, before the first container starts. */
   readonly onNetwork?: () => void | Promise<void>;
 }
@@ -56,6 +58,7 @@ export async function apply(operations: readonly Operation[], context: ApplyCont
       context.onProgress?.(done.length, operations.length);
     }
     await announceNetwork();
+    await context.onApplied?.();
     // Only now: until here all could be undone.
     for (const operation of operations)
       if (operation.kind === "node.remove") await context.containers.forget(operation.node);

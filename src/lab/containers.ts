@@ -27,17 +27,21 @@ export interface ContainerOptions {
 export interface PreparedContainer extends Disposable {
   readonly program: ContainerProgram;
   readonly cgroup: NodeCgroup;
+  /** Folder of its upper layer and its root. */
+  readonly layer: string;
 }
 
 const delegationHint =
   "run as root, or below a delegated cgroup: systemd-run --user --scope -p Delegate=yes yapc-net …";
 
-/** As a login has it: shells and most tools look for their files there. */
-export function withHome(
-  environment: ContainerSpec["environment"],
-  home: string,
-): readonly (readonly [string, string])[] {
-  return environment.some(([name]) => name === "HOME") ? environment : [...environment, ["HOME", home]];
+/** With the HOME that a login would have: shells and most tools look for their files there. @param read a file of its own */
+export function environmentOf(
+  { environment, user }: Pick<ResolvedContainer, "environment" | "user">,
+  read: (file: string) => string,
+): ContainerSpec["environment"] {
+  if (environment.some(([name]) => name === "HOME")) return environment;
+  const passwd = read("/etc/passwd");
+  return [...environment, ["HOME", homeOf(findUser(user, passwd, read("/etc/group")), passwd)]];
 }
 
 /** A profile is read when the container starts. @throws Failure (usage) where it cannot be */
@@ -106,11 +110,10 @@ export class ContainerRunner {
         ids: this.line.ids,
         cgroup,
       });
-      const passwd = readInside(site, "/etc/passwd");
-      const user = findUser(container.user, passwd, readInside(site, "/etc/group"));
-      const environment = withHome(container.environment, homeOf(user, passwd));
+      const user = findUser(container.user, readInside(site, "/etc/passwd"), readInside(site, "/etc/group"));
+      const environment = environmentOf(container, (file) => readInside(site, file));
       const program = lowerContainer({ ...container, environment, seccomp: seccompOf(container) }, { ...site, user });
-      return { cgroup, program, [Symbol.dispose]: () => cgroup[Symbol.dispose]() };
+      return { cgroup, program, layer: path.dirname(site.upper), [Symbol.dispose]: () => cgroup[Symbol.dispose]() };
     } catch (error) {
       cgroup[Symbol.dispose]();
       throw error;

@@ -55,6 +55,21 @@ export interface ExitStatus {
   readonly outOfMemory?: boolean;
 }
 
+/** What the container of a node is doing. */
+export interface ContainerState {
+  readonly state: "running" | "ended" | "not started";
+  readonly command: readonly string[];
+  /** Of its first process, as seen from the machine. */
+  readonly pid?: number;
+  /** As its topology gives them; of one that runs those that its cgroups enforce. */
+  readonly limits: Limits;
+  /** How many of its processes the kernel ended for want of memory, while it runs. */
+  readonly oomKills?: number;
+  readonly exit?: ExitStatus;
+  /** `exit` in words. */
+  readonly reason?: string;
+}
+
 /** `status 3`, `ended by SIGTERM`, `killed: memory limit 100M reached`. @param limits that were in force */
 export function exitText({ code, signal, outOfMemory }: ExitStatus, limits: Limits = {}): string {
   const how = signal === undefined ? `status ${code ?? 0}` : `ended by ${signal}`;

@@ -4,6 +4,7 @@
  *
  * `observe/` makes snapshots; nothing here reads the machine.
  */
+import type { ContainerState } from "./container.js";
 import type { NftTable } from "./nft.js";
 import type { ConntrackFlow } from "./conntrack.js";
 
@@ -14,6 +15,18 @@ export interface Snapshot {
   /** Name of the lab, absent when the snapshot is of a machine without one. */
   readonly lab?: string;
   readonly nodes: readonly NodeSnapshot[];
+  /** What was not looked at, and why: an ordinary user sees what is the user's own, and nobody sees what is refused. */
+  readonly unread?: readonly Unread[];
+}
+
+/** Something that is there, or may be, and that the snapshot does not show. */
+export interface Unread {
+  /** `namespaces` of other users' processes, `rules` and `connections` of a node, `names` that an engine did not tell. */
+  readonly what: "namespaces" | "rules" | "connections" | "names";
+  /** The node that it is about; absent where it is about none. */
+  readonly node?: string;
+  /** A sentence without its full stop. */
+  readonly text: string;
 }
 
 /** One network namespace. */
@@ -24,6 +37,8 @@ export interface NodeSnapshot {
   readonly role: "machine" | "container" | "namespace";
   /** Inode of the network namespace (`stat /proc/PID/ns/net`), as a decimal string. */
   readonly netns: string;
+  /** What its container does, where a lab's `inspect` asked; no packet's way depends on it. */
+  readonly container?: ContainerState;
   readonly interfaces: readonly InterfaceSnapshot[];
   readonly routes: readonly RouteSnapshot[];
   readonly rules: readonly PolicyRuleSnapshot[];
@@ -34,6 +49,43 @@ export interface NodeSnapshot {
   readonly listeners: readonly ListenerSnapshot[];
   /** Sysctls that decide about packets, by dotted name: `net.ipv4.ip_forward` -> `1`. */
   readonly sysctls: Readonly<Record<string, string>>;
+  /** The processes in the namespace, lowest PID first, at most 64 of them; absent where nobody looked for them. */
+  readonly processes?: readonly ProcessSnapshot[];
+  /** The containers of an engine whose processes are in the namespace, its owner first; absent where there are none. */
+  readonly containers?: readonly ContainerSnapshot[];
+}
+
+export interface ProcessSnapshot {
+  /** As the machine numbers it. */
+  readonly pid: number;
+  /** `comm` of proc(5): at most 15 bytes. */
+  readonly name: string;
+  /** Path of its cgroup: of version 2, else of the first hierarchy that is not the root of one. */
+  readonly cgroup: string;
+}
+
+/** A container of Docker, Podman, containerd or CRI-O, as its engine, or, without one, its cgroup tells. */
+export interface ContainerSnapshot {
+  readonly runtime: "docker" | "podman" | "containerd" | "cri-o" | "container";
+  /** 64 hexadecimal digits. */
+  readonly id: string;
+  readonly name?: string;
+  readonly image?: string;
+  /** Names of the engine's networks that it is in; `host` and `none` among them. */
+  readonly networks?: readonly string[];
+  /** Ports that the engine publishes for it. */
+  readonly ports?: readonly PublishedPort[];
+  /** `com.docker.compose.project` and `com.docker.compose.service` of its labels. */
+  readonly compose?: { readonly project: string; readonly service: string };
+}
+
+export interface PublishedPort {
+  readonly protocol: "tcp" | "udp" | "sctp";
+  /** Address of the machine; `0.0.0.0` and `::` for any. */
+  readonly address: string;
+  readonly port: number;
+  /** Port in the container. */
+  readonly to: number;
 }
 
 export interface InterfaceSnapshot {
@@ -57,6 +109,12 @@ export interface InterfaceSnapshot {
   readonly master?: string;
   /** The other end of a veth pair, where it lies in a node of the snapshot. */
   readonly peer?: InterfaceRef;
+  /** The other end of a pair, or the parent, lies in a namespace that is no node: the number that this node has for it. */
+  readonly beyond?: number;
+  /** What it was made on: of a vlan, macvlan, ipvlan or vxlan, where it lies in a node of the snapshot. */
+  readonly parent?: InterfaceRef;
+  /** Settings of a kind that cannot be changed once it is made. */
+  readonly device?: DeviceSnapshot;
   readonly addresses: readonly AddressSnapshot[];
   readonly bridge?: BridgeSnapshot;
   readonly port?: BridgePortSnapshot;
@@ -69,6 +127,20 @@ export interface InterfaceRef {
   readonly node: string;
   readonly interface: string;
 }
+
+export type DeviceSnapshot =
+  | { readonly kind: "vlan"; readonly id: number }
+  | { readonly kind: "macvlan"; readonly mode: "private" | "vepa" | "bridge" | "passthru" | "source" }
+  | { readonly kind: "vrf"; readonly table: number }
+  | {
+      readonly kind: "vxlan";
+      readonly id: number;
+      /** UDP. */
+      readonly port: number;
+      readonly local?: string;
+      /** The other end, or a multicast group. */
+      readonly remote?: string;
+    };
 
 export interface AddressSnapshot {
   readonly family: 4 | 6;
@@ -111,16 +183,26 @@ export interface InterfaceStatistics {
 
 export interface QdiscSnapshot {
   readonly kind: string;
-  /** `1:` as `10000` hexadecimal is written by tc: major:minor. */
+  /** `1:`, `8001:`: hexadecimal, major:minor, as tc writes them. */
   readonly handle: string;
+  /** `root`, `1:1`. */
   readonly parent: string;
+  /** Packets, since it was made. */
   readonly drops: number;
+  /** Bytes that wait. */
   readonly backlog: number;
-  /** Bytes a second, for tbf. */
+  /** Bytes a second, for tbf and netem. */
   readonly rate?: number;
+  /** Bytes that may leave at once, for tbf. */
+  readonly burst?: number;
   /** Nanoseconds that netem holds a packet back, and how much more or less that may be. */
   readonly delay?: number;
   readonly jitter?: number;
+  /** Shares from 0 to 1, for netem. */
+  readonly loss?: number;
+  readonly duplicate?: number;
+  readonly reorder?: number;
+  readonly corrupt?: number;
 }
 
 export interface RouteSnapshot {
@@ -156,6 +238,8 @@ export interface PolicyRuleSnapshot {
   readonly inputInterface?: string;
   readonly outputInterface?: string;
   readonly mark?: number;
+  /** Looks in the table of the vrf that the packet's interface belongs to. */
+  readonly l3mdev?: true;
   readonly action: "lookup" | "blackhole" | "unreachable" | "prohibit" | "goto" | "nop";
   readonly table?: number;
   /** Bits of the mark that count; absent: all. */

@@ -51,6 +51,7 @@ export function toRule(rule: PolicyRule): PolicyRuleSnapshot {
     ...(rule.inputInterface === undefined ? {} : { inputInterface: rule.inputInterface }),
     ...(rule.outputInterface === undefined ? {} : { outputInterface: rule.outputInterface }),
     ...(rule.mark === undefined ? {} : { mark: rule.mark }),
+    ...(rule.l3mdev === true ? { l3mdev: true as const } : {}),
     action: rule.action,
     ...(rule.table === undefined ? {} : { table: rule.table }),
     ...(rule.mask === undefined || rule.mask === 0xffffffff ? {} : { mask: rule.mask }),

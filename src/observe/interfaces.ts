@@ -4,6 +4,7 @@ import type {
   AddressSnapshot,
   BridgePortSnapshot,
   BridgeSnapshot,
+  DeviceSnapshot,
   InterfaceSnapshot,
   InterfaceStatistics,
   QdiscSnapshot,
@@ -30,6 +31,7 @@ export function toInterfaces(
   return links.map((link) => {
     const master = link.master === undefined ? undefined : names.get(link.master);
     const bridge = toBridge(link);
+    const device = toDevice(link);
     return {
       name: link.name,
       index: link.index,
@@ -43,6 +45,7 @@ export function toInterfaces(
       altnames: link.altnames,
       group: link.group,
       ...(master === undefined ? {} : { master }),
+      ...(device === undefined ? {} : { device }),
       addresses: addresses.filter((address) => address.index === link.index).map(toAddress),
       ...(bridge === undefined ? {} : { bridge }),
       ...(link.port === undefined ? {} : { port: toPort(link.port) }),
@@ -72,6 +75,36 @@ function toBridge(link: Link): BridgeSnapshot | undefined {
     forwardDelay: (bridge.forwardDelay ?? 0) / 100,
     vlanFiltering: bridge.vlanFiltering ?? false,
   };
+}
+
+/** MACVLAN_MODE_* (linux/if_link.h). */
+const macvlanModes = { 1: "private", 2: "vepa", 4: "bridge", 8: "passthru", 16: "source" } as const;
+
+function toDevice({ kind, settings }: Link): DeviceSnapshot | undefined {
+  switch (kind) {
+    case "vlan":
+      return settings?.vlan?.id === undefined ? undefined : { kind, id: settings.vlan.id };
+    case "macvlan": {
+      const mode = settings?.macvlan?.mode;
+      const known = mode !== undefined && mode in macvlanModes ? (mode as keyof typeof macvlanModes) : undefined;
+      return known === undefined ? undefined : { kind, mode: macvlanModes[known] };
+    }
+    case "vrf":
+      return settings?.vrf?.table === undefined ? undefined : { kind, table: settings.vrf.table };
+    case "vxlan": {
+      const { id, port = 4789, local, local6, group, group6 } = settings?.vxlan ?? {};
+      if (id === undefined) return undefined;
+      const own = local ?? local6;
+      const remote = group ?? group6;
+      return {
+        ...{ kind, id, port },
+        ...(own === undefined ? {} : { local: own }),
+        ...(remote === undefined ? {} : { remote }),
+      };
+    }
+    default:
+      return undefined;
+  }
 }
 
 function toPort(port: BridgePort): BridgePortSnapshot {

@@ -3,14 +3,14 @@
  * the table of established connections of the whole machine, 5 to 20 ms where it is large, so it is read only where the
  * kernel has no CONFIG_INET_DIAG.
  */
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { sockets as diagnosis, UnsupportedError } from "../kernel/index.js";
 import { type Address, addressFromBytes, formatAddress } from "../model/address.js";
 import type { ListenerSnapshot } from "../model/snapshot.js";
 import type { NodeSockets } from "./sockets.js";
 
 export async function listenersOf(
-  line: InitLine,
+  line: NodeLine,
   sockets: NodeSockets,
   node: string,
   linkName: (index: number) => string | undefined = () => undefined,

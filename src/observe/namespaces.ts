@@ -1,6 +1,7 @@
 /**
- * The network namespaces of the machine: those that a process is in (/proc/PID/ns/net) and those that `ip netns` names
- * (/run/netns). Each is held by a descriptor, because a PID may be somebody else's a moment later.
+ * The network namespaces of the machine: those that a process is in (/proc/PID/ns/net), those that `ip netns` names
+ * (/run/netns), and those that somebody holds and tells of (a lab's init). Each is held by a descriptor, because a PID
+ * may be somebody else's a moment later.
  */
 import { fstatSync, readdirSync, readlinkSync, statSync } from "node:fs";
 import path from "node:path";
@@ -13,8 +14,15 @@ export interface FoundNamespace {
   readonly descriptor: number;
   /** Processes in it, lowest PID first. */
   readonly pids: readonly number[];
-  /** Names in /run/netns. */
+  /** Names in /run/netns, and those under which it was told of. */
   readonly names: readonly string[];
+}
+
+/** A namespace that may have neither a process nor a name in /run/netns. */
+export interface ToldNamespace {
+  readonly name: string;
+  /** A file that leads to it: `/proc/PID/fd/N` of who holds it. */
+  readonly path: string;
 }
 
 export class FoundNamespaces implements Disposable {
@@ -22,6 +30,8 @@ export class FoundNamespaces implements Disposable {
   constructor(
     readonly own: string,
     readonly all: readonly FoundNamespace[],
+    /** Processes that are not ours to look into, counted by their user. */
+    readonly hidden: ReadonlyMap<number, number> = new Map(),
   ) {}
 
   [Symbol.dispose](): void {
@@ -29,26 +39,48 @@ export class FoundNamespaces implements Disposable {
   }
 }
 
-/** Reads /proc and /run/netns once. What the caller may not look into is left out (root sees all). */
-export function findNamespaces(named = "/run/netns"): FoundNamespaces {
+/** PIDs, lowest first, by the inode of the network namespace that they are in; and how many are hidden, by user. */
+export function pidsByNamespace(): {
+  readonly pids: ReadonlyMap<string, readonly number[]>;
+  readonly hidden: ReadonlyMap<number, number>;
+} {
   const pids = new Map<string, number[]>();
+  const hidden = new Map<number, number>();
   for (const pid of processes()) {
-    const link = tryTo(() => readlinkSync(`/proc/${pid}/ns/net`));
+    const link = tryTo(
+      () => readlinkSync(`/proc/${pid}/ns/net`),
+      () => {
+        const uid = tryTo(() => statSync(`/proc/${pid}`).uid);
+        if (uid !== undefined) hidden.set(uid, (hidden.get(uid) ?? 0) + 1);
+      },
+    );
     const number = link === undefined ? undefined : /^net:\[(\d+)\]$/.exec(link)?.[1];
     if (number === undefined) continue;
     const known = pids.get(number);
     if (known === undefined) pids.set(number, [pid]);
     else known.push(pid);
   }
+  return { pids, hidden };
+}
 
+export interface FindOptions {
+  /** Where `ip netns` keeps its names. */
+  readonly named?: string;
+  readonly told?: readonly ToldNamespace[];
+}
+
+/** Reads /proc and /run/netns once. What the caller may not look into is left out and counted (root sees all). */
+export function findNamespaces({ named = "/run/netns", told = [] }: FindOptions = {}): FoundNamespaces {
+  const { pids, hidden } = pidsByNamespace();
   const found = new Map<string, { descriptor: number; pids: readonly number[]; names: string[] }>();
   for (const [number, members] of pids) {
     const descriptor = openOf(number, members);
     if (descriptor !== undefined) found.set(number, { descriptor, pids: members, names: [] });
   }
   const nsfs = statSync("/proc/self/ns/net").dev;
-  for (const name of (tryTo(() => readdirSync(named)) ?? []).sort()) {
-    const descriptor = tryTo(() => open(path.join(named, name), constants.O_RDONLY | constants.O_CLOEXEC));
+  const names = (tryTo(() => readdirSync(named)) ?? []).sort().map((name) => ({ name, path: path.join(named, name) }));
+  for (const { name, path: file } of [...names, ...told]) {
+    const descriptor = tryTo(() => open(file, constants.O_RDONLY | constants.O_CLOEXEC));
     if (descriptor === undefined) continue;
     const number = inode(descriptor).toString();
     const known = found.get(number);
@@ -56,7 +88,7 @@ export function findNamespaces(named = "/run/netns"): FoundNamespaces {
     if (fstatSync(descriptor).dev !== nsfs) close(descriptor);
     else if (known === undefined) found.set(number, { descriptor, pids: [], names: [name] });
     else {
-      known.names.push(name);
+      if (!known.names.includes(name)) known.names.push(name);
       close(descriptor);
     }
   }
@@ -64,6 +96,7 @@ export function findNamespaces(named = "/run/netns"): FoundNamespaces {
   return new FoundNamespaces(
     own,
     [...found].map(([number, each]) => ({ inode: number, ...each })),
+    hidden,
   );
 }
 
@@ -89,11 +122,12 @@ function openOf(number: string, pids: readonly number[]): number | undefined {
 /** Processes end while this reads, and some are not ours to look into: those are left out. */
 const missing: ReadonlySet<unknown> = new Set(["ENOENT", "ESRCH", "ENOTDIR", "EACCES", "EPERM"]);
 
-function tryTo<T>(read: () => T): T | undefined {
+function tryTo<T>(read: () => T, onRefusal?: () => void): T | undefined {
   try {
     return read();
   } catch (error) {
-    if (error instanceof Error && "code" in error && missing.has(error.code)) return undefined;
-    throw error;
+    if (!(error instanceof Error && "code" in error && missing.has(error.code))) throw error;
+    if (error.code === "EACCES" || error.code === "EPERM") onRefusal?.();
+    return undefined;
   }
 }

@@ -1,10 +1,12 @@
 /** Reads live namespaces into a snapshot: dumps of rtnetlink, nf_tables and conntrack, and a few files of /proc. */
-import type { InitLine, NodeStatus } from "../init/api.js";
+import type { NodeLine, NodeStatus } from "../init/api.js";
 import {
   addresses,
   conntrack,
+  DumpInterruptedError,
   links,
   neighbours,
+  NetlinkError,
   nftables,
   nsids,
   qdiscs,
@@ -12,12 +14,16 @@ import {
   rules,
   type Link,
 } from "../kernel/index.js";
-import type { InterfaceRef, NodeSnapshot, QdiscSnapshot, Snapshot } from "../model/snapshot.js";
+import type { ConntrackFlow } from "../model/conntrack.js";
+import type { NftTable } from "../model/nft.js";
+import type { ContainerSnapshot, NodeSnapshot, ProcessSnapshot, Snapshot, Unread } from "../model/snapshot.js";
 import { toFlow } from "./flows.js";
 import { type LinkName, toFdbEntry, toNeighbour, toRoute, toRule } from "./forwarding.js";
 import { toInterfaces } from "./interfaces.js";
 import { listenersOf } from "./listeners.js";
-import { findPeers, peerKey, type NodeLinks } from "./peers.js";
+import { type NodeLinks, peerKey, relate, type Relations } from "./peers.js";
+import { qdiscsByLink } from "./qdiscs.js";
+import type { NetlinkClient } from "../kernel/client.js";
 import type { NodeSockets } from "./sockets.js";
 import { sysctlNames } from "./sysctls.js";
 
@@ -29,27 +35,50 @@ export interface ObserveOptions {
   readonly order?: readonly string[];
   /** Nodes that run a container of somebody else's. */
   readonly containers?: ReadonlySet<string>;
+  /** What is known of a node beside what its namespace says. */
+  readonly inhabitants?: (node: NodeStatus) => Inhabitants;
+  /** What is known not to be looked at. */
+  readonly unread?: readonly Unread[];
   /** Wall clock, milliseconds since 1970. */
   readonly now: number;
 }
 
-/** Reads every node of a lab. Nodes that vanish meanwhile are an error: the caller holds the lab's lock, or retries. */
-export async function observe(line: InitLine, sockets: NodeSockets, options: ObserveOptions): Promise<Snapshot> {
+/** Who is in a namespace. */
+export interface Inhabitants {
+  readonly processes: readonly ProcessSnapshot[];
+  readonly containers: readonly ContainerSnapshot[];
+}
+
+/**
+ * Reads every node: first all that the kernel says, then what refers to what. Processes may end meanwhile, and tables
+ * may change: a namespace cannot go, since the line holds it. What may not be read, or never stood still, is told of.
+ */
+export async function observe(line: NodeLine, sockets: NodeSockets, options: ObserveOptions): Promise<Snapshot> {
   const statuses = inOrder(await line.nodes(), options.order ?? []);
   await sockets.open(
     statuses.map(({ name }) => name),
     ["namespace", "route", "netfilter", "diagnosis"],
   );
   const read = statuses.map((status) => ({ status, links: sockets.route(status.name).execute(links.list()) }));
-  const peers = findPeers(read.map(({ status, links: list }) => nodeLinks(status.name, list, sockets)));
+  const relations = relate(read.map(({ status, links: list }) => nodeLinks(status.name, list, sockets)));
   const nodes: NodeSnapshot[] = [];
-  for await (const [{ status, links: list }, settings] of readAhead(read, (each) => settingsOf(line, each)))
-    nodes.push(await observeNode(line, sockets, status, { list, settings, peers, role: roleOf(status, options) }));
+  const unread: Unread[] = [...(options.unread ?? [])];
+  for await (const [{ status, links: list }, settings] of readAhead(read, (each) => settingsOf(line, each))) {
+    const context = { list, settings, relations, role: roleOf(status, options), unread };
+    const node = await observeNode(line, sockets, status, context);
+    const inside = options.inhabitants?.(status);
+    nodes.push({
+      ...node,
+      ...(inside === undefined ? {} : { processes: inside.processes }),
+      ...(inside === undefined || inside.containers.length === 0 ? {} : { containers: inside.containers }),
+    });
+  }
   return {
     version: 1,
     takenAt: new Date(options.now).toISOString(),
     ...(options.lab === undefined ? {} : { lab: options.lab }),
     nodes,
+    ...(unread.length === 0 ? {} : { unread }),
   };
 }
 
@@ -90,21 +119,32 @@ export function nodeLinks(node: string, list: readonly Link[], sockets: NodeSock
       if (!ids.has(other)) ids.set(other, sockets.route(node).execute(nsids.get(sockets.namespace(other))));
       return ids.get(other);
     },
+    lookInto(id, index) {
+      try {
+        return sockets.route(node).execute(links.get(index, id));
+      } catch (error) {
+        // Gone since, or in a namespace where the socket's owner has no rights: the candidates are asked one by one.
+        if (error instanceof NetlinkError) return undefined;
+        throw error;
+      }
+    },
   };
 }
 
 interface NodeContext {
   readonly list: readonly Link[];
   readonly settings: Settings;
-  readonly peers: ReadonlyMap<string, InterfaceRef>;
+  readonly relations: Relations;
   readonly role: NodeSnapshot["role"];
+  /** Gets what cannot be read. */
+  readonly unread: Unread[];
 }
 
 async function observeNode(
-  line: InitLine,
+  line: NodeLine,
   sockets: NodeSockets,
   status: NodeStatus,
-  { list, settings, peers, role }: NodeContext,
+  { list, settings, relations, role, unread }: NodeContext,
 ): Promise<NodeSnapshot> {
   const { name } = status;
   const nameOf = new Map(list.map((link) => [link.index, link.name]));
@@ -118,8 +158,18 @@ async function observeNode(
     netns: status.netns,
     interfaces: toInterfaces(list, route.execute(addresses.list()), qdiscsByLink(route.execute(qdiscs.list()))).map(
       (each) => {
-        const peer = peers.get(peerKey(name, each.index));
-        return peer === undefined ? each : { ...each, peer };
+        const key = peerKey(name, each.index);
+        const [peer, parent, beyond] = [
+          relations.peers.get(key),
+          relations.parents.get(key),
+          relations.beyond.get(key),
+        ];
+        return {
+          ...each,
+          ...(peer === undefined ? {} : { peer }),
+          ...(parent === undefined ? {} : { parent }),
+          ...(beyond === undefined ? {} : { beyond }),
+        };
       },
     ),
     routes: route
@@ -137,32 +187,39 @@ async function observeNode(
           .map((each) => toFdbEntry(each, linkName))
           .filter(known)
       : [],
-    nftables: nftables.readTables(netfilter),
+    nftables: rulesOf(name, netfilter, unread),
     // A dump of conntrack walks the table of the whole machine, 10 ms where it is large: only where there is something.
-    conntrack: settings.tracked === 0 ? [] : netfilter.execute(conntrack.flows.list()).map(toFlow),
+    conntrack: settings.tracked === 0 ? [] : flowsOf(name, netfilter, unread),
     listeners,
     sysctls: settings.sysctls,
   };
 }
 
-/** The kernel's own choices say nothing about what happens to a packet. */
-const defaultQdiscs = new Set(["noqueue", "fq_codel", "pfifo_fast", "mq"]);
-
-function qdiscsByLink(list: readonly qdiscs.Qdisc[]): Map<number, QdiscSnapshot[]> {
-  const byLink = new Map<number, QdiscSnapshot[]>();
-  for (const { index, kind, handle, parent, drops, backlog, settings } of list) {
-    if (defaultQdiscs.has(kind)) continue;
-    const rate = settings?.kind === "tbf" ? settings.rate : undefined;
-    const { delay, jitter }: { delay?: number; jitter?: number } = settings?.kind === "netem" ? settings : {};
-    const entry = {
-      ...{ kind, handle, parent, drops, backlog },
-      ...(rate === undefined ? {} : { rate }),
-      ...(delay === undefined ? {} : { delay }),
-      ...(jitter === undefined ? {} : { jitter }),
-    };
-    byLink.set(index, [...(byLink.get(index) ?? []), entry]);
+function rulesOf(node: string, netfilter: NetlinkClient, unread: Unread[]): NftTable[] {
+  try {
+    return nftables.readTables(netfilter);
+  } catch (error) {
+    if (isRefusal(error)) unread.push({ what: "rules", node, text: `the rules (nf_tables) of ${node}: for root only` });
+    else if (error instanceof DumpInterruptedError) {
+      unread.push({ what: "rules", node, text: `rules of ${node} that changed while they were read` });
+      return error.partial as NftTable[]; // what readTables says of it
+    } else throw error;
+    return [];
   }
-  return byLink;
+}
+
+function flowsOf(node: string, netfilter: NetlinkClient, unread: Unread[]): ConntrackFlow[] {
+  try {
+    return netfilter.execute(conntrack.flows.list()).map(toFlow);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    unread.push({ what: "connections", node, text: `the connections (conntrack) of ${node}: for root only` });
+    return [];
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof NetlinkError && error.code === "EPERM";
 }
 
 function known<T>(value: T | undefined): value is T {
@@ -176,7 +233,7 @@ interface Settings {
 }
 
 async function settingsOf(
-  line: InitLine,
+  line: NodeLine,
   { status, links: list }: { readonly status: NodeStatus; readonly links: readonly Link[] },
 ): Promise<Settings> {
   const names = sysctlNames(list.map(({ name }) => name));

@@ -1,5 +1,5 @@
 /** The netlink sockets of a lab's nodes: opened by init in the node when first asked for, driven from here. */
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { NetlinkClient } from "../kernel/client.js";
 import { NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_SOCK_DIAG } from "../kernel/framing.js";
 import { closeQuietly } from "../kernel/syscalls.js";
@@ -19,7 +19,7 @@ export class NodeSockets implements Disposable {
   #disposed = false;
 
   constructor(
-    private readonly line: InitLine,
+    private readonly line: NodeLine,
     private readonly onWarning: (text: string) => void = () => undefined,
   ) {}
 

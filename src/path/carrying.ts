@@ -1,6 +1,6 @@
 /** A frame on its way over links and bridges, with what a bridge's rules do to the packet in it. */
 import { formatAddress, isMulticast } from "../model/address.js";
-import { bridgedByTables, bridgedThroughIp } from "./bridge-rules.js";
+import { askAtPort, type AskedAtPort, bridgedByTables, bridgedThroughIp } from "./bridge-rules.js";
 import { followFrame, type FrameEnd } from "./frame.js";
 import type { Header } from "./header.js";
 import { nameOf, type Place } from "./network.js";
@@ -14,6 +14,7 @@ export function carry(
   let header = given;
   let last = start;
   let stopped: PredictionEnd | undefined;
+  let asked: AskedAtPort | undefined;
   const group = isMulticast(header.destination);
   const end = followFrame(way.bridging, {
     place: start,
@@ -31,8 +32,18 @@ export function carry(
       last = place;
       return way.step(place, heading, header, implied);
     },
+    enter(bridge) {
+      const found = askAtPort(way, bridge, header);
+      if (found !== undefined && "kind" in found) {
+        stopped = found;
+        return "stop";
+      }
+      asked = found;
+      header = asked?.header ?? header;
+      return asked?.toward;
+    },
     cross(bridge, from, to) {
-      const filtered = bridgedByTables(way, bridge, from, to, header) ?? bridgedThroughIp(way, bridge, header);
+      const filtered = bridgedByTables(way, bridge, from, to, header) ?? bridgedThroughIp(way, bridge, header, asked);
       if (filtered === undefined) return true;
       if ("kind" in filtered) {
         stopped = filtered;
@@ -44,13 +55,24 @@ export function carry(
   });
   if (stopped !== undefined) return ended(stopped);
   if (end === undefined) return way.tooLong(last.node.name);
-  return after(way, end, header, connection);
+  return after(way, end, header, connection, asked);
 }
 
-function after(way: Way, end: FrameEnd, header: Header, connection: (Next & { at: "frame" })["connection"]): Next {
+function after(
+  way: Way,
+  end: FrameEnd,
+  header: Header,
+  connection: (Next & { at: "frame" })["connection"],
+  asked: AskedAtPort | undefined,
+): Next {
   switch (end.kind) {
     case "arrived":
-      return { at: "receive", place: end.place, header, received: end.received, connection };
+      return {
+        at: "receive",
+        ...{ place: end.place, header, received: end.received, connection },
+        // What a bridge takes in itself was put to the rules at its port.
+        ...(asked !== undefined && end.place === asked.bridge ? { prerouted: asked } : {}),
+      };
     case "outside":
       return ended({ kind: "outside", hop: nameOf(end.place) });
     case "unknown":

@@ -34,7 +34,7 @@ function seenBack({ ways: [request] }: Explanation): boolean {
 
 function differenceOfVerdict(explanation: Explanation, observed: ObservedExchange): Difference | undefined {
   const predicted = explanation.otherwise ?? explanation.verdict;
-  if (predicted === "unknown" || same(predicted, observed.verdict)) return undefined;
+  if (predicted === "unknown" || same(explanation, predicted, observed)) return undefined;
   const because = (reason: string | undefined): string => (reason === undefined ? "" : `: ${reason}`);
   return {
     in: "verdict",
@@ -44,9 +44,19 @@ function differenceOfVerdict(explanation: Explanation, observed: ObservedExchang
   };
 }
 
-/** A packet that its sender's own kernel dropped is unseen, and so is one that was never sent. */
-function same(predicted: ExchangeVerdict, observed: ExchangeVerdict): boolean {
-  return predicted === observed;
+/** What a node drops of what has come to it, no hop can tell from what it does not answer, or does not take. */
+function same({ ways }: Explanation, predicted: ExchangeVerdict, { verdict, packets }: ObservedExchange): boolean {
+  if (predicted === verdict) return true;
+  const [request, back] = ways;
+  if (predicted === "dropped" && verdict === "unanswered")
+    return request !== undefined && endsInside(request) && packets[0]?.verdict.kind === "delivered";
+  return predicted === "unanswered" && verdict === "refused" && back?.kind === "refusal" && endsInside(back);
+}
+
+/** Whether it is dropped by the node that it was seen in last. */
+function endsInside({ trail, end: { kind, node } }: ExplainedWay): boolean {
+  const last = trail.findLast(({ type }) => type === "hop");
+  return kind === "dropped" && last?.type === "hop" && last.hop.startsWith(`${node}:`);
 }
 
 function differenceOfWay(
@@ -56,9 +66,13 @@ function differenceOfWay(
 ): Difference | undefined {
   const expected = way.trail.filter((one): one is HopStep => one.type === "hop").filter(({ hop }) => tapped(hop));
   const actual = packet === undefined ? [] : lookedAt(packet);
+  // Between a node and itself request and answer are the same to a trace.
+  if (packet === undefined && expected.every(({ hop }) => hop.endsWith(":lo"))) return undefined;
   const base = portsOf(expected[0], actual[0]?.sighting);
   for (let at = 0; at < Math.max(expected.length, actual.length); at++) {
     const [hop, seen] = [expected[at], actual[at]];
+    // A frame for an address that nobody has is flooded, so that others see it, and takes nobody in.
+    if (hop === undefined && way.end.code === "wrong-mac") return undefined;
     const wrong = differenceAt(hop, seen, base);
     if (wrong === undefined) continue;
     const where = hop?.hop ?? seen?.hop;

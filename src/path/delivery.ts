@@ -2,7 +2,7 @@
 import type { ListenerSnapshot, NodeSnapshot } from "../model/snapshot.js";
 import { parseAddress, sameAddress } from "../model/address.js";
 import { icmpTypes, icmpv6Types } from "../model/icmp.js";
-import { type Header, mirror } from "./header.js";
+import { type Header, mirror, ownTtl } from "./header.js";
 
 export type Answer =
   | {
@@ -57,7 +57,8 @@ function answerOfUdp(node: NodeSnapshot, request: Header, input: string | undefi
   return {
     kind: "refusal",
     header: {
-      ...{ family: request.family, source: request.destination, destination: request.source, ttl: 64 },
+      ...{ family: request.family, source: request.destination, destination: request.source },
+      ttl: ownTtl(node, request.family),
       ...(request.family === 4
         ? { protocol: ICMP, icmpType: icmpTypes["destination-unreachable"] }
         : { protocol: ICMPV6, icmpType: icmpv6Types["destination-unreachable"] }),
@@ -114,5 +115,5 @@ function nobody(node: NodeSnapshot, protocol: "tcp" | "udp", { destinationPort, 
 
 /** A packet that the node makes itself: with its own TTL, and no mark. */
 function fresh(node: NodeSnapshot, { mark: _, ...header }: Header): Header {
-  return { ...header, ttl: Number(node.sysctls["net.ipv4.ip_default_ttl"] ?? "64") };
+  return { ...header, ttl: ownTtl(node, header.family) };
 }

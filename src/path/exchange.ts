@@ -5,12 +5,12 @@ import { icmpTypes, icmpv6Types } from "../model/icmp.js";
 import type { NodeSnapshot, Snapshot } from "../model/snapshot.js";
 import { fromSnapshot, remembering } from "./connection.js";
 import { type Answer, answerOf } from "./delivery.js";
-import { type Header, mirror, sourceText } from "./header.js";
-import { type Complaint, complaintHeader, complaintOf } from "./icmp-error.js";
-import { Network } from "./network.js";
+import { type Header, mirror, ownTtl, sourceText } from "./header.js";
+import { complaintHeader, complaintOf } from "./icmp-error.js";
+import { Network, type Place } from "./network.js";
 import { predict } from "./predict.js";
 import type { Doubt, Drop, Prediction, PredictionEnd } from "./prediction.js";
-import { sourceFor } from "./source-address.js";
+import { byRfc6724, sourceFor } from "./source-address.js";
 
 export interface ExchangeStart {
   readonly node: string;
@@ -52,6 +52,15 @@ export function predictExchange(snapshot: Snapshot, start: ExchangeStart): Predi
   return new Exchange(new Network(snapshot), start).run();
 }
 
+/** Errors of ICMP are few in a second to one address (icmp_ratelimit, icmp_msgs_per_sec; of routes, error_burst). */
+function limited({ name }: NodeSnapshot): Doubt {
+  return {
+    node: name,
+    text: "it has not sent many ICMP errors just now: few in a second go out to one address",
+    assumed: true,
+  };
+}
+
 type Outcome = Omit<PredictedExchange, "request" | "doubts"> & { readonly doubts?: readonly Doubt[] };
 
 const protocols = { tcp: 6, udp: 17 } as const;
@@ -85,9 +94,11 @@ class Exchange {
       ...(input === undefined ? { node: name } : { hop: { node: name, interface: input, direction: "in" } as const }),
       header: sent,
       complete: true,
+      ...(this.#start.source === undefined ? { unbound: sent.family === 6 ? "once" : "twice" } : {}),
     });
     const found = this.#after(request, sent);
-    const doubts = [...request.doubts, ...(found.back?.prediction.doubts ?? []), ...(found.doubts ?? [])];
+    const all = [...request.doubts, ...(found.back?.prediction.doubts ?? []), ...(found.doubts ?? [])];
+    const doubts = [...new Map(all.map((doubt) => [`${doubt.node} ${doubt.text}`, doubt])).values()];
     return {
       sent,
       ...(choice === undefined || request.trail.length === 0 ? {} : { chosen: choice.text }),
@@ -104,7 +115,7 @@ class Exchange {
   #header(source: Address): Header {
     const { protocol, destination, port, sourcePort } = this.#start;
     const { family } = destination;
-    const ttl = Number(this.#node(this.#start.node)?.sysctls["net.ipv4.ip_default_ttl"] ?? "64");
+    const ttl = ownTtl(this.#node(this.#start.node) ?? { sysctls: {} }, family);
     const common = { family, source, destination, ttl };
     if (protocol === "icmp") {
       return family === 4
@@ -161,7 +172,9 @@ class Exchange {
     const doubts =
       answer.kind === "reply" && answer.assumed !== undefined
         ? [{ node: node.name, text: answer.assumed, assumed: true }]
-        : [];
+        : refusal?.startsWith("ICMP") === true
+          ? [limited(node)]
+          : [];
     const found = { delivery, back, doubts };
     if (lost !== undefined) {
       const what = refusal === undefined ? "the answer" : `the refusal (${refusal})`;
@@ -176,30 +189,58 @@ class Exchange {
     const node = this.#node(end.node);
     if (complaint === undefined || node === undefined || end.header === undefined)
       return { verdict: end.role === "sender" ? "unsent" : "dropped", reason: end.cause.text };
-    const header = this.#complaint(node, end, end.header, complaint);
-    if (header === undefined) return { verdict: "dropped", reason: end.cause.text };
-    const back = this.#back(request, node, header, { refusal: complaint.reason, late: complaint.late });
+    const source = this.#complains(node, end, end.header, request.steps.at(-1)?.place);
+    if (source === undefined) return { verdict: "dropped", reason: end.cause.text };
+    const made = complaintHeader(complaint, end.header, source.address, end.cause.code === "ttl-expired");
+    const header = { ...made, ttl: ownTtl(node, made.family) };
+    const unbound = source.unbound && complaint.kind === "icmp";
+    const back = this.#back(request, node, header, { refusal: complaint.reason, late: complaint.late, unbound });
+    const doubts = complaint.kind === "icmp" ? [limited(node)] : [];
     const lost = this.#lost(back.prediction.end, sent);
     const what = `${end.cause.text}; `;
+    // A refusal that never left its sender was none.
+    const left = back.prediction.steps.some(({ place }) => !place.loopback);
+    const silent = left ? "unanswered" : end.role === "sender" ? "unsent" : "dropped";
     return lost === undefined
-      ? { back, verdict: "refused", reason: `by ${node.name}: ${complaint.reason}, because ${end.cause.text}` }
-      : { back, verdict: "unanswered", reason: `${what}the refusal (${complaint.reason}) ${lost.text}` };
+      ? { back, doubts, verdict: "refused", reason: `by ${node.name}: ${complaint.reason}, because ${end.cause.text}` }
+      : { back, doubts, verdict: silent, reason: `${what}the refusal (${complaint.reason}) ${lost.text}` };
   }
 
-  #complaint(node: NodeSnapshot, { role, cause }: Drop, about: Header, complaint: Complaint): Header | undefined {
-    const asked = role === "receiver" && this.#network.localPlace(node.name, about.destination) !== undefined;
-    const source = asked ? about.destination : sourceFor(node, about.source)?.address;
-    return source && complaintHeader(complaint, about, source, cause.code === "ttl-expired");
+  /** The address that a node complains from: the one that was asked, where it is the node's own. */
+  #complains(
+    node: NodeSnapshot,
+    { role }: Drop,
+    about: Header,
+    input: Place | undefined,
+  ): { readonly address: Address; readonly unbound: boolean } | undefined {
+    const own = role === "receiver" && this.#network.localPlace(node.name, about.destination) !== undefined;
+    if (own) return { address: about.destination, unbound: false };
+    // IPv6 takes an address of the interface that the packet came in by, IPv4 what the route back says (icmp6_send, icmp_send).
+    const near =
+      about.family === 6 && input?.node === node ? byRfc6724(node, input.interface.name, about.source) : undefined;
+    if (near !== undefined) return { address: near.address, unbound: false };
+    const address = sourceFor(node, about.source)?.address;
+    return address && { address, unbound: true };
   }
 
   #back(
     request: Prediction,
     node: NodeSnapshot,
     header: Header,
-    { refusal, late }: { readonly refusal: string | undefined; readonly late: boolean },
+    {
+      refusal,
+      late,
+      unbound = false,
+    }: { readonly refusal: string | undefined; readonly late: boolean; readonly unbound?: boolean },
   ): Back {
     const translate = remembering(request.passages, fromSnapshot(this.#network.snapshot));
-    const prediction = predict(this.#network, { node: node.name, header, translate, complete: true });
+    const prediction = predict(this.#network, {
+      node: node.name,
+      header,
+      translate,
+      complete: true,
+      ...(unbound ? { unbound: "once" } : {}),
+    });
     return {
       ...{ kind: refusal === undefined ? "reply" : "refusal", sender: node.name, late, prediction },
       ...(refusal === undefined ? {} : { refusal }),

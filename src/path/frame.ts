@@ -29,13 +29,15 @@ export interface FrameWay {
   readonly owner: (bridge: Place) => Place | undefined;
   /** @returns false to go no further */
   readonly step: (step: FrameStep) => boolean;
+  /** Asked where a frame comes to a port: a rule may send it to another interface, or end it. */
+  readonly enter?: (bridge: Place) => Place | "stop" | undefined;
   /** Asked before a bridge passes the frame on between two ports. */
   readonly cross?: (bridge: Place, from: Place, to: Place) => boolean;
 }
 
 /** @returns undefined where `step` or `cross` ended it */
 export function followFrame(bridging: Bridging, way: FrameWay): FrameEnd | undefined {
-  let { place, direction } = way;
+  let { place, direction, toward: addressed } = way;
   let by: FrameStep["by"];
   const visit = (at: Place, heading: "in" | "out", implied = false): boolean =>
     way.step({ place: at, direction: heading, implied, ...(by === undefined ? {} : { by }) });
@@ -46,8 +48,8 @@ export function followFrame(bridging: Bridging, way: FrameWay): FrameEnd | undef
     if (direction === "out") {
       if (place.loopback) return { kind: "arrived", place, received: false };
       if (isBridge(place)) {
-        if (way.toward === undefined) return { kind: "flooded", bridge: place, from: undefined };
-        crossing = { bridge: place, toward: way.toward };
+        if (addressed === undefined) return { kind: "flooded", bridge: place, from: undefined };
+        crossing = { bridge: place, toward: addressed };
       } else {
         const { peer } = place;
         if (peer === undefined) return withoutPeer(place);
@@ -58,13 +60,16 @@ export function followFrame(bridging: Bridging, way: FrameWay): FrameEnd | undef
     } else {
       const bridge = place.master;
       if (bridge === undefined) {
-        if (way.toward !== undefined && way.toward !== place)
-          return drop(place, "wrong-mac", `the frame is addressed to ${nameOf(way.toward)}, not to ${nameOf(place)}`);
+        if (addressed !== undefined && addressed !== place)
+          return drop(place, "wrong-mac", `the frame is addressed to ${nameOf(addressed)}, not to ${nameOf(place)}`);
         return { kind: "arrived", place, received: true };
       }
       const closed = portClosed(place) ?? bridgeDown(bridge);
       if (closed !== undefined) return drop(place, ...closed);
-      const toward = way.toward ?? way.owner(bridge);
+      const sent = way.enter?.(bridge);
+      if (sent === "stop") return undefined;
+      addressed = sent ?? addressed;
+      const toward = addressed ?? way.owner(bridge);
       if (toward === undefined) return { kind: "flooded", bridge, from: place };
       if (toward === bridge) {
         by = { kind: "fdb", text: `the frame is for bridge ${nameOf(bridge)} itself` };

@@ -21,6 +21,11 @@ export interface Header {
   readonly about?: Header;
 }
 
+/** The TTL of what a node makes itself. IPv6 goes by its interfaces, which no snapshot has: 64 unless somebody changed it. */
+export function ownTtl({ sysctls }: { readonly sysctls: Readonly<Record<string, string>> }, family: 4 | 6): number {
+  return family === 6 ? 64 : Number(sysctls["net.ipv4.ip_default_ttl"] ?? "64");
+}
+
 /** The header of an answer: ends changed over. */
 export function mirror(header: Header): Header {
   const { sourcePort, destinationPort, ...rest } = header;

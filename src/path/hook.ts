@@ -2,7 +2,7 @@
 import type { NftTable } from "../model/nft.js";
 import type { Connection } from "./connection.js";
 import { destinationOf, destinationText, type Header, sourceOf, sourceText } from "./header.js";
-import { type BaseChain, type Hook, stationsOf } from "./hook-order.js";
+import { type BaseChain, type Hook, type Station, stationsOf } from "./hook-order.js";
 import type { RuleContext } from "./match.js";
 import type { Decision } from "./prediction.js";
 import { quoteRule, type RuleQuote } from "./quote.js";
@@ -32,12 +32,7 @@ export function askHook(
 ): HookResult {
   const asked = new Asked(header, context, tracked ? connection : undefined);
   for (const station of stationsOf(tables, hook, header.family)) {
-    const refusal =
-      station.kind === "conntrack"
-        ? asked.conntrack(connection)
-        : station.kind === "nat"
-          ? asked.nat(station.changes, station.chains)
-          : asked.chain(station.base);
+    const refusal = asked.at(station, connection);
     if (refusal !== undefined) return { ...asked.result(), refusal };
   }
   return asked.result();
@@ -68,11 +63,23 @@ class Asked {
     };
   }
 
-  conntrack(found: Connection): undefined {
+  at(station: Station, found: Connection): Refusal | undefined {
+    switch (station.kind) {
+      case "conntrack":
+        this.#track(found);
+        return undefined;
+      case "nat":
+        return this.#nat(station.changes, station.chains);
+      case "chain":
+        return this.#chain(station.base);
+    }
+  }
+
+  #track(found: Connection): void {
     this.#connection ??= this.#untracked ? { state: "untracked", direction: "original", status: [] } : found;
   }
 
-  chain(base: BaseChain): Refusal | undefined {
+  #chain(base: BaseChain): Refusal | undefined {
     const { outcome, header } = this.#ask(base);
     this.#header = header;
     if (outcome.kind !== "accept") return outcome;
@@ -81,7 +88,7 @@ class Asked {
   }
 
   /** A connection that is known is translated as it was; of a new one, the first rule that has a word decides. */
-  nat(changes: "source" | "destination", chains: readonly BaseChain[]): Refusal | undefined {
+  #nat(changes: "source" | "destination", chains: readonly BaseChain[]): Refusal | undefined {
     const connection = this.#connection;
     if (connection?.state === "untracked" || connection?.state === "invalid") return undefined;
     if (connection?.translated !== undefined) {

@@ -1,6 +1,6 @@
 /** Which hops there are, and in which order a person reads them. */
 import type { Hop } from "../model/hop.js";
-import type { Snapshot } from "../model/snapshot.js";
+import type { NodeSnapshot, Snapshot } from "../model/snapshot.js";
 import { Network, type Place } from "./network.js";
 
 export interface HopSelection {
@@ -49,9 +49,22 @@ function firstNode(snapshot: Snapshot, selection: HopSelection): string | undefi
     const node = snapshot.nodes.find((one) => one.name === name);
     return node?.sysctls["net.ipv4.ip_forward"] === "1" || node?.interfaces.some((one) => one.bridge) === true;
   };
-  const outside = plain.find((node) => !forwards(node.name));
+  const ends = plain.filter((node) => !forwards(node.name));
+  // On a machine any namespace may be an inner one: who is reached by a bridge is, who has a link of its own is not.
+  const outside =
+    (snapshot.lab === undefined ? ends.find((node) => !isBehindBridge(snapshot, node)) : undefined) ?? ends[0];
   const machine = snapshot.nodes.find((node) => node.role === "machine");
   return (outside ?? machine ?? snapshot.nodes[0])?.name;
+}
+
+function isBehindBridge(snapshot: Snapshot, { interfaces }: NodeSnapshot): boolean {
+  return interfaces.some(
+    ({ peer }) =>
+      peer !== undefined &&
+      snapshot.nodes
+        .find(({ name }) => name === peer.node)
+        ?.interfaces.some(({ name, master }) => name === peer.interface && master !== undefined) === true,
+  );
 }
 
 /**

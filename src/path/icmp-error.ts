@@ -83,7 +83,7 @@ function rejectionOf(statements: readonly NftStatement[], header: Header): Compl
   return { kind: "icmp", reason: `ICMP ${text ?? `unreachable, code ${code}`}`, late: false };
 }
 
-/** The packet that carries a complaint. @param source address that the node sends it from */
+/** The packet that carries a complaint, but for its TTL. @param source address that the node sends it from */
 export function complaintHeader(
   { kind }: Complaint,
   about: Header,
@@ -91,11 +91,11 @@ export function complaintHeader(
   expired: boolean,
 ): Header {
   // A RST is sent in the name of the address that was asked.
-  if (kind === "reset") return { ...mirror(about), tcpFlags: 20, ttl: 64 };
+  if (kind === "reset") return { ...mirror(about), tcpFlags: 20 };
   const { family } = about;
   const types = family === 4 ? icmpTypes : icmpv6Types;
   return {
-    ...{ family, source, destination: about.source, ttl: 64, about },
+    ...{ family, source, destination: about.source, about },
     protocol: family === 4 ? 1 : 58,
     icmpType: types[expired ? "time-exceeded" : "destination-unreachable"],
   };

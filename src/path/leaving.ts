@@ -37,7 +37,7 @@ export function leave(way: Way, { node, input, output, nexthop, header: routed, 
   if (!out.interface.carrier) return fail("no-carrier", `${nameOf(out)} has no carrier`);
   if (isMulticast(nexthop) || way.network.isBroadcast(node.name, nexthop)) return { ...onward, toward: undefined };
 
-  const neighbour = findNeighbour(way.bridging, out, nexthop);
+  const neighbour = findNeighbour(way.bridging, out, nexthop, header.source);
   switch (neighbour.kind) {
     case "none":
       return fail(neighbour.code, neighbour.text);
@@ -46,7 +46,7 @@ export function leave(way: Way, { node, input, output, nexthop, header: routed, 
       return ended({ kind: "outside", hop: nameOf(out) });
     case "lost":
       way.step(out, "out", header);
-      return ended(dropped(node.name, "link", header, "no-neighbour", neighbour.text));
+      return ended(dropped(node.name, "link", header, "wrong-mac", neighbour.text));
     case "found":
       way.note(node.name, "neighbour", "neighbour", neighbour.text);
       if (neighbour.doubt !== undefined) way.doubt(node.name, neighbour.doubt, true);

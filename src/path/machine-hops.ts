@@ -4,7 +4,7 @@
  */
 import type { Hop } from "../model/hop.js";
 import { hopName } from "../model/hop.js";
-import type { NodeSnapshot, Snapshot } from "../model/snapshot.js";
+import type { InterfaceRef, NodeSnapshot, Snapshot } from "../model/snapshot.js";
 import type { TraceFilter } from "../model/trace.js";
 import { hops } from "./hops.js";
 import { Network, type Place } from "./network.js";
@@ -17,6 +17,10 @@ export interface MachineSelection {
   readonly from?: string;
   /** Only these, and the machine's interfaces on the way to them; none for all. */
   readonly nodes: readonly string[];
+  /** Only these, and what lies on the wire behind them; beside `nodes`. */
+  readonly interfaces?: readonly InterfaceRef[];
+  /** With `nodes`: also the links by which the machine is reached from outside, and their far ends. */
+  readonly around?: boolean;
   /** Every container, whatever the filter. */
   readonly all: boolean;
 }
@@ -32,12 +36,19 @@ const few = 8;
 
 /** @param snapshot with one node of role `machine` */
 export function machineHops(snapshot: Snapshot, selection: MachineSelection): MachineHops {
+  const network = new Network(snapshot);
+  const { from, interfaces = [], nodes } = selection;
+  const wired = interfaces.length === 0 ? undefined : onTheWire(network, interfaces);
   const chosen = chooseNodes(snapshot, selection);
-  const kept = onTheWay(new Network(snapshot), chosen, selection.nodes);
-  const { from } = selection;
+  const way = wired !== undefined && nodes.length === 0 ? [] : onTheWay(network, chosen, nodes);
+  const doors = selection.around === true ? outerLinks(network) : [];
+  const kept = new Set([...way, ...doors, ...(wired ?? [])]);
   return {
     hops: hops(snapshot, { ...(from === undefined ? {} : { from }), filter: (hop) => kept.has(hopName(hop)) }),
-    left: selection.nodes.length > 0 ? [] : others(snapshot).flatMap(({ name }) => (chosen.has(name) ? [] : [name])),
+    left:
+      nodes.length + interfaces.length > 0
+        ? []
+        : others(snapshot).flatMap(({ name }) => (chosen.has(name) ? [] : [name])),
   };
 }
 
@@ -75,6 +86,33 @@ function concerns(node: NodeSnapshot, snapshot: Snapshot, { ports, hosts }: Trac
   );
 }
 
+/** Links of the machine that it routes by itself, to what is no container: where what comes from outside comes in. */
+function outerLinks(network: Network): string[] {
+  return network.places
+    .filter(({ node, peer, master, interface: own }) => {
+      const routed =
+        master === undefined && own.bridge === undefined && own.addresses.some(({ scope }) => scope === "global");
+      return node.role === "machine" && routed && peer?.node.role === "namespace";
+    })
+    .flatMap((place) => [place, ...(place.peer ? [place.peer] : [])])
+    .map(placeName);
+}
+
+/** Names of the interfaces themselves, their bridge or ports, and the far ends of those. */
+function onTheWire(network: Network, interfaces: readonly InterfaceRef[]): ReadonlySet<string> {
+  const kept = new Set<Place>();
+  for (const { node, interface: name } of interfaces) {
+    const place = network.place(node, name);
+    if (place === undefined) continue;
+    for (const own of [place, ...place.ports]) for (const each of [own, own.peer, own.master]) if (each) kept.add(each);
+  }
+  return new Set([...kept].map(placeName));
+}
+
+function placeName({ node, interface: { name } }: Place): string {
+  return hopName({ node: node.name, interface: name });
+}
+
 /** Names of the hops that packets from or to the chosen nodes can pass. */
 function onTheWay(network: Network, chosen: ReadonlySet<string>, named: readonly string[]): ReadonlySet<string> {
   const kept = new Set<Place>();
@@ -88,7 +126,7 @@ function onTheWay(network: Network, chosen: ReadonlySet<string>, named: readonly
   }
   // Bridges with a port that is kept, and bridges of bridges, as often as one more is found.
   for (const place of kept) if (place.master !== undefined) kept.add(place.master);
-  return new Set([...kept].map(({ node, interface: { name } }) => hopName({ node: node.name, interface: name })));
+  return new Set([...kept].map(placeName));
 }
 
 /** Whether an interface of the machine that is no end of a pair, and no bridge, leads anywhere. */

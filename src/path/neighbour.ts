@@ -1,6 +1,7 @@
 /** Who takes a packet in on the link-layer network that it leaves by: the neighbour table, or whoever would answer. */
 import { type Address, formatAddress } from "../model/address.js";
 import type { Bridging } from "./bridging.js";
+import { discoveryRefused } from "./discovery.js";
 import { followFrame } from "./frame.js";
 import { nameOf, type Place } from "./network.js";
 
@@ -13,7 +14,7 @@ export type Neighbour =
   /** A permanent entry sends it to a MAC address that nobody has. */
   | { readonly kind: "lost"; readonly text: string };
 
-export function findNeighbour(bridging: Bridging, out: Place, nexthop: Address): Neighbour {
+export function findNeighbour(bridging: Bridging, out: Place, nexthop: Address, sender: Address): Neighbour {
   const asked = formatAddress(nexthop);
   const entry = out.node.neighbours.find(
     (one) => one.interface === out.interface.name && one.address === asked && one.mac !== undefined,
@@ -39,6 +40,11 @@ export function findNeighbour(bridging: Bridging, out: Place, nexthop: Address):
   if (known === toward) return { kind: "found", toward, text: told(toward) };
   const broken = brokenBetween(bridging, out, toward) ?? brokenBetween(bridging, toward, out);
   if (broken !== undefined) return { kind: "none", ...broken };
+  const refused = discoveryRefused(bridging, out, toward, nexthop, sender);
+  if (refused !== undefined) {
+    const text = `nobody on ${nameOf(out)} answers for ${asked}: ${refused} stops neighbour discovery`;
+    return { kind: "none", code: "no-neighbour", text };
+  }
   const doubt = rival && `${nameOf(toward)} and ${nameOf(rival)} both answer for ${asked}; the first is taken`;
   const question = nexthop.family === 4 ? "ARP" : "neighbour discovery";
   return {

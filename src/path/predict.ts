@@ -28,6 +28,11 @@ export interface PredictionStart {
   readonly translate?: Translate;
   /** Whether `translate` knows every connection: then an answer that it does not know is invalid. Default: no. */
   readonly complete?: boolean;
+  /**
+   * The program leaves the source to the kernel, which looks for a route without one: `once`, or again with the source
+   * that it has chosen. Default: the source is the program's.
+   */
+  readonly unbound?: "once" | "twice";
   /** Goes on as if no rule dropped or rejected it: where would it have been seen next? */
   readonly pastRules?: boolean;
 }
@@ -42,10 +47,10 @@ export function predict(snapshot: Snapshot | Network, start: PredictionStart): P
   return { steps: trail.filter((one) => one.kind === "hop"), trail, end: next.end, doubts, passages };
 }
 
-function begin(way: Way, { node, hop, header, destinationMac }: PredictionStart): Next {
+function begin(way: Way, { node, hop, header, destinationMac, unbound }: PredictionStart): Next {
   if (hop === undefined) {
     const origin = way.network.snapshot.nodes.find((one) => one.name === node);
-    if (origin) return { at: "send", node: origin, header };
+    if (origin) return { at: "send", node: origin, header, unbound };
     return ended({ kind: "unknown", node: node ?? "", reason: "there is no such node in the snapshot" });
   }
   const place = way.network.place(hop.node, hop.interface);

@@ -4,25 +4,21 @@ import type { Connection } from "./connection.js";
 import type { Header } from "./header.js";
 import { leave } from "./leaving.js";
 import type { Place } from "./network.js";
-import { dropped } from "./prediction.js";
+import { dropped, type PredictionEnd } from "./prediction.js";
 import { checkSource, sysctl } from "./reverse-path.js";
 import { lookupRoute } from "./route.js";
 import { noteRoute, noWay } from "./sending.js";
 import { ended, type Next, type Way } from "./way.js";
 
-export function receive(
-  way: Way,
-  { place, header: arrived, received, connection: carried }: Next & { readonly at: "receive" },
-): Next {
+export function receive(way: Way, next: Next & { readonly at: "receive" }): Next {
+  const { place, received, connection: carried } = next;
   const { node } = place;
   const input = place.interface.name;
-  const found = carried ?? way.connection(node.name, arrived);
-  const asked = way.ask("prerouting", {
-    ...{ node, role: "receiver", header: arrived, connection: found, tracked: carried !== undefined, input },
-  } as const);
-  if (asked.end) return ended(asked.end);
-  const { header } = asked;
-  const connection = asked.connection ?? found;
+  const asked = next.prerouted === undefined ? preroute(way, next) : { ...next.prerouted, header: next.header };
+  if ("kind" in asked) return ended(asked);
+  const { header, before: arrived, connection } = asked;
+  // Also of what goes no further: an error about it is changed back.
+  if (carried === undefined) way.passed(node.name, connection, arrived, header);
   const passing: Passing = { place, input, before: arrived, header, connection, received };
 
   const type = way.typeOf(node.name, header);
@@ -37,6 +33,17 @@ export function receive(
   }
   if (local) return deliver(way, passing, carried !== undefined);
   return forward(way, passing);
+}
+
+/** The rules before routing, with connection tracking and destination NAT. */
+function preroute(
+  way: Way,
+  { place: { node, interface: input }, header, connection: carried }: Next & { readonly at: "receive" },
+): Pick<Passing, "header" | "before" | "connection"> | PredictionEnd {
+  const connection = carried ?? way.connection(node.name, header);
+  const context = { tracked: carried !== undefined, input: input.name };
+  const asked = way.ask("prerouting", { node, role: "receiver", header, connection, ...context });
+  return asked.end ?? { header: asked.header, before: header, connection: asked.connection ?? connection };
 }
 
 interface Passing {

@@ -7,10 +7,10 @@ import { cause, type PredictionEnd } from "./prediction.js";
 import { lookupRoute, type RouteResult, routeText, ruleText } from "./route.js";
 import { ended, type Next, type Way } from "./way.js";
 
-export function send(way: Way, { node, header: sent }: Next & { readonly at: "send" }): Next {
+export function send(way: Way, { node, header: sent, unbound }: Next & { readonly at: "send" }): Next {
   if (node.interfaces.length === 0)
     return ended({ kind: "unknown", node: node.name, reason: `${node.name} has no interface` });
-  const first = routeFrom(way, node, sent);
+  const first = firstRoute(way, node, sent, unbound);
   if (isEnd(first)) return ended(first);
   const found = way.connection(node.name, sent);
   const asked = way.ask("output", {
@@ -23,6 +23,22 @@ export function send(way: Way, { node, header: sent }: Next & { readonly at: "se
   const route = changed ? routeFrom(way, node, header) : first;
   if (isEnd(route)) return ended(route);
   return leave(way, { ...{ node, header, before: sent, connection }, output: route.output, nexthop: route.nexthop });
+}
+
+/** IPv6 tries again with the source where there is no route without it (ip6_dst_lookup_tail); IPv4 does not. */
+function firstRoute(
+  way: Way,
+  node: NodeSnapshot,
+  sent: Header,
+  unbound: "once" | "twice" | undefined,
+): Routed | PredictionEnd {
+  if (unbound === undefined) return routeFrom(way, node, sent);
+  const blank = { ...sent, source: { family: sent.family, value: 0n } };
+  const { kind } = lookupRoute(node, blank);
+  const local = way.network.localPlace(node.name, sent.destination) !== undefined;
+  const found = local || (kind !== "none" && kind !== "refused");
+  const again = found ? unbound === "twice" : sent.family === 6;
+  return routeFrom(way, node, again ? sent : blank);
 }
 
 interface Routed {

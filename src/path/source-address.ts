@@ -9,7 +9,7 @@ import {
   isLinkLocal,
   isLoopback,
   parseAddress,
-  parsePrefix,
+  type Prefix,
   sameAddress,
 } from "../model/address.js";
 import { lookupRoute, type RouteResult } from "./route.js";
@@ -50,7 +50,7 @@ export function fromInterface(node: NodeSnapshot, name: string, near: Address): 
 interface Candidate {
   readonly interface: string;
   readonly address: Address;
-  readonly prefix: NonNullable<ReturnType<typeof parsePrefix>>;
+  readonly prefix: Prefix;
   readonly scope: AddressSnapshot["scope"];
 }
 
@@ -76,7 +76,7 @@ function ownsAddress(node: NodeSnapshot, address: Address): boolean {
 }
 
 /** Rules 2 (scope), 5 (outgoing interface), 6 (label) and 8 (longest prefix); the others need what no snapshot has. */
-function byRfc6724(node: NodeSnapshot, output: string, destination: Address): SourceChoice | undefined {
+export function byRfc6724(node: NodeSnapshot, output: string, destination: Address): SourceChoice | undefined {
   const local = isLinkLocal(destination);
   const all = candidates(node, 6).filter(
     (one) => !isLoopback(one.address) && (!local || (one.interface === output && isLinkLocal(one.address))),

@@ -15,7 +15,12 @@ import { fromInterface } from "./source-address.js";
 
 /** What comes next on a packet's way. */
 export type Next =
-  | { readonly at: "send"; readonly node: NodeSnapshot; readonly header: Header }
+  | {
+      readonly at: "send";
+      readonly node: NodeSnapshot;
+      readonly header: Header;
+      readonly unbound: "once" | "twice" | undefined;
+    }
   | {
       readonly at: "frame";
       readonly place: Place;
@@ -30,6 +35,8 @@ export type Next =
       readonly place: Place;
       readonly header: Header;
       readonly received: boolean;
+      /** The rules before routing were asked already: what the packet was before them, and its connection. */
+      readonly prerouted?: { readonly before: Header; readonly connection: Connection };
       readonly connection?: Connection | undefined;
     }
   | { readonly at: "end"; readonly end: PredictionEnd };
@@ -87,16 +94,25 @@ export class Way {
     return connectionOf(node, header, translate, this.options.complete);
   }
 
-  /** Remembers how a node changed a packet: its answer is changed back. */
+  /** Remembers how a node has changed a packet so far: its answer, and an error about it, is changed back. */
   passed(node: string, connection: Connection | undefined, before: Header, after: Header): void {
-    if (connection?.translated === undefined && connection?.state !== "invalid" && connection?.state !== "untracked")
-      this.passages.push({ node, before, after });
+    if (connection?.translated !== undefined) return;
+    if (connection?.state === "invalid" || connection?.state === "untracked") return;
+    const known = this.passages.findIndex((one) => one.node === node && one.before === before);
+    if (known < 0) this.passages.push({ node, before, after });
+    else this.passages[known] = { node, before, after };
+  }
+
+  /** What a hook would make of a packet: nothing is noted. */
+  try(hook: Hook, asked: Asked): HookResult {
+    const { node, header, connection, tracked = true } = asked;
+    return askHook(node.nftables, hook, header, this.#context(asked), connection, tracked);
   }
 
   /** @returns what the hook makes of the packet, and its end where it refuses it */
   ask(hook: Hook, asked: Asked): HookResult & { readonly end?: Drop } {
-    const { node, role, header, connection, tracked = true, because } = asked;
-    const result = askHook(node.nftables, hook, header, this.#context(asked), connection, tracked);
+    const { node, role, header, because } = asked;
+    const result = this.try(hook, asked);
     for (const { by, text } of result.decisions) this.note(node.name, hook, by, text);
     for (const { quote, text, assumed } of result.doubts)
       this.doubt(

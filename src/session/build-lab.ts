@@ -77,8 +77,8 @@ export async function buildLab(
     using machine = await MachineWork.prepare(lab, topology, options.onWarning);
     const current = machine.snapshot === undefined ? undefined : { snapshot: machine.snapshot };
     const { operations } = plan(topology, current, planOptions(record, line.ids));
-    await applyTo(lab, topology, operations, false, options, machine);
-    return { lab, operations, snapshot: await whenReady(lab, topology, options) };
+    await applyTo(lab, topology, operations, false, options, { machine, ready: true });
+    return { lab, operations, snapshot: await lab.snapshot() };
   } catch (error) {
     await abandonLab(lab);
     throw error;
@@ -114,8 +114,15 @@ export function applyTo(
   operations: readonly Operation[],
   undo: boolean,
   options: BuildOptions,
-  /** Absent: nothing of the lab is on the machine itself. */
-  machine?: MachineWork,
+  {
+    machine,
+    ready = false,
+  }: {
+    /** Absent: nothing of the lab is on the machine itself. */
+    readonly machine?: MachineWork;
+    /** Whether it is done only when the lab can be used: one that does not become so is undone. */
+    readonly ready?: boolean;
+  } = {},
 ): Promise<void> {
   return apply(operations, {
     undo,
@@ -125,12 +132,7 @@ export function applyTo(
     containers: new ContainerRunner(lab.line, lab.found.folder, topology, options),
     signal: options.signal,
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+    ...(ready ? { onApplied: () => waitUntilReady(lab, topology, options.signal) } : {}),
     ...machine?.context,
   });
-}
-
-/** @returns what there is then */
-export async function whenReady(lab: OpenLab, topology: ResolvedTopology, options: BuildOptions): Promise<Snapshot> {
-  await waitUntilReady(lab, topology, options.signal);
-  return lab.snapshot();
 }

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { constants as os } from "node:os";
 import net from "node:net";
-import type { ExitStatus, InitLine } from "../init/api.js";
+import type { ExitStatus, NodeLine } from "../init/api.js";
 import { close, pipe2 } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import type { CommandPlace } from "./exec.js";
@@ -17,7 +17,7 @@ export interface RunningCommand {
 }
 
 export function startCommand(
-  line: InitLine,
+  line: NodeLine,
   place: CommandPlace | undefined,
   argv: readonly string[],
   output: CommandOutput,
@@ -26,7 +26,7 @@ export function startCommand(
 }
 
 async function startInNode(
-  line: InitLine,
+  line: NodeLine,
   place: CommandPlace,
   argv: readonly string[],
   output: CommandOutput,

@@ -1,5 +1,5 @@
 /** ICMP echo (RFC 792, RFC 4443) sent from a node by a raw socket that init opened there. */
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { SystemCallError } from "../kernel/index.js";
 import { familyOf, inetAddress, readInetAddress } from "../kernel/inet-address.js";
 import { Watch } from "../kernel/poll.js";
@@ -32,7 +32,7 @@ export class EchoSocket implements Disposable {
   }
 
   /** @throws SystemCallError ENETUNREACH where the node has no route to the address */
-  static open(line: InitLine, node: string, address: string): EchoSocket {
+  static open(line: NodeLine, node: string, address: string): EchoSocket {
     const family = familyOf(address);
     const six = family === constants.AF_INET6;
     const fd = line.openSocket(

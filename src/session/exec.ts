@@ -2,6 +2,10 @@
 import { existsSync, readlinkSync } from "node:fs";
 import path from "node:path";
 import type { SpawnRequest } from "../init/api.js";
+import { mappedUser } from "../container/lower.js";
+import { findUser, homeOf } from "../container/user.js";
+import { readFromContainer } from "../init/container-site.js";
+import { environmentOf } from "../lab/containers.js";
 import { Failure } from "../model/failure.js";
 import { OpenLab } from "./open-lab.js";
 import { runOnTerminal, shellStatus } from "./terminal.js";
@@ -14,6 +18,13 @@ export interface ExecOptions {
   readonly argv: readonly string[];
   /** Run in the node's network namespace with the machine's own files, even where the node runs a container. */
   readonly outside: boolean;
+  /** In a container, instead of the user of its command: a number or a name of its passwd, `:GROUP` behind it. */
+  readonly user?: string | undefined;
+  /** Besides those of the container, or of the node. */
+  readonly environment?: readonly (readonly [string, string])[];
+  readonly workingDirectory?: string | undefined;
+  /** A terminal of its own; absent: where there is one. */
+  readonly tty?: boolean | undefined;
 }
 
 /** Variables of the caller that a command in a bare node keeps. A container starts from its own environment. */
@@ -41,8 +52,40 @@ async function runIn(
     throw new Failure("usage", `'${options.node}' names an interface; a command runs in a node`);
   const found = findLab(target.lab ?? options.lab);
   using lab = await OpenLab.connect(found);
-  const place = await placeOf(lab, checkNode(found.record, target.node), options.outside);
-  return shellStatus(await runOnTerminal(lab.line, { ...place, argv: command(place.place === "container") }));
+  const node = checkNode(found.record, target.node);
+  const place = withWishes(await placeOf(lab, node, options.outside), options, lab);
+  const argv = command(place.place === "container");
+  return shellStatus(await runOnTerminal(lab.line, { ...place, argv }, options.tty));
+}
+
+function withWishes(place: CommandPlace, options: Omit<ExecOptions, "argv">, lab: OpenLab): CommandPlace {
+  const { user, environment = [], workingDirectory } = options;
+  const variables = new Map([...place.environment, ...environment]);
+  return {
+    ...place,
+    ...(user === undefined ? {} : userIn(lab, place, user, variables)),
+    environment: [...variables],
+    ...(workingDirectory === undefined ? {} : { workingDirectory }),
+  };
+}
+
+/** Puts the user's HOME among the variables. */
+function userIn(
+  { found, line }: OpenLab,
+  { node = "", place }: CommandPlace,
+  text: string,
+  variables: Map<string, string>,
+): Pick<CommandPlace, "user"> {
+  const container = found.record.topology.nodes.find(({ name }) => name === node)?.container;
+  if (place !== "container" || container === undefined)
+    throw new Failure("usage", `'${node}' runs no container, so that it has no users of its own`, {
+      hint: `beside it, as root: yapc-net exec ${node} -- setpriv --reuid ${text} --clear-groups COMMAND`,
+    });
+  const of = { stateFolder: found.folder.path, node, root: container.root };
+  const passwd = readFromContainer(of, "/etc/passwd");
+  const user = mappedUser(findUser(text, passwd, readFromContainer(of, "/etc/group")), line.ids);
+  variables.set("HOME", homeOf(user, passwd));
+  return { user };
 }
 
 /** Where a command runs, and with what around it. */
@@ -66,7 +109,7 @@ export async function placeOf(lab: OpenLab, node: string, outside: boolean): Pro
     throw new Failure("usage", `the container of node '${node}' does not run`, {
       hint: `see why: yapc-net logs ${node}; run in its network namespace alone: --outside`,
     });
-  return { node, place: "container", environment: containerEnvironment(lab.found.record.topology.nodes, node) };
+  return { node, place: "container", environment: containerEnvironment(lab, node) };
 }
 
 export function bareEnvironment(): [string, string][] {
@@ -78,13 +121,12 @@ export function bareEnvironment(): [string, string][] {
   return environment;
 }
 
-interface WithContainer {
-  readonly name: string;
-  readonly container?: { readonly environment: readonly (readonly [string, string])[] };
-}
-
-function containerEnvironment(nodes: readonly WithContainer[], name: string): (readonly [string, string])[] {
-  const own = nodes.find((node) => node.name === name)?.container?.environment ?? [];
+/** That of its command, and the terminal's name. */
+function containerEnvironment({ found }: OpenLab, name: string): (readonly [string, string])[] {
+  const container = found.record.topology.nodes.find((node) => node.name === name)?.container;
+  if (container === undefined) return [];
+  const of = { stateFolder: found.folder.path, node: name, root: container.root };
+  const own = environmentOf(container, (file) => readFromContainer(of, file));
   const term = process.env.TERM;
   return term === undefined || own.some(([key]) => key === "TERM") ? [...own] : [...own, ["TERM", term]];
 }

@@ -1,5 +1,5 @@
 /** `explain`: the way of a packet as a snapshot promises it, and, if asked, as it was seen. */
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { formatAddress, parseAddress } from "../model/address.js";
 import type { Explanation } from "../model/explanation.js";
 import { Failure } from "../model/failure.js";
@@ -69,7 +69,7 @@ export async function explain(options: ExplainOptions): Promise<Explanation> {
 }
 
 interface OpenNetwork extends AsyncDisposable {
-  readonly line: InitLine;
+  readonly line: NodeLine;
   readonly snapshot: Snapshot;
   readonly node: NodeSnapshot;
 }
@@ -87,12 +87,12 @@ async function open(options: ExplainOptions, from: Target): Promise<OpenNetwork>
       return Promise.resolve();
     });
   }
-  const machine = await OpenMachine.open({ asked, all, onWarning });
+  const machine = await OpenMachine.open({ all, whole: { asked }, onWarning });
   return opened(machine, machine.node(from.node), () => machine[Symbol.asyncDispose]());
 }
 
 async function opened(
-  network: { readonly line: InitLine; snapshot(): Promise<Snapshot> },
+  network: { readonly line: NodeLine; snapshot(): Promise<Snapshot> },
   name: string,
   close: () => Promise<void>,
 ): Promise<OpenNetwork> {

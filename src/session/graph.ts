@@ -5,6 +5,7 @@ import { Failure } from "../model/failure.js";
 import { didYouMean } from "../model/spelling.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
 import { findLab, runningLabs } from "./target.js";
+import type { NetworkOptions } from "./traced-network.js";
 import { findTopologyFile, loadTopology } from "./topology-file.js";
 
 export interface GraphOptions {
@@ -19,6 +20,21 @@ export interface GraphOptions {
 export type Drawn =
   | { readonly kind: "topology"; readonly topology: ResolvedTopology }
   | { readonly kind: "lab"; readonly snapshot: Snapshot };
+
+export interface LiveGraphOptions extends Pick<
+  NetworkOptions,
+  "lab" | "machine" | "all" | "target" | "nodes" | "filter" | "onWarning"
+> {
+  /** A lab that runs; absent: the lab that is meant, or this machine. */
+  readonly name: string | undefined;
+}
+
+/** What packets pass now, in a lab or on this machine. */
+export async function liveGraph({ name, ...options }: LiveGraphOptions): Promise<Drawn> {
+  const { atHops, listHops } = await import("./hops.js");
+  const found = await listHops({ ...options, lab: name ?? options.lab, from: undefined });
+  return { kind: "lab", snapshot: atHops(found) };
+}
 
 /** A file needs no root and loads nothing that talks to the kernel. */
 export async function graph({ target, lab, assignments, onWarning }: GraphOptions): Promise<Drawn> {

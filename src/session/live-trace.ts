@@ -10,7 +10,7 @@ import { followConntrack } from "../capture/conntrack.js";
 import { followLinks } from "../capture/links.js";
 import { RecordingWriter } from "../capture/recording.js";
 import { anyInterface } from "../capture/tcpdump.js";
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { NamespaceTap, TapMode } from "../model/tap.js";
@@ -78,7 +78,7 @@ export class LiveTrace implements Disposable {
   #onEnd: () => void = () => undefined;
 
   constructor(
-    private readonly line: InitLine,
+    private readonly line: NodeLine,
     private readonly snapshot: Snapshot,
     private readonly hops: readonly Hop[],
     private readonly epoch: bigint,

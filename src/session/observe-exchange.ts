@@ -1,5 +1,5 @@
 /** Sends what was predicted, traces it, and lays what was seen beside it: any number of exchanges under one trace. */
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import type { Explanation, ExchangeVerdict, ObservedExchange } from "../model/explanation.js";
 import { Failure } from "../model/failure.js";
 import { type Hop, hopName } from "../model/hop.js";
@@ -11,7 +11,7 @@ import { LiveTrace } from "./live-trace.js";
 import { probe, type ProbeResult } from "./probe.js";
 
 export interface ObserveOptions {
-  readonly line: InitLine;
+  readonly line: NodeLine;
   readonly snapshot: Snapshot;
   readonly filter: TraceFilter;
   /** Where to send from, where the kernel shall not choose it. */
@@ -72,7 +72,7 @@ export async function observeExchanges(
   });
 }
 
-function send(line: InitLine, explanation: Explanation, bind: ObserveOptions["bind"]): Promise<ProbeResult> {
+function send(line: NodeLine, explanation: Explanation, bind: ObserveOptions["bind"]): Promise<ProbeResult> {
   const { from, to } = explanation;
   const target = { protocol: to.protocol, address: to.address, port: to.port ?? 0 };
   return probe(line, from.node ?? "", target, patienceFor(explanation), bind);
@@ -118,18 +118,39 @@ function observedOf(
     const verdict = sent.outcome === "unanswered" ? "unsent" : sent.outcome;
     return { verdict, ...(sent.reason === undefined ? {} : { reason: sent.reason }), packets: [] };
   }
-  const reply = own.find(({ direction }) => direction === "reply");
+  const reply = telling(own.filter(({ direction }) => direction === "reply"));
+  const verdict = verdictOf(sent, exchange, request, reply);
+  const untaken = verdict === "unanswered" && (exchange.verdict === "answered" || exchange.verdict === "refused");
+  const reason = untaken ? "what came back did not reach the program" : exchange.reason;
   return {
-    verdict: verdictOf(exchange, request, reply),
-    ...(exchange.reason === undefined ? {} : { reason: exchange.reason }),
+    verdict,
+    ...(reason === undefined ? {} : { reason }),
     packets: reply === undefined ? [request] : [request, reply],
   };
 }
 
-function verdictOf({ verdict }: ExchangeEvent, request: PacketEvent, reply: PacketEvent | undefined): ExchangeVerdict {
+/** The first answer. Of several that are equal (errors for the same SYN, sent again) the one that was seen the longest. */
+function telling(replies: readonly PacketEvent[]): PacketEvent | undefined {
+  const [first] = replies;
+  const equal = replies.filter(({ summary, match }) => summary === first?.summary && match === first.match);
+  return first?.match === "exact" || first?.match === "strong"
+    ? first
+    : equal.toSorted((a, b) => b.sightings.length - a.sightings.length)[0];
+}
+
+/** The socket knows best what has reached the program; the trace, what became of the rest. */
+function verdictOf(
+  { outcome }: ProbeResult,
+  { verdict, reason = "" }: ExchangeEvent,
+  request: PacketEvent,
+  reply: PacketEvent | undefined,
+): ExchangeVerdict {
+  if (outcome !== "unanswered") return outcome;
+  if (verdict === "unknown") return verdict;
+  if (verdict === "answered" || (verdict === "refused" && reason.endsWith(": RST"))) return "unanswered";
   // A refusal that is lost tells its sender nothing.
-  if (verdict === "refused" && reply?.verdict.kind === "dropped") return "unanswered";
-  if (verdict === "answered" || verdict === "refused" || verdict === "unknown") return verdict;
+  const lost = reply !== undefined && reply.verdict.kind !== "delivered";
+  if (verdict === "refused") return lost ? "unanswered" : "refused";
   return request.verdict.kind === "dropped" ? "dropped" : "unanswered";
 }
 

@@ -1,6 +1,6 @@
 /** A probe: one TCP connection, UDP datagram or ICMP echo, made in a node by a socket that init opened there. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { SystemCallError } from "../kernel/index.js";
 import { familyOf, type InetAddress, inetAddress, readInetAddress } from "../kernel/inet-address.js";
 import {
@@ -43,7 +43,7 @@ const greeting = new TextEncoder().encode("yapc-net probe\n");
  * @throws Failure (usage) where the node has not that address, or the port is in use
  */
 export async function probe(
-  line: InitLine,
+  line: NodeLine,
   node: string,
   target: ProbeTarget,
   patience: number,
@@ -105,7 +105,7 @@ async function datagramAnswered(fd: number, patience: number): Promise<Answer> {
   return { outcome: "answered" };
 }
 
-async function probeEcho(line: InitLine, node: string, address: string, patience: number): Promise<ProbeResult> {
+async function probeEcho(line: NodeLine, node: string, address: string, patience: number): Promise<ProbeResult> {
   let socket: EchoSocket;
   try {
     socket = EchoSocket.open(line, node, address);

@@ -1,5 +1,6 @@
 /** A lab is ready when its addresses can be used, its bridge ports forward, and what should listen listens. */
 import { setTimeout as delay } from "node:timers/promises";
+import { openLog } from "../capture/container-log.js";
 import { Failure } from "../model/failure.js";
 import { listenersOf } from "../observe/listeners.js";
 import { addresses, links } from "../kernel/index.js";
@@ -40,9 +41,7 @@ export async function waitUntilReady(lab: OpenLab, topology: ResolvedTopology, s
     if (Date.now() > deadline)
       throw new Failure("kernel", `lab '${topology.name}' is not ready after ${time / 1000} s: ${first.reason}`, {
         code: "NOT_READY",
-        ...(first.node.container === undefined
-          ? {}
-          : { hint: `what its container wrote: yapc-net logs ${first.node.name}` }),
+        ...(first.node.container === undefined ? {} : { hint: lastWords(lab, first.node.name) }),
       });
     waiting = still.map(({ node }) => node);
     await delay(interval);
@@ -58,9 +57,20 @@ async function failForEnded(lab: OpenLab, waiting: readonly ResolvedNode[]): Pro
     const { code, signal } = status.lastExit ?? {};
     const how = signal === undefined ? `with status ${code ?? 0}` : `by ${signal}`;
     throw new Failure("kernel", `the container of '${name}' ended before its ports listened, ${how}`, {
-      hint: `what it wrote: yapc-net logs ${name}`,
+      hint: lastWords(lab, name),
       code: "NOT_READY",
     });
+  }
+}
+
+/** What it wrote last: the log of a lab that did not come to be goes with it. */
+function lastWords(lab: OpenLab, node: string): string {
+  const log = openLog(lab.found.folder.log(node));
+  try {
+    const lines = log?.lines().slice(-3) ?? [];
+    return lines.length === 0 ? "it wrote nothing" : `it wrote: ${lines.map(({ text }) => text).join(" | ")}`;
+  } finally {
+    log?.close();
   }
 }
 

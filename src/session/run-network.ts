@@ -2,6 +2,7 @@
 import { closeSync, openSync } from "node:fs";
 import os from "node:os";
 import { closeQuietly, constants, ioctl } from "../kernel/syscalls.js";
+import type { ExplainedStep } from "../container/explain.js";
 import { readHosts } from "../lab/hosts.js";
 import { readResolv } from "../lab/resolv.js";
 import { Failure } from "../model/failure.js";
@@ -133,6 +134,32 @@ function loopbackUp(name: string): Operation {
 function end(name: string, device: string, number: number, up: boolean): ResolvedEnd {
   const pid = process.pid.toString(16).padStart(8, "0").match(/../g) ?? [];
   return { node: name, interface: device, mac: ["02", ...pid, `0${number}`].join(":"), mtu: 1500, up };
+}
+
+/** How the network comes to be, in words, with the shell lines that would do the same. @param lab its name */
+export function explainNetwork(
+  kind: RunNetwork["kind"],
+  foreign: ForeignNetwork | undefined,
+  lab: string,
+): readonly ExplainedStep[] {
+  if (foreign !== undefined) {
+    const whose = kind === "node" ? "the node's" : "the machine's";
+    return [{ what: `the network is ${whose}: its namespace is there already`, shell: "NODE_NET=/proc/self/ns/net" }];
+  }
+  const made: ExplainedStep = {
+    what: "make a network namespace, and without root a user namespace that owns it",
+    shell: `ip netns add ${lab}; NODE_NET=/run/netns/${lab}`,
+  };
+  if (kind !== "new") return [made, { what: "the loopback is up", shell: `ip -n ${lab} link set lo up` }];
+  const outside = `veth${lab}`.slice(0, 15);
+  return [
+    made,
+    {
+      what: `make a pair of interfaces: eth0 inside, ${outside} in the node ${host}`,
+      shell: `ip link add ${outside} type veth peer name eth0 netns ${lab}`,
+    },
+    { what: "eth0 is up; the other end is not, and on no bridge", shell: `ip -n ${lab} link set eth0 up` },
+  ];
 }
 
 /** The lab of one container: an empty one while it is made. */

@@ -19,6 +19,7 @@ import { abandonLab, buildLab, type BuildOptions } from "./build-lab.js";
 import { searchPath } from "./exec.js";
 import type { OpenLab } from "./open-lab.js";
 import {
+  explainNetwork,
   findNetwork,
   type ForeignNetwork,
   makeNetwork,
@@ -62,8 +63,14 @@ export async function run(options: RunOptions): Promise<number> {
     options.keep && !options.explain ? mkdtempSync(path.join(os.tmpdir(), `yapc.${process.pid}.`)) : undefined;
   try {
     using prepared = runner.prepare(runNode, container, layer);
-    if (options.explain || options.debug) options.onSteps(explainProgram(prepared.program, prepared.cgroup.written));
+    if (options.explain || options.debug)
+      options.onSteps([
+        ...explainNetwork(options.network.kind, foreign, lab.found.record.name),
+        ...explainProgram(prepared.program, { written: prepared.cgroup.written, layer: prepared.layer }),
+      ]);
     if (options.explain) return 0;
+    // What interrupts from here on is passed on to the command.
+    if (options.signal.aborted) throw new Failure("interrupted", "interrupted");
     if (options.detach) {
       await detach(lab, runner, prepared);
       detached = true;
@@ -71,7 +78,7 @@ export async function run(options: RunOptions): Promise<number> {
       return 0;
     }
     const exit = await onTerminal(
-      (stdio) => runner.startPrepared(runNode, prepared, { stdio, tied: true }),
+      (stdio) => runner.startPrepared(runNode, prepared, { ...stdio, tied: true }),
       options.tty,
     );
     if (layer !== undefined) await tellKept(layer, options.onNote);

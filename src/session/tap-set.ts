@@ -4,7 +4,7 @@
  */
 import type { RecordingWriter } from "../capture/recording.js";
 import { Tap, type TapPlace } from "../capture/tap.js";
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { hopName } from "../model/hop.js";
 import { CaptureError } from "../packet/error.js";
 import type { TraceTap } from "../trace/trace.js";
@@ -18,7 +18,7 @@ export interface PlannedTap extends TapPlace {
 }
 
 export interface TapSetOptions {
-  readonly line: InitLine;
+  readonly line: NodeLine;
   readonly taps: readonly PlannedTap[];
   /** Bytes kept of each frame. */
   readonly snapshotLength: number;

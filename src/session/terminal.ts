@@ -5,7 +5,7 @@
 import { constants as os } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import tty from "node:tty";
-import type { ExitStatus, InitLine, InitProcess, SpawnRequest } from "../init/api.js";
+import type { ExitStatus, InitLine, InitProcess, SpawnRequest, TerminalSize } from "../init/api.js";
 import { write } from "../kernel/syscalls.js";
 
 const forwarded: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"];
@@ -16,24 +16,24 @@ const forwarded: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP", "SI
  */
 export function runOnTerminal(
   line: InitLine,
-  request: Omit<SpawnRequest, "stdio" | "tied">,
+  request: Omit<SpawnRequest, keyof Stdio | "tied">,
   tty?: boolean,
 ): Promise<ExitStatus> {
-  return onTerminal((stdio) => line.spawn({ ...request, stdio, tied: true }), tty);
+  return onTerminal((stdio) => line.spawn({ ...request, ...stdio, tied: true }), tty);
 }
 
 /** As `runOnTerminal`, for what is started otherwise. */
 export async function onTerminal(
-  start: (stdio: SpawnRequest["stdio"]) => Promise<InitProcess>,
+  start: (stdio: Stdio) => Promise<InitProcess>,
   tty = process.stdin.isTTY && process.stdout.isTTY,
 ): Promise<ExitStatus> {
-  const child = await start(tty ? "pty" : [0, 1, 2]);
-  const stopForwarding = forwardSignals(child);
+  const signals = new ForwardedSignals();
   try {
-    if (child.pty === undefined) return await child.exit;
-    return await relay(child, child.pty);
+    const child = await start(tty ? { stdio: "pty", size: sizeOf(process.stdout) } : { stdio: [0, 1, 2] });
+    signals.goTo(child);
+    return await (child.pty === undefined ? child.exit : relay(child, child.pty));
   } finally {
-    stopForwarding();
+    signals[Symbol.dispose]();
   }
 }
 
@@ -44,19 +44,37 @@ export function shellStatus(status: ExitStatus): number {
   return 128 + (number ?? 0);
 }
 
-function forwardSignals(child: InitProcess): () => void {
-  const handlers = forwarded.map((name) => {
-    const handler = (): void => child.signal(name);
-    process.on(name, handler);
-    return { name, handler };
-  });
-  return () => {
-    for (const { name, handler } of handlers) process.off(name, handler);
-  };
+/** Signals of ours are the child's; those that come while it starts reach it when it runs. */
+class ForwardedSignals implements Disposable {
+  readonly #handlers = forwarded.map((name) => ({ name, handler: (): void => this.#take(name) }));
+  readonly #waiting: NodeJS.Signals[] = [];
+  #child: InitProcess | undefined;
+
+  constructor() {
+    for (const { name, handler } of this.#handlers) process.on(name, handler);
+  }
+
+  goTo(child: InitProcess): void {
+    this.#child = child;
+    for (const name of this.#waiting.splice(0)) child.signal(name);
+  }
+
+  #take(name: NodeJS.Signals): void {
+    if (this.#child === undefined) this.#waiting.push(name);
+    else this.#child.signal(name);
+  }
+
+  [Symbol.dispose](): void {
+    for (const { name, handler } of this.#handlers) process.off(name, handler);
+  }
 }
 
-/** What a pty is as large as where there is no terminal to ask. */
-const usualSize = [80, 24] as const;
+type Stdio = Pick<SpawnRequest, "stdio" | "size">;
+
+/** A pty is as large as the terminal, and where there is none to ask as terminals always were. */
+function sizeOf(terminal: NodeJS.WriteStream): TerminalSize {
+  return terminal.isTTY ? { columns: terminal.columns, rows: terminal.rows } : { columns: 80, rows: 24 };
+}
 
 /** VEOF of a terminal that nobody has set otherwise: Ctrl-D. */
 const endOfFile = Uint8Array.of(4);
@@ -71,8 +89,8 @@ async function relay(child: InitProcess, master: number): Promise<ExitStatus> {
     output.on("error", () => output.destroy());
   });
   const resize = (): void => {
-    if (stdout.isTTY) child.resize(stdout.columns, stdout.rows);
-    else child.resize(...usualSize);
+    const { columns, rows } = sizeOf(stdout);
+    child.resize(columns, rows);
   };
   const type = (chunk: Buffer): void => writeAll(master, chunk);
   const ended = (): void => writeAll(master, endOfFile);

@@ -1,8 +1,9 @@
 /** What a trace runs on: a lab, or, without one, this machine and the containers behind its bridges. */
-import type { InitLine } from "../init/api.js";
+import type { NodeLine } from "../init/api.js";
 import { Failure } from "../model/failure.js";
 import type { Hop } from "../model/hop.js";
-import type { Snapshot } from "../model/snapshot.js";
+import type { InterfaceRef, Snapshot } from "../model/snapshot.js";
+import { didYouMean } from "../model/spelling.js";
 import type { TraceFilter } from "../model/trace.js";
 import { machineName } from "../observe/discover.js";
 import { hops } from "../path/hops.js";
@@ -12,6 +13,7 @@ import { checkProtocols } from "../path/tap-filter.js";
 import { bareEnvironment, type CommandPlace, placeOf } from "./exec.js";
 import { OpenLab } from "./open-lab.js";
 import { OpenMachine } from "./open-machine.js";
+import { isTargeted, type MachineTarget } from "./machine-target.js";
 import { type ContainerLogs, engineLogs, labLogs } from "./trace-logs.js";
 import { checkNode, findLab, parseTarget, runningLabs } from "./target.js";
 
@@ -21,16 +23,20 @@ export interface NetworkOptions {
   readonly machine?: boolean;
   /** On the machine: namespaces without a link to it, and containers that the filter does not concern. */
   readonly all?: boolean;
+  /** On the machine: only what these mean, and the way there. */
+  readonly target?: MachineTarget;
   /** Node in which the command runs: `[LAB/]NODE`. */
   readonly from: string | undefined;
   /** Taps only there; none for everywhere. */
   readonly nodes?: readonly string[];
   readonly filter: TraceFilter;
+  /** The hops are looked at, not tapped. */
+  readonly list?: boolean;
   readonly onWarning: (text: string) => void;
 }
 
 export interface TracedNetwork extends AsyncDisposable {
-  readonly line: InitLine;
+  readonly line: NodeLine;
   readonly snapshot: Snapshot;
   readonly hops: readonly Hop[];
   /** With addresses for the names of nodes. */
@@ -43,9 +49,10 @@ export interface TracedNetwork extends AsyncDisposable {
 export async function openTracedNetwork(options: NetworkOptions): Promise<TracedNetwork> {
   checkProtocols(options.filter);
   const from = options.from === undefined ? undefined : parseTarget(options.from);
-  if (options.machine === true && (from?.lab ?? options.lab) !== undefined)
+  const asked = options.machine === true || isTargeted(options.target ?? {});
+  if (asked && (from?.lab ?? options.lab) !== undefined)
     throw new Failure("usage", "--machine means this machine, not a lab", { hint: "leave out --machine, or the lab" });
-  return meansMachine(options.machine === true, from?.lab ?? options.lab)
+  return meansMachine(asked, from?.lab ?? options.lab)
     ? openMachine(options, from?.node)
     : openLab(options, from?.lab, from?.node);
 }
@@ -90,22 +97,25 @@ async function openLab(
 }
 
 async function openMachine(options: NetworkOptions, named: string | undefined): Promise<TracedNetwork> {
-  const { all = false, onWarning } = options;
-  const machine = await OpenMachine.open({ asked: options.machine === true, all, onWarning });
+  const { all = false, target = {}, onWarning } = options;
+  const machine = await OpenMachine.open({ all, target, onWarning });
   try {
     const from = named === undefined ? undefined : machine.node(named);
-    const nodes = (options.nodes ?? []).map((each) => machine.node(each));
+    const nodes = [...(options.nodes ?? []).map((each) => machine.node(each)), ...machine.targets];
     const snapshot = await machine.snapshot();
     const filter = withAddresses(options.filter, snapshot);
-    const selection = { filter, nodes, all, ...(from === undefined ? {} : { from }) };
-    const { hops: tapped, left } = machineHops(snapshot, selection);
-    if (tapped.length === 0)
+    const interfaces = (target.interfaces ?? []).map((each) => interfaceOf(snapshot, each));
+    const around = machine.targets.length > 0;
+    const selection = { filter, nodes, interfaces, around, all, ...(from === undefined ? {} : { from }) };
+    const { hops: found, left } = machineHops(snapshot, selection);
+    if (found.length === 0)
       throw new Failure("usage", "this machine has no interface with an address, and no container", { code: "NO_HOP" });
     if (left.length > 0)
       onWarning(
         `${left.length} of ${snapshot.nodes.length - 1} containers are not tapped, because they do not serve what is asked for ` +
           `(${shortened(left)}): --all taps them too, --node NAME those that you name`,
       );
+    const tapped = options.list === true ? found : tappable(found, machine, onWarning);
     return {
       line: machine.line,
       snapshot,
@@ -119,6 +129,39 @@ async function openMachine(options: NetworkOptions, named: string | undefined): 
     await machine[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** Without root there are taps in what is the user's own, and none on the machine itself. */
+function tappable(hops: readonly Hop[], machine: OpenMachine, onWarning: (text: string) => void): readonly Hop[] {
+  const open = hops.filter(({ node }) => machine.mayRunIn(node));
+  if (open.length === 0)
+    throw new Failure("machine", "the networks of this machine and of its containers are open to root only", {
+      hint: "run it with sudo; or start a lab, which needs no root: yapc-net up docker-bridge",
+      code: "EPERM",
+    });
+  if (open.length < hops.length)
+    onWarning("only what is your own is tapped: the interfaces of the machine itself are open to root only");
+  return open;
+}
+
+/** An interface of the machine, or of `NODE:IF`. @throws Failure (usage) that names those there are */
+function interfaceOf(snapshot: Snapshot, text: string): InterfaceRef {
+  const [node = machineName, name = ""] = text.includes(":") ? text.split(/:(.*)/s) : [machineName, text];
+  const names = snapshot.nodes
+    .find((each) => each.name === node)
+    ?.interfaces.flatMap((each) => [each.name, ...each.altnames]);
+  const found = snapshot.nodes
+    .find((each) => each.name === node)
+    ?.interfaces.find((each) => each.name === name || each.altnames.includes(name));
+  if (found !== undefined) return { node, interface: found.name };
+  throw new Failure(
+    "usage",
+    names === undefined ? `no node '${node}' to have an interface` : `${node} has no interface '${name}'`,
+    {
+      hint: `${didYouMean(name, names ?? []) ?? ""} there are: ${(names ?? snapshot.nodes.map((each) => each.name)).join(", ")}`.trimStart(),
+      code: "NO_INTERFACE",
+    },
+  );
 }
 
 function shortened(names: readonly string[]): string {

@@ -11,7 +11,7 @@ import { describeBody } from "../plan/describe.js";
 import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
 import type { ResolvedTopology } from "../topology/resolved.js";
-import { abandonLab, applyTo, buildLab, planOptions, whenReady } from "./build-lab.js";
+import { abandonLab, applyTo, buildLab, planOptions } from "./build-lab.js";
 import { machineRecord, MachineWork } from "./machine-work.js";
 import { OpenLab } from "./open-lab.js";
 import { checkReal, isReal, onTheMachine } from "./real-machine.js";
@@ -124,7 +124,7 @@ async function change(
     return result(file, topology, options, operations, false, snapshot, record.topology);
   folder.write({ ...settled, topology: remembered, towards: topology });
   try {
-    await applyTo(lab, topology, operations, true, options, machine);
+    await applyTo(lab, topology, operations, true, options, { machine, ready: true });
   } catch (error) {
     if (!(error instanceof Failure && error.code === "NOT_UNDONE")) folder.write({ ...settled, topology: remembered });
     throw error;
@@ -132,7 +132,7 @@ async function change(
   const { machine: _, ...rest } = settled;
   folder.write({ ...rest, ...machineRecord(topology, isReal(record)), file, topology });
   machine.settle(topology);
-  const after = await whenReady(lab, topology, options);
+  const after = await lab.snapshot();
   await nameNodes(lab, options);
   return result(file, topology, options, operations, false, after, record.topology);
 }

@@ -16,7 +16,7 @@ export interface FileProbe {
   commandExists(root: string, command: string): boolean;
 }
 
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+export const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export function resolveContainer(
   document: Document,

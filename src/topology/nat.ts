@@ -15,7 +15,7 @@
  * The last rule is the hairpin: who asks from the network of the service itself would else be answered directly, from an
  * address that it never asked.
  */
-import { type Family, formatAddress, formatPrefix, networkOf, parseAddress } from "../model/address.js";
+import { bitsOf, type Family, formatAddress, formatPrefix, networkOf, parseAddress } from "../model/address.js";
 import type { NftRule, NftStatement, NftTable } from "../model/nft.js";
 import { addressesOf, type Draft, type DraftAddress, type DraftNode, findNode } from "./draft.js";
 import type { NatForm } from "./form/filter.js";
@@ -129,7 +129,9 @@ function lowerPublish(context: RuleContext, form: NatForm & { action: "publish" 
     const notLoopback: NftStatement[] =
       family === 6 ? [{ kind: "match", field: "ip6 daddr", op: "!=", value: "::1" }] : [];
     rules.output.push(rule(form.comment, [...local, ...notLoopback, ...dnat]));
-    const network = formatPrefix(networkOf(target.address, target.length));
+    // As the kernel tells of it: of a lone address without its length.
+    const alone = target.length === bitsOf(family);
+    const network = alone ? to : formatPrefix(networkOf(target.address, target.length));
     rules.postrouting.push(
       rule(undefined, [
         equal("ct status", "dnat"),

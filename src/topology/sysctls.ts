@@ -18,6 +18,11 @@ const allowed = [
   /^net\.core\.(somaxconn|xfrm_[a-z_]+)$/,
 ];
 
+/** Whether a file may set it. */
+export function maySet(name: string): boolean {
+  return allowed.some((pattern) => pattern.test(name));
+}
+
 export function sysctlsOf(draft: Draft, node: DraftNode, forwards: { 4: boolean; 6: boolean }): ResolvedSysctl[] {
   const written = new Map<string, ResolvedSysctl>();
   const set = (name: string, value: string | number, optional = false): void => {
@@ -58,7 +63,7 @@ export function sysctlsOf(draft: Draft, node: DraftNode, forwards: { 4: boolean;
     set("net.ipv4.ip_unprivileged_port_start", 0);
   }
   for (const [name, value] of Object.entries(node.form.sysctls ?? {})) {
-    if (!allowed.some((pattern) => pattern.test(name))) {
+    if (!maySet(name)) {
       draft.document.error([...node.at, "sysctls", name], `"${name}" is not a sysctl that a node may set`, {
         code: "form",
         hint: "allowed are those of a network namespace: net.ipv4, net.ipv6, net.netfilter.nf_conntrack_*, net.bridge",

@@ -175,7 +175,7 @@ export class TraceCore {
   }
 
   conntrack(event: ConntrackEvent): void {
-    if (this.#ended || event.kind === "destroy") return;
+    if (this.#ended) return;
     const entry = this.#flows.conntrack(event);
     if (entry !== NONE) this.#lifetimes.reconsider(entry);
   }

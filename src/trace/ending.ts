@@ -8,6 +8,7 @@ import { type AddressBook, macText } from "../packet/address.js";
 import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { EventMaker } from "./event.js";
 import type { Flow, FlowTable } from "./flow.js";
+import { isNameless } from "./flow-index.js";
 import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { errorText } from "./summary.js";
@@ -174,6 +175,8 @@ export class Endings {
     const name = this.#scene.names[hop] ?? "";
     if (!place) return { kind: "unknown", reason: `${name} is not in the snapshot` };
     if (c.kind[row] === Kind.frame) return { kind: "delivered" };
+    if (isNameless(c, row) && this.#scene.translates(this.#scene.nodes[hop] ?? 0))
+      return { kind: "unknown", reason: "its first fragment was not seen, so whose it is cannot be said" };
     const direction = this.#heading(row, parent);
     if (c.kind[row] === Kind.arp) return this.#lostArp(row, direction);
     const header = this.#header(row);
@@ -266,7 +269,8 @@ export class Endings {
     const family = c.family[row];
     if (family !== 4 && family !== 6) return undefined;
     const kind = c.kind[row];
-    const ports = kind === Kind.tcp || kind === Kind.udp || kind === Kind.echo;
+    const named = kind === Kind.fragment && !isNameless(c, row);
+    const ports = kind === Kind.tcp || kind === Kind.udp || kind === Kind.echo || named;
     const icmp = kind === Kind.echo || kind === Kind.icmp || kind === Kind.icmpError;
     return {
       family,

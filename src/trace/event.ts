@@ -7,6 +7,7 @@ import type { Flow } from "./flow.js";
 import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { protocolName, summarize } from "./summary.js";
+import { samePassage } from "./whole.js";
 
 export class EventMaker {
   readonly #scene: Scene;
@@ -65,8 +66,8 @@ export class EventMaker {
     const rows: number[] = [];
     for (let row = packets.head[packet] ?? NONE; row !== NONE; row = packets.next[row] ?? NONE) rows.push(row);
     if (((packets.state[packet] ?? 0) & State.segmented) === 0) return rows;
-    const order = [...new Set(rows.map((row) => c.hop[row] ?? 0))];
-    return order.flatMap((hop) => rows.filter((row) => c.hop[row] === hop));
+    const firsts = rows.filter((row, at) => rows.findIndex((other) => samePassage(c, other, row)) === at);
+    return firsts.flatMap((first) => rows.filter((row) => samePassage(c, row, first)));
   }
 
   /** `17376 B` became `12 × 1448 B`, or the other way round. */
@@ -74,8 +75,8 @@ export class EventMaker {
     const c = this.#columns;
     let before: { readonly name: string; readonly text: string } | undefined;
     for (let at = 0; at < rows.length;) {
-      const hop = c.hop[rows[at] ?? 0];
-      const parts = rows.slice(at).filter((row) => c.hop[row] === hop);
+      const first = rows[at] ?? 0;
+      const parts = rows.filter((row) => samePassage(c, row, first));
       const size = `${c.payload[parts[0] ?? 0]} B`;
       const text = parts.length === 1 ? size : `${parts.length} × ${size}`;
       const name = this.#name(parts[0] ?? 0);

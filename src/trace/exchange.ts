@@ -211,8 +211,7 @@ function isOver(flow: Flow, now: number): boolean {
   if (flow.open !== -1) return false;
   const silence = now - flow.end;
   if (flow.protocol !== "tcp") return silence > (flow.protocol === "arp" ? idle.arp : idle.other);
-  const closed = (flow.finished & 4) !== 0 || (flow.finished & 3) === 3;
-  return closed && silence > idle.tcpClosed;
+  return flow.closed && silence > idle.tcpClosed;
 }
 
 function judge(flow: Flow, cut: boolean): { verdict: ExchangeEvent["verdict"]; reason?: string } {

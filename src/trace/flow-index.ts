@@ -2,7 +2,7 @@
 import type { ConntrackEvent, Tuple } from "../model/conntrack.js";
 import { parseAddress } from "../model/address.js";
 import type { AddressBook } from "../packet/address.js";
-import { type Columns, Kind, Mark } from "../packet/columns.js";
+import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { Direction, Flow, type FlowKey, FlowTable, reversed } from "./flow.js";
 import { NONE } from "./packets.js";
 import type { Scene } from "./scene.js";
@@ -13,6 +13,11 @@ const MAXIMUM_FRAGMENTS = 4096;
 /** Whether a row is a fragment whose first one has not been seen: what connection it is of is not known. */
 export function isNameless(c: Columns, row: number): boolean {
   return c.kind[row] === Kind.fragment && c.sourcePort[row] === 0 && c.destinationPort[row] === 0;
+}
+
+/** Whether a row is a SYN without an acknowledgement: the first segment of a connection. */
+export function isOpening(c: Columns, row: number): boolean {
+  return c.kind[row] === Kind.tcp && ((c.flags[row] ?? 0) & (Tcp.syn | Tcp.ack)) === Tcp.syn;
 }
 
 export class FlowIndex {
@@ -94,13 +99,18 @@ export class FlowIndex {
   learn(flow: Flow, direction: Direction, row: number, entry: number, parent: number): "same" | "known" | "new" {
     if (isNameless(this.#columns, row)) return "same";
     const owner = entry === NONE ? undefined : this.table.flow(entry);
-    const own = owner ? entry : this.enter(row, flow, direction);
-    if (owner && owner !== flow) this.#join(flow, owner, this.table.direction(entry) !== direction);
+    // The tuple of a connection that has ended may be used again.
+    const again = owner !== undefined && owner !== flow && owner.closed && !flow.closed;
+    const own = owner && !again ? entry : this.enter(row, flow, direction);
+    if (owner && owner !== flow && !again) this.#join(flow, owner, this.table.direction(entry) !== direction);
     if (this.sameTuple(parent, row)) return "same";
     const before = this.lookup(parent, this.#scene.nodes[this.#columns.hop[row] ?? 0] ?? 0);
     if (before === NONE) return "new";
     const known = this.table.translated(before);
-    if (known === NONE) this.#translate(before, own);
+    if (!this.table.isSure(before)) {
+      this.#translate(before, own);
+      return "new";
+    }
     return known === own ? "known" : "new";
   }
 
@@ -111,34 +121,31 @@ export class FlowIndex {
   mayBecome(before: number, row: number, entry: number): boolean {
     const c = this.#columns;
     const known = this.lookup(before, this.#scene.nodes[c.hop[row] ?? 0] ?? 0);
-    const expected = known === NONE ? NONE : this.table.translated(known);
-    if (expected === NONE || expected === entry) return true;
-    if (!isNameless(c, row)) return false;
+    if (known === NONE || !this.table.isSure(known)) return true;
+    const expected = this.table.translated(known);
+    if (expected === entry) return true;
+    if (!isNameless(c, row)) return isOpening(c, row) && this.table.flow(known)?.closed !== false;
     const { source, destination } = this.table.keyOf(expected);
     return source === c.source[row] && destination === c.destination[row];
   }
 
-  conntrack({ node, flow: entry }: ConntrackEvent): number {
+  /** @returns the entry of the connection's requests, NONE where there is nothing new */
+  conntrack({ kind, node, flow: entry }: ConntrackEvent): number {
     const number = this.#scene.nodeNumber(node);
     this.#scene.sawConntrack(number);
     const original = this.#tupleKey(number, entry.family, entry.original);
     const reply = this.#tupleKey(number, entry.family, entry.reply);
     if (!original || !reply) return NONE;
-    const keys = [original, reversed(reply), reply, reversed(original)];
-    // A flow that is known already knows who asks.
-    let flow: Flow | undefined;
-    let turned = false;
-    for (const [index, key] of keys.entries()) {
-      const found = this.table.findKey(key);
-      const other = found === NONE ? undefined : this.table.flow(found);
-      if (!other) continue;
-      const differs = (this.table.direction(found) === Direction.reply) !== index >= 2;
-      if (flow && other !== flow.root) this.#join(flow.root, other, differs !== turned);
-      else if (!flow) {
-        flow = other;
-        turned = differs;
+    if (kind === "destroy") {
+      // What comes with the same tuple may now be translated otherwise.
+      for (const key of [original, reply]) {
+        const found = this.table.findKey(key);
+        if (found !== NONE) this.table.doubt(found);
       }
+      return NONE;
     }
+    const keys = [original, reversed(reply), reply, reversed(original)];
+    const { flow, turned } = this.#known(keys);
     const own = flow?.root ?? new Flow();
     const [sent, passed, answer, returned] = keys.map((key, index) =>
       this.table.put(key, own, index >= 2 !== turned ? Direction.reply : Direction.request),
@@ -146,6 +153,23 @@ export class FlowIndex {
     this.table.translate(sent ?? NONE, passed ?? NONE);
     this.table.translate(answer ?? NONE, returned ?? NONE);
     return sent ?? NONE;
+  }
+
+  /** The connection that the tuples of a conntrack entry are of: all that are known become one, but for ended ones of before. */
+  #known(keys: readonly FlowKey[]): { flow: Flow | undefined; turned: boolean } {
+    const found = keys.flatMap((key, index) => {
+      const entry = this.table.findKey(key);
+      const flow = entry === NONE ? undefined : this.table.flow(entry);
+      // A flow that is known already knows who asks.
+      return flow ? [{ flow, turned: (this.table.direction(entry) === Direction.reply) !== index >= 2 }] : [];
+    });
+    const latest = Math.max(...found.map(({ flow }) => flow.exchange));
+    const [first, ...others] = found.filter(({ flow }) => !flow.closed || flow.exchange === latest);
+    for (const other of others) {
+      if (first && other.flow.root !== first.flow.root)
+        this.#join(first.flow.root, other.flow.root, other.turned !== first.turned);
+    }
+    return { flow: first?.flow, turned: first?.turned ?? false };
   }
 
   /** Two flows turn out to be one. The one that has packets gives its number. */

@@ -67,6 +67,11 @@ export class Flow {
   /** A packet of it matched the trace's filter. */
   shown = false;
 
+  /** Both sides have said FIN, or one RST: a SYN with its tuple is of another connection. */
+  get closed(): boolean {
+    return (this.finished & 4) !== 0 || (this.finished & 3) === 3;
+  }
+
   /** The flow that this one is now part of. */
   get root(): Flow {
     return this.joined === undefined ? this : this.joined.root;
@@ -92,6 +97,8 @@ export class FlowTable {
   #direction = new Uint8Array(1024);
   /** Entry under which the node sends on what arrives with this one; itself where there is no NAT; -1 unknown. */
   #translated = new Int32Array(1024);
+  /** 1: `#translated` was so for a connection that has ended; the next one may get another. */
+  #doubtful = new Uint8Array(1024);
   /** Hop at which a packet with this tuple has arrived for good; -1 unknown. */
   #terminal = new Int32Array(1024);
   #slots = new Int32Array(4096).fill(NONE);
@@ -146,7 +153,10 @@ export class FlowTable {
   put(key: FlowKey, flow: Flow, direction: Direction): number {
     const known = this.findKey(key);
     if (known !== NONE) {
-      if (this.#flows[known]?.root !== flow.root) this.#terminal[known] = NONE;
+      if (this.#flows[known]?.root !== flow.root) {
+        this.#terminal[known] = NONE;
+        this.#doubtful[known] = 1;
+      }
       this.#flows[known] = flow;
       this.#direction[known] = direction;
       return known;
@@ -163,6 +173,7 @@ export class FlowTable {
     this.#flows[entry] = flow;
     this.#direction[entry] = direction;
     this.#translated[entry] = NONE;
+    this.#doubtful[entry] = 0;
     this.#terminal[entry] = NONE;
     this.#enter(entry, hashOf(key.node, kind, key.source, key.destination, ports));
     return entry;
@@ -184,6 +195,17 @@ export class FlowTable {
 
   translate(entry: number, to: number): void {
     this.#translated[entry] = to;
+    this.#doubtful[entry] = 0;
+  }
+
+  /** Whether what `translated` says is sure: it is known, and of the connection that has the tuple now. */
+  isSure(entry: number): boolean {
+    return this.translated(entry) !== NONE && this.#doubtful[entry] === 0;
+  }
+
+  /** The connection has ended: the next one with this tuple may be translated otherwise. */
+  doubt(entry: number): void {
+    this.#doubtful[entry] = 1;
   }
 
   terminal(entry: number): number {
@@ -226,6 +248,7 @@ export class FlowTable {
       this.#direction[index] = this.direction(entry);
       if (flow) this.#flows[index] = flow;
       this.#translated[index] = place.get(this.#translated[entry] ?? NONE) ?? NONE;
+      this.#doubtful[index] = this.#doubtful[entry] ?? 0;
       this.#terminal[index] = this.#terminal[entry] ?? NONE;
     }
     this.#count = kept.length;
@@ -242,6 +265,7 @@ export class FlowTable {
     this.#ports = grown(Uint32Array, this.#ports, capacity);
     this.#direction = grown(Uint8Array, this.#direction, capacity);
     this.#translated = grown(Int32Array, this.#translated, capacity);
+    this.#doubtful = grown(Uint8Array, this.#doubtful, capacity);
     this.#terminal = grown(Int32Array, this.#terminal, capacity);
     this.#rehash(capacity * 4);
   }

@@ -6,7 +6,7 @@ import { ofOneDivision } from "./datagram.js";
 import type { ExchangeBook } from "./exchange.js";
 import type { SightingFilter } from "./filter.js";
 import { Direction, Flow } from "./flow.js";
-import { type FlowIndex, isNameless } from "./flow-index.js";
+import { type FlowIndex, isNameless, isOpening } from "./flow-index.js";
 import type { Latency } from "./latency.js";
 import type { Lifetimes } from "./lifetime.js";
 import { NONE, type Packets, State } from "./packets.js";
@@ -82,11 +82,14 @@ export class Joiner {
     const c = this.#columns;
     const packets = this.#packets;
     const fingerprint = c.fingerprint[row] ?? 0;
+    const flow = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const direction = flow && this.#flows.table.direction(entry);
     let best = NONE;
     let parent = NONE;
     let others: number[] | undefined;
     for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (packets.fingerprint[p] !== fingerprint || !sameInvariants(c, packets.head[p] ?? 0, row)) continue;
+      if (flow !== undefined && packets.flow[p] === flow && packets.direction(p) !== direction) continue;
       const from = this.#ways.parentOf(p, row, entry, false);
       if (from === NONE) continue;
       if (best === NONE) {
@@ -117,10 +120,11 @@ export class Joiner {
       const usual = this.#latency.usual(c.hop[parent] ?? 0, c.hop[row] ?? 0);
       return usual ? Math.abs(gap - usual.gap) : -gap; // the oldest, as long as nothing is known
     };
-    const [first = NONE, ...rest] = [...likely].sort((a, b) => distance(a) - distance(b));
-    if (this.#decided(first)) return first;
+    const time = c.time[row] ?? 0;
+    const live = likely.filter((packet) => !this.#decided(packet, time));
+    const [first = NONE, ...rest] = [...(live.length > 0 ? live : likely)].sort((a, b) => distance(a) - distance(b));
+    if (live.length === 0) return first;
     for (const other of rest) {
-      if (this.#decided(other)) continue;
       if (this.#packets.flow[other] === this.#packets.flow[first]) this.#copies.rival(first, other);
       else {
         // Different connections that nothing tells apart behind NAT.
@@ -131,9 +135,15 @@ export class Joiner {
     return first;
   }
 
-  /** Whether a packet has arrived and is not in question any more. */
-  #decided(packet: number): boolean {
-    return ((this.#packets.state[packet] ?? 0) & State.complete) !== 0 && !this.#copies.of(packet);
+  /**
+   * Whether a packet is not in question any more: it has arrived, or it went to a group, and those of it that were not seen
+   * by now are not held anywhere (nobody asks for a neighbour to send to a group).
+   */
+  #decided(packet: number, time: number): boolean {
+    if (this.#copies.of(packet)) return false;
+    if ((this.#packets.state[packet] ?? 0) & State.complete) return true;
+    const head = this.#packets.head[packet] ?? 0;
+    return ((this.#columns.marks[head] ?? 0) & Mark.group) !== 0 && this.#lifetimes.isQuiet(packet, time);
   }
 
   /** Joins a row to the open packets that it carries bytes of: segments of one, or one made of several. */
@@ -162,22 +172,39 @@ export class Joiner {
     const c = this.#columns;
     const packets = this.#packets;
     const flow = entry === NONE || isNameless(c, row) ? undefined : this.#flows.table.flow(entry);
-    // Where NAT has made a tuple that nobody knows yet, the bytes alone must say enough.
-    if (!flow && !tellsItself(c, row)) return [];
     const reply = flow && this.#flows.table.direction(entry) === Direction.reply;
     let found: number[] | undefined;
+    let strangers: number[] | undefined;
+    // Where NAT has made a tuple that nobody knows yet, the bytes alone must say enough.
+    const alone = tellsItself(c, row);
+    if (!flow && !alone) return [];
     for (const p of this.#parts.near(row)) {
-      if (flow && (packets.flow[p] !== flow || (((packets.state[p] ?? 0) & State.reply) !== 0) !== reply)) continue;
+      const own = packets.flow[p] === flow;
+      if (own ? (((packets.state[p] ?? 0) & State.reply) !== 0) !== reply : !alone) continue;
       if (commonBytes(c, packets.head[p] ?? 0, row) === 0) continue;
-      if (this.#ways.parentOf(p, row, entry, true) !== NONE) (found ??= []).push(p);
+      if (this.#ways.parentOf(p, row, entry, true) === NONE) continue;
+      if (own) (found ??= []).push(p);
+      else (strangers ??= []).push(p);
     }
+    const known = found !== undefined;
+    found ??= strangers;
     if (!found) return [];
     if (found.length > 1) found.sort((a, b) => (packets.id[a] ?? 0) - (packets.id[b] ?? 0));
-    const first = packets.flow[found[0] ?? 0];
-    if (flow || found.every((p) => packets.flow[p] === first)) return found;
-    // Different connections that nothing tells apart behind NAT.
-    for (const p of found) packets.mark(p, State.ambiguous);
-    return found.filter((p) => packets.flow[p] === first);
+    const [oldest = NONE] = found;
+    const kin = found.filter((p) => packets.flow[p] === packets.flow[oldest] || this.#ofOneDatagram(p, oldest));
+    if (!known && kin.length < found.length) {
+      // Different connections that nothing tells apart behind NAT.
+      for (const p of found) packets.mark(p, State.ambiguous);
+    }
+    return kin;
+  }
+
+  /** Whether two packets are fragments of one datagram: one that came before its first is not known to be of its connection. */
+  #ofOneDatagram(a: number, b: number): boolean {
+    const c = this.#columns;
+    const [one, other] = [this.#packets.head[a] ?? 0, this.#packets.head[b] ?? 0];
+    const addresses = c.source[one] === c.source[other] && c.destination[one] === c.destination[other];
+    return addresses && c.kind[one] !== Kind.tcp && c.identification[one] === c.identification[other];
   }
 
   #attach(packet: number, row: number, entry: number, parent: number): void {
@@ -227,7 +254,8 @@ export class Joiner {
 
   /** A row that belongs to no open packet begins one. */
   #begin(row: number, entry: number): void {
-    const known = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const owner = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const known = owner && !(owner.closed && isOpening(this.#columns, row)) ? owner : undefined;
     const flow = known ?? new Flow();
     const direction = known ? this.#flows.table.direction(entry) : this.#exchanges.directionOf(row);
     if (!known) this.#flows.enter(row, flow, direction);
@@ -259,7 +287,7 @@ export class Joiner {
     let cluster: Cluster | undefined;
     for (let p = packets.bucketNext[packet] ?? NONE; p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (packets.fingerprint[p] !== fingerprint || packets.flow[p] !== flow) continue;
-      if (this.#decided(p)) continue;
+      if (this.#decided(p, c.time[row] ?? 0)) continue;
       if (sameInvariants(c, packets.head[p] ?? 0, row)) cluster = this.#copies.rival(p, packet);
     }
     return cluster;

@@ -75,6 +75,11 @@ export class Lifetimes {
     this.#open.append(packet);
   }
 
+  /** Whether a packet was not seen for longer than links hold packets back. */
+  isQuiet(packet: number, time: number): boolean {
+    return this.#touched(packet) + this.#refusalWait < time;
+  }
+
   /** Takes away a packet whose sightings went to others. */
   discard(packet: number): void {
     this.#open.remove(packet);
@@ -88,8 +93,7 @@ export class Lifetimes {
   settle(packet: number, row: number): void {
     if (!this.#arrived(row)) return;
     const c = this.#columns;
-    if ((this.#packets.state[packet] ?? 0) & State.segmented && !isWholeAt(c, this.#packets, packet, c.hop[row] ?? 0))
-      return;
+    if ((this.#packets.state[packet] ?? 0) & State.segmented && !isWholeAt(c, this.#packets, packet, row)) return;
     this.#packets.mark(packet, State.complete);
     const { copies, resolve } = this.#parts;
     const cluster = copies.of(packet);
@@ -129,7 +133,7 @@ export class Lifetimes {
     if (family === 0 || !scene.isLocal(node, family, c.destination[row] ?? 0)) return false;
     if (c.kind[row] === Kind.arp || !scene.translates(node)) return true;
     const entry = flows.entryOf(row);
-    return entry !== NONE && flows.table.translated(entry) === entry;
+    return entry !== NONE && flows.table.isSure(entry) && flows.table.translated(entry) === entry;
   }
 
   // --- being refused -------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ export class Scene {
   readonly macs: Float64Array;
   /** By hop: length of the longest frame that the interface lets out; Infinity where it is not known. */
   readonly longest: Float64Array;
+  /** By hop: 1 where the node puts what its bridges pass on to the rules of IP (br_netfilter), NAT among them. */
+  readonly bridgesNat: Uint8Array;
   readonly #nodeNumbers = new Map<string, number>();
   readonly #nat: boolean[] = [];
   readonly #book: AddressBook;
@@ -46,6 +48,11 @@ export class Scene {
     }
     this.nodes = Uint16Array.from(hops, (hop) => this.nodeNumber(hop.node));
     this.ports = Uint8Array.from(this.places, (place) => (place?.master ? 1 : 0));
+    this.bridgesNat = Uint8Array.from(this.places, (place) =>
+      ["iptables", "ip6tables"].some((which) => place?.node.sysctls[`net.bridge.bridge-nf-call-${which}`] === "1")
+        ? 1
+        : 0,
+    );
     this.outward = Uint8Array.from(this.places, (place) =>
       place && !place.peer && !place.master && place.ports.length === 0 && !place.interface.bridge && !place.loopback
         ? 1

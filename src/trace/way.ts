@@ -1,7 +1,7 @@
 /** Where in a packet a sighting fits: topology, TTL, addresses and time say whether, and after which other one. */
 import { type Columns, Kind, Mark } from "../packet/columns.js";
 import type { FlowIndex } from "./flow-index.js";
-import { NONE, type Packets } from "./packets.js";
+import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { commonBytes } from "./segment.js";
 
@@ -37,7 +37,12 @@ export class Ways {
     const hop = c.hop[row] ?? 0;
     const ttl = c.ttl[row] ?? 0;
     const kind = c.kind[row];
+    const { nodes } = this.#scene;
+    const sameNode = (a: number, b: number): boolean => nodes[a] === nodes[b];
     const bridged = kind === Kind.arp || kind === Kind.frame;
+    // What has arrived may still be seen late where it has been, but no router makes anything new of it.
+    const over =
+      ((packets.state[packet] ?? 0) & State.complete) !== 0 && (c.time[row] ?? 0) > (packets.touched[packet] ?? 0);
     let best = NONE;
     let bestDistance = FAR;
     for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
@@ -49,7 +54,8 @@ export class Ways {
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
       if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
-      if (!same && (bridged || lowered <= 0 || !this.#flows.mayBecome(s, row, entry))) continue;
+      const passedNat = lowered > 0 || (lowered === 0 && this.#scene.bridgesNat[hop] === 1 && sameNode(from, hop));
+      if (!same && (bridged || over || !passedNat || !this.#flows.mayBecome(s, row, entry))) continue;
       bestDistance = distance;
       best = s;
     }

@@ -3,13 +3,18 @@ import type { Columns } from "../packet/columns.js";
 import { NONE, type Packets } from "./packets.js";
 import { bytesOf, commonBytes } from "./segment.js";
 
-/** Whether the sightings at a hop carry all the bytes that the first sighting of a packet has. */
-export function isWholeAt(c: Columns, packets: Packets, packet: number, hop: number): boolean {
+/** Whether two sightings are of one passage: a hop that is passed twice sees another TTL the second time. */
+export function samePassage(c: Columns, a: number, b: number): boolean {
+  return c.hop[a] === c.hop[b] && c.ttl[a] === c.ttl[b];
+}
+
+/** Whether the sightings that are of one passage with `row` carry all the bytes that the first sighting of a packet has. */
+export function isWholeAt(c: Columns, packets: Packets, packet: number, row: number): boolean {
   const head = packets.head[packet] ?? 0;
   let bytes = 0;
   const payload = c.payload[head] ?? 0;
   for (let s = head; s !== NONE; s = packets.next[s] ?? NONE) {
-    if (c.hop[s] !== hop) continue;
+    if (!samePassage(c, s, row)) continue;
     const common = commonBytes(c, head, s);
     // In a large datagram only the first of those that were merged has its header.
     if (common >= payload && (c.payload[s] ?? 0) >= payload) return true;
@@ -21,13 +26,11 @@ export function isWholeAt(c: Columns, packets: Packets, packet: number, hop: num
 /** Last sighting at the last hop that saw all of a divided packet: what is missing was lost behind it. */
 export function lastWhole(c: Columns, packets: Packets, packet: number): number {
   let last = packets.head[packet] ?? 0;
-  let hop = c.hop[last] ?? 0;
+  let before = last;
   let whole = true;
   for (let s = packets.next[last] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
-    if (c.hop[s] !== hop) {
-      hop = c.hop[s] ?? 0;
-      whole = isWholeAt(c, packets, packet, hop);
-    }
+    if (!samePassage(c, s, before)) whole = isWholeAt(c, packets, packet, s);
+    before = s;
     if (whole) last = s;
   }
   return last;

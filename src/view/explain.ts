@@ -40,7 +40,7 @@ function verdictText({ verdict, otherwise, reason }: Explanation, ink: Ink): str
 }
 
 function list(title: string, texts: readonly string[], ink: Ink): string[] {
-  return texts.length === 0 ? [] : ["", `${ink("strong", title)}`, ...texts.map((text) => `  ${text}`)];
+  return texts.length === 0 ? [] : ["", ink("strong", title), ...texts.map((text) => `  ${text}`)];
 }
 
 function nameWidth(step: ExplainedStep): number {

@@ -1,8 +1,11 @@
 /** `inspect`: nodes, interfaces, addresses, links, bridge ports, routes, listeners and counters of a snapshot. */
 import type { InterfaceSnapshot, NodeSnapshot, RouteSnapshot, Snapshot } from "../model/snapshot.js";
+import type { ContainerState } from "../model/container.js";
 import { hopName } from "../model/hop.js";
 import { columns } from "./columns.js";
 import { noInk, type Ink } from "./ink.js";
+import { linkWords } from "./link-words.js";
+import { publishedText } from "./published.js";
 import { bits, bytes, count } from "./quantity.js";
 import { visibleDeep } from "./width.js";
 
@@ -20,16 +23,23 @@ export function inspectLines(raw: Snapshot, options: InspectOptions = {}): strin
   const when = `${snapshot.takenAt.slice(0, 10)} ${snapshot.takenAt.slice(11, 19)} UTC`;
   return [
     `${ink("strong", title)}, ${count(nodes.length, "node")} ${ink("dim", when)}`,
-    ...nodes.flatMap((node) => ["", ...nodeLines(node, ink)]),
+    ...nodes.flatMap((node) => [
+      "",
+      ...nodeLines(snapshot, node, ink),
+      ...(options.nodes ? insideLines(node, ink) : []),
+    ]),
     ...counterLines(nodes, ink),
+    ...spaced((snapshot.unread ?? []).map(({ text }) => ink("warn", `not looked at: ${text}`))),
   ];
 }
 
-function nodeLines(node: NodeSnapshot, ink: Ink): string[] {
+function nodeLines(snapshot: Snapshot, node: NodeSnapshot, ink: Ink): string[] {
   const style = { indent: "  ", heading: (line: string) => ink("dim", line) };
   const role = node.role === "namespace" ? "" : `  ${node.role}`;
   return [
     `${ink("strong", node.name)}${ink("dim", `${role}  netns ${node.netns}`)}`,
+    ...(node.container === undefined ? [] : [`  ${containerLine(node.container, ink)}`]),
+    ...containerLines(node),
     ...columns(
       [
         { title: "interface" },
@@ -39,7 +49,7 @@ function nodeLines(node: NodeSnapshot, ink: Ink): string[] {
         { title: "mac" },
         { title: "link" },
       ],
-      node.interfaces.flatMap((one) => interfaceRows(node, one, ink)),
+      node.interfaces.flatMap((one) => interfaceRows(snapshot, node, one, ink)),
       style,
     ),
     ...spaced(
@@ -83,16 +93,79 @@ function nodeLines(node: NodeSnapshot, ink: Ink): string[] {
   ];
 }
 
+/** One for each container of an engine that is in the namespace. */
+function containerLines(node: NodeSnapshot): string[] {
+  return (node.containers ?? []).map((each) => {
+    const parts = [
+      `${each.runtime} ${each.name ?? each.id.slice(0, 12)}`,
+      ...(each.image === undefined ? [] : [`image ${each.image}`]),
+      ...(each.compose === undefined ? [] : [`compose ${each.compose.project}/${each.compose.service}`]),
+      ...(each.networks === undefined ? [] : [`network ${each.networks.join(" ")}`]),
+      ...publishedText({ ...node, containers: [each] }).map((text) => `publishes ${text}`),
+    ];
+    return `  ${parts.join(", ")}`;
+  });
+}
+
+/** So many processes are named of a node that was asked for. */
+const mostProcesses = 12;
+
+/** What is told of a node only where it was asked for by name. */
+function insideLines(node: NodeSnapshot, ink: Ink): string[] {
+  const style = { indent: "  ", heading: (line: string) => ink("dim", line) };
+  const { processes = [], neighbours } = node;
+  const more = processes.length - mostProcesses;
+  return [
+    ...spaced(
+      columns(
+        [{ title: "neighbour" }, { title: "mac" }, { title: "interface" }, { title: "state" }],
+        neighbours
+          .filter(({ state }) => state !== "noarp")
+          .map(({ address, mac, interface: name, state }) => [address, mac ?? "", name, state]),
+        style,
+      ),
+    ),
+    ...spaced(
+      columns(
+        [{ title: "process", align: "right" }, { title: "name" }, { title: "cgroup" }],
+        processes.slice(0, mostProcesses).map(({ pid, name, cgroup }) => [String(pid), name, cgroup]),
+        style,
+      ),
+    ),
+    ...(more > 0 ? [`  … and ${more} more`] : []),
+  ];
+}
+
+/** `busybox httpd -f: running, pid 4712`, `sh: ended: killed: memory limit 100M reached` */
+function containerLine({ command, state, pid, reason, oomKills, exit }: ContainerState, ink: Ink): string {
+  const name = command.join(" ");
+  const shown = name.length > 60 ? `${name.slice(0, 59)}…` : name;
+  if (state === "not started") return `${shown}: ${ink("warn", state)}`;
+  if (state === "ended") return `${shown}: ${ink(exit?.code === 0 ? "plain" : "bad", `ended: ${reason ?? ""}`)}`;
+  const killed =
+    oomKills === undefined
+      ? ""
+      : ink("bad", `, ${count(oomKills, "process", "processes")} of it killed: out of memory`);
+  return `${shown}: ${ink("good", "running")}, pid ${pid ?? 0}${killed}`;
+}
+
 function spaced(lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ["", ...lines];
 }
 
 /** One row, and one more for each further address. */
-function interfaceRows(node: NodeSnapshot, one: InterfaceSnapshot, ink: Ink): string[][] {
+function interfaceRows(snapshot: Snapshot, node: NodeSnapshot, one: InterfaceSnapshot, ink: Ink): string[][] {
   const addresses = one.addresses.map(
     ({ address, prefixLength, tentative }) => `${address}/${prefixLength}${tentative ? ink("warn", " tentative") : ""}`,
   );
-  const first = [one.name, state(one, ink), String(one.mtu), addresses[0] ?? "", one.mac ?? "", linkOf(node, one, ink)];
+  const first = [
+    one.name,
+    state(one, ink),
+    String(one.mtu),
+    addresses[0] ?? "",
+    one.mac ?? "",
+    linkOf(snapshot, node, one, ink),
+  ];
   return [first, ...addresses.slice(1).map((address) => ["", "", "", address])];
 }
 
@@ -101,15 +174,9 @@ function state({ up, carrier }: InterfaceSnapshot, ink: Ink): string {
   return carrier ? ink("good", "up") : ink("warn", "no carrier");
 }
 
-/** Where the other end is, and what it belongs to: `web:eth0, port of yapc0, forwarding`. */
-function linkOf(node: NodeSnapshot, one: InterfaceSnapshot, ink: Ink): string {
-  const parts: string[] = [];
-  if (one.kind === "bridge") {
-    const ports = node.interfaces.filter(({ master }) => master === one.name).map(({ name }) => name);
-    parts.push(ports.length === 0 ? "bridge without ports" : `bridge of ${ports.join(" ")}`);
-  } else if (one.peer !== undefined) parts.push(`to ${hopName(one.peer)}`);
-  else if (one.kind !== "loopback") parts.push(one.kind);
-  if (one.master !== undefined) parts.push(`port of ${one.master}`);
+/** Where the other end is, and what it belongs to: `↔ web:eth0, port of yapc0, forwarding`. */
+function linkOf(snapshot: Snapshot, node: NodeSnapshot, one: InterfaceSnapshot, ink: Ink): string {
+  const parts = [linkWords(snapshot, node, one)].filter((words) => words !== "");
   if (one.port !== undefined) {
     const { state: portState, hairpin, isolated } = one.port;
     parts.push(portState === "forwarding" ? portState : ink("warn", portState));

@@ -4,16 +4,22 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { allowed, allowedPersonalities, allowedWith, namespaceFlags } from "../../src/container/seccomp-policy.js";
-import { allowedFamilies } from "../../src/container/seccomp-policy.js";
+import {
+  allowed,
+  allowedFamilies,
+  allowedPersonalities,
+  allowedWith,
+  namespaceFlags,
+} from "../../src/container/seccomp-policy.js";
+import type { IdRange } from "../../src/init/id-ranges.js";
 import type { ContainerSpec, ContainerUser, Limits } from "../../src/model/container.js";
 
 export interface BundleOptions {
   readonly rootfs: string;
   readonly user: ContainerUser;
   readonly limits: Limits;
-  /** Ids to map, as without root; absent: no user namespace. */
-  readonly mapped?: { readonly uid: number; readonly gid: number };
+  /** Ids of the machine that are mapped from 0 up, as without root; absent: no user namespace. */
+  readonly mapped?: { readonly users: readonly IdRange[]; readonly groups: readonly IdRange[] };
 }
 
 /** Writes `config.json` into the bundle's folder. */
@@ -23,7 +29,6 @@ export function writeBundle(folder: string, spec: ContainerSpec, options: Bundle
 
 function bundle(spec: ContainerSpec, { rootfs, user, limits, mapped }: BundleOptions) {
   const capabilities = spec.capabilities.map((name) => `CAP_${name.toUpperCase()}`);
-  const map = (id: number) => [{ containerID: 0, hostID: id, size: 1 }];
   return {
     ociVersion: "1.0.2",
     hostname: spec.hostname,
@@ -44,12 +49,12 @@ function bundle(spec: ContainerSpec, { rootfs, user, limits, mapped }: BundleOpt
       noNewPrivileges: true,
       rlimits: [{ type: "RLIMIT_CORE", soft: 0, hard: 0 }],
     },
-    mounts: mounts(mapped !== undefined),
+    mounts: mounts(mapped),
     linux: {
       namespaces: ["cgroup", "ipc", "mount", "network", "pid", "uts", ...(mapped === undefined ? [] : ["user"])].map(
         (type) => ({ type }),
       ),
-      ...(mapped === undefined ? {} : { uidMappings: map(mapped.uid), gidMappings: map(mapped.gid) }),
+      ...(mapped === undefined ? {} : { uidMappings: mappings(mapped.users), gidMappings: mappings(mapped.groups) }),
       resources: {
         devices: [{ allow: false, access: "rwm" }],
         ...(limits.pids === undefined ? {} : { pids: { limit: limits.pids } }),
@@ -68,7 +73,17 @@ function bundle(spec: ContainerSpec, { rootfs, user, limits, mapped }: BundleOpt
   };
 }
 
-function mounts(rootless: boolean) {
+/** Ranges one after the other, from 0 up inside. */
+function mappings(ranges: readonly IdRange[]) {
+  return ranges.map(({ first, count }, index) => ({
+    containerID: ranges.slice(0, index).reduce((sum, range) => sum + range.count, 0),
+    hostID: first,
+    size: count,
+  }));
+}
+
+function mounts(mapped: BundleOptions["mapped"]) {
+  const hasTerminalGroup = mapped === undefined || mapped.groups.length > 1;
   const strict = ["nosuid", "noexec", "nodev"];
   const mount = (destination: string, type: string, options: string[]) => ({
     destination,
@@ -81,12 +96,12 @@ function mounts(rootless: boolean) {
     mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
     mount("/dev/pts", "devpts", [
       ...["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"],
-      ...(rootless ? [] : ["gid=5"]),
+      ...(hasTerminalGroup ? ["gid=5"] : []),
     ]),
     mount("/dev/shm", "tmpfs", [...strict, "mode=1777", "size=65536k"]),
     mount("/dev/mqueue", "mqueue", strict),
     mount("/sys", "sysfs", [...strict, "ro"]),
-    ...(rootless ? [] : [mount("/sys/fs/cgroup", "cgroup", [...strict, "ro"])]),
+    ...(mapped !== undefined ? [] : [mount("/sys/fs/cgroup", "cgroup", [...strict, "ro"])]),
   ];
 }
 

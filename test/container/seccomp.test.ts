@@ -5,34 +5,13 @@ import { defaultFilter } from "../../src/container/seccomp.js";
 import { allowed, allowedWith } from "../../src/container/seccomp-policy.js";
 import { architectures } from "../../src/container/system-calls.js";
 import { Failure } from "../../src/model/failure.js";
+import { runFilter as run } from "./bpf.js";
 
 const ALLOW = 0x7fff0000;
 const EPERM = 0x50001;
 const ENOSYS = 0x50026;
 const KILL = 0x80000000;
 const audit = { x64: 0xc000003e, arm64: 0xc00000b7, i386: 0x40000003 };
-
-/** What the kernel's interpreter does (net/core/filter.c), as far as filters of ours go; refuses all else, as its checker does. */
-function run(filter: Uint8Array, architecture: number, number: number, args: readonly bigint[] = []): number {
-  const view = new DataView(filter.buffer, filter.byteOffset, filter.byteLength);
-  const call = new DataView(new ArrayBuffer(64));
-  call.setUint32(0, number, true);
-  call.setUint32(4, architecture, true);
-  args.forEach((value, index) => call.setBigUint64(16 + 8 * index, value, true));
-  let accumulator = 0;
-  for (let at = 0; at < filter.length; at += 8) {
-    const [code, k] = [view.getUint16(at, true), view.getUint32(at + 4, true)];
-    const jump = (taken: boolean) => (at += 8 * view.getUint8(at + (taken ? 2 : 3)));
-    if (code === 0x06) return k;
-    else if (code === 0x20) accumulator = call.getUint32(k, true);
-    else if (code === 0x05) at += 8 * k;
-    else if (code === 0x15) jump(accumulator === k);
-    else if (code === 0x35) jump(accumulator >= k);
-    else if (code === 0x45) jump((accumulator & k) !== 0);
-    else throw new Error(`the checker of the kernel refuses instruction ${code}`);
-  }
-  throw new Error("ran past the end");
-}
 
 const number = (architecture: "x64" | "arm64", name: string) => architectures.get(architecture)!.numbers.get(name)!;
 

@@ -40,6 +40,8 @@ export interface RunOptions {
   readonly input?: string;
   /** Another copy of the program than the project's. */
   readonly executable?: string;
+  /** Somebody else's program in place of ours. */
+  readonly program?: string;
 }
 
 type Teardown = Pick<ExecutionContext, "teardown">;
@@ -73,13 +75,8 @@ export class Cli {
   }
 
   start(args: readonly string[], options: RunOptions = {}): Running {
-    const argv = [
-      ...(options.under ?? []),
-      process.execPath,
-      ...(options.node ?? []),
-      options.executable ?? executable,
-      ...args,
-    ];
+    const ours = [process.execPath, ...(options.node ?? []), options.executable ?? executable];
+    const argv = [...(options.under ?? []), ...(options.program === undefined ? ours : [options.program]), ...args];
     const began = performance.now();
     const { NODE_EXTRA_CA_CERTS: _, YAPC_NET_LAB: __, DEBUG: ___, ...inherited } = process.env;
     const child = spawn(argv[0] ?? "", argv.slice(1), {

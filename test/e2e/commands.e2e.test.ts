@@ -34,7 +34,7 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["exec", `${lab}/host`], 2, /no command to run/],
   [["exec", `${lab}/host`, "true"], 2, /command/],
   [["exec", `${lab}/host:veth1`, "--", "true"], 2, /names an interface/],
-  [["exec", `${lab}/host`, "--", "/no/such/program"], 125, /\/no\/such\/program/],
+  [["exec", `${lab}/host`, "--", "/no/such/program"], 127, /\/no\/such\/program/],
   [["exec", "a/b/c", "--", "true"], 2, /not a name of the form/],
   [["shell", `${lab}/nobody`], 2, /no node 'nobody'/],
   [["logs", `${lab}/host`], 2, /runs no container/],
@@ -43,14 +43,14 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["trace", "--lab", lab, "--from", "nobody", "--", "true"], 2, /no (node|lab) /],
   [["trace", "--lab", lab, "--port", "70000"], 2, /70000|65535/],
   [["trace", "--lab", lab, "--duration", "soon"], 2, /'soon' is no time/],
-  [["trace", "--lab", lab, "--filter", "tcp", "--port", "80"], 2, /filter/],
+  [["trace", "--lab", lab, "--filter", "tcp", "--port", "80"], 2, /--port and --filter exclude each other/],
   [["trace", "--from", `${lab}/host`, "--filter", "tpc port 80", "--", "true"], 2, /syntax error/],
   [["trace", "--lab", lab, "-o", "xml"], 2, /no format 'xml'/],
   [["trace", "--lab", lab, "-o", "html=/no/such/folder/x.html"], 2, /cannot write .*x\.html: no such file/],
   [["trace", "--lab", lab, "--save", "/proc/no-such", "--duration", "1s"], 2, /cannot save the trace in \/proc/],
   [["up", "/"], 2, /cannot read topology file \//],
   [["trace", "--lab", lab, "-o", "text", "-o", "jsonl"], 2, /only one format/],
-  [["trace", "--from", `${lab}/host`, "--", "no-such-program"], 125, /no-such-program/],
+  [["trace", "--from", `${lab}/host`, "--", "no-such-program"], 127, /no-such-program/],
   [["trace", "--lab", lab, "stray"], 2, /stray/],
   [["view", "no-such.trace"], 2, /no-such\.trace/],
   [["view", "requst"], 2, /no trace requst.*\n.*did you mean 'request'/],
@@ -62,7 +62,7 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["ls", "--jsn"], 2, /no flag --jsn\n.*did you mean '--json'/],
   [["up", "docker-brige"], 2, /no topology file docker-brige.*\n.*did you mean 'docker-bridge'/],
   [["trace", "--lab", lab, "--proto", "tpc"], 2, /'tpc' is no protocol.*\n.*did you mean 'tcp'/],
-  [["trace", "--lab", lab, "--", "/no/such/program"], 125, /cannot run \/no\/such\/program: no such file or directory/],
+  [["trace", "--lab", lab, "--", "/no/such/program"], 127, /cannot run \/no\/such\/program: no such file or directory/],
 ];
 
 for (const [args, code, says] of mistakes) {
@@ -85,6 +85,14 @@ test.serial("a user id that passwd(5) does not know, without SHELL and HOME, is 
   const { code, stdout, stderr } = await place.start(["ls", "--json"], { under, environment }).ended;
   t.is(code, 0, stderr);
   t.true(Array.isArray(JSON.parse(stdout)), stdout);
+});
+
+test.serial("started in a folder that is gone: said so, where the folder matters", async (t) => {
+  const under = ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh"];
+  t.is((await place.start(["ls"], { under }).ended).code, 0);
+  const { code, stderr } = await place.start(["validate", "docker-bridge"], { under }).ended;
+  t.is(code, 2);
+  t.regex(stderr, /^error: the folder that this was started in is gone\nhint: {2}cd into/m);
 });
 
 test.serial("what is thrown where nobody waits is told, with a code of its own", async (t) => {
@@ -212,6 +220,38 @@ test.serial("Ctrl-C during up undoes and exits with 130", async (t) => {
     t.true(await until(() => remains(own.stateRoot, name).length === 0, 10), remains(own.stateRoot, name).join("\n"));
     t.false(await sleeps());
   }
+});
+
+test.serial("a change that does not become ready, or is interrupted before: the lab is as it was", async (t) => {
+  const own = cli(t);
+  const name = own.lab("back");
+  const write = (file: string, address: string, nodes: object): string => {
+    const target = path.join(own.folder, file);
+    const ends = { a: { interfaces: { eth0: address } }, b: { interfaces: { eth0: "10.0.0.2/24" } } };
+    writeFileSync(target, JSON.stringify({ nodes: { ...ends, ...nodes }, links: [["a:eth0", "b:eth0"]] }));
+    return target;
+  };
+  const seconds = String(200_000 + process.pid);
+  const container = (...command: string[]) => ({ c: { container: { command }, ready: "tcp/80" } });
+  const before = write("before.json", "10.0.0.1/24", {});
+  const ends = write("ends.json", "10.0.0.3/24", container("busybox", "sh", "-c", "echo no port today; exit 3"));
+  const waits = write("waits.json", "10.0.0.3/24", container("busybox", "sleep", seconds));
+  await own.ok("up", before, "--name", name);
+  const asBefore = async () => (await own.json<{ operations: unknown[] }>("up", before, "--name", name)).operations;
+
+  const failed = await own.run("up", ends, "--name", name);
+  t.is(failed.code, 4);
+  t.regex(failed.stderr, /'c' ended before its ports listened, with status 3.*\nhint: {2}it wrote: no port today\n/);
+  t.deepEqual(await asBefore(), []);
+
+  const up = own.start(["up", waits, "--name", name]);
+  t.true(
+    await until(async () => (await program("ps", "-eo", "args")).stdout.includes(`sleep ${seconds}`)),
+    up.output(),
+  );
+  up.child.kill("SIGINT");
+  t.is((await up.ended).code, 130, up.output());
+  t.deepEqual(await asBefore(), []);
 });
 
 test.serial("two commands on one lab wait for each other", async (t) => {

@@ -270,7 +270,7 @@ test.serial("a command's streams, input and status are its own", async (t) => {
   t.deepEqual([person.code, person.stdout], [3, "web\n"]);
   t.is((await place.run("exec", at("client"), "--", "sh", "-c", "kill -9 $$")).code, 137);
   const missing = await place.run("exec", at("client"), "--", "no-such-program");
-  t.is(missing.code, 125);
+  t.is(missing.code, 127);
   t.regex(missing.stderr, /^error: .*no-such-program/);
 });
 

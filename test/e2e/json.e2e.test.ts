@@ -71,6 +71,10 @@ test.serial("one value", async (t) => {
     ["inspect", "inspect", lab],
     ["graph", "graph", lab],
     ["graph", "graph", "dmz-firewall"],
+    ["graph", "graph", "--live", lab],
+    ["hops", "trace", "--list", "--lab", lab],
+    ["import", "import", lab],
+    ["import", "import", lab, "-o", path.join(place.folder, "imported.json")],
     ["start", "stop", at("web")],
     ["start", "start", at("web")],
     ["start", "restart", at("web")],
@@ -79,6 +83,9 @@ test.serial("one value", async (t) => {
     ["stats", "stats", "--lab", lab, "--interval", "20ms"],
     ["doctor", "doctor"],
     ["ping", "ping", "--lab", lab, "--timeout", "200ms"],
+    ["explain", "explain", at("client"), "203.0.113.1:8080", "--from-port", "40000"],
+    ["explain", "explain", at("client"), "tcp://203.0.113.1:8081", "--observe"],
+    ["explain", "explain", at("web"), "client", "--observe"],
   ];
   for (const [name, ...args] of runs)
     t.deepEqual(check(name, (await place.run(...args, "--json")).stdout), [], args.join(" "));

@@ -74,7 +74,12 @@ test.serial("a container that ends before its port listens is an error, and its 
   const name = own.lab("early");
   const file = path.join(own.folder, "early.json");
   const container = {
-    command: ["busybox", "sh", "-c", "test -e /again && exit 3; touch /again; exec busybox httpd -f -p 80"],
+    command: [
+      "busybox",
+      "sh",
+      "-c",
+      "test -e /again && echo no luck >&2 && exit 3; touch /again; exec busybox httpd -f -p 80",
+    ],
   };
   writeFileSync(
     file,
@@ -89,7 +94,10 @@ test.serial("a container that ends before its port listens is an error, and its 
   await own.ok("up", file, "--name", name);
   const again = await own.run("restart", `${name}/a`);
   t.is(again.code, 4);
-  t.regex(again.stderr, /the container of 'a' ended before its ports listened, with status 3/);
+  t.regex(
+    again.stderr,
+    /the container of 'a' ended before its ports listened, with status 3.*\nhint: {2}it wrote: no luck\n/,
+  );
 });
 
 test.serial("link: rate, down, up and back to the file, as tc and ip see it", async (t) => {

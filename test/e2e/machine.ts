@@ -1,4 +1,5 @@
 /** What a crash may leave: the things of a lab that are there, and a listing of what is not ours to touch. */
+import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { isRoot, program } from "./cli.js";
@@ -76,4 +77,19 @@ export async function machineListing(): Promise<string> {
       .map((line) => line.split(" ").slice(3, 5).join(" ")),
     readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8"),
   ].join("\n");
+}
+
+/** Runs a program with an environment of its own. @returns what it wrote to its standard output */
+export function runProgram(
+  file: string,
+  args: readonly string[],
+  { cwd, environment }: { readonly cwd: string; readonly environment: Readonly<Record<string, string>> },
+): Promise<{ readonly code: number; readonly text: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { cwd, env: environment, stdio: ["ignore", "pipe", "ignore"] });
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (part: string) => (text += part));
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code: code ?? 255, text }));
+  });
 }

@@ -2,12 +2,13 @@
  * The transcript of yapc's demo (https://github.com/ailispaw/yapc-barge, DEMO.md) with the new name, step by step.
  * `sudo ip …` on yapc's machine is `yapc-net exec host -- ip …` here: the machine of the lesson is a namespace.
  */
+import { spawn } from "node:child_process";
 import { chownSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import test from "ava";
 import { cli, type Cli, executable, isRoot, program, type Running, until } from "./cli.js";
-import { skip } from "../tools.js";
+import { has, skip } from "../tools.js";
 
 function yapc(place: Cli, environment: Record<string, string>, ...command: string[]): Running {
   return place.start(["run", ...command], { environment });
@@ -43,7 +44,7 @@ test.serial("arguments and the exit code arrive as they are", async (t) => {
   t.is((await yapc(place, {}, "--", "sh", "-c", "exit 7").ended).code, 7);
   t.is((await yapc(place, {}, "--", "sh", "-c", "kill -9 $$").ended).code, 137);
   const missing = await yapc(place, {}, "--", "no-such-program").ended;
-  t.is(missing.code, 125);
+  t.is(missing.code, 127);
   t.regex(missing.stderr, /cannot run no-such-program .*ENOENT/);
   const piped = place.start(["run", "--", "cat"], { input: "through a pipe\n" });
   t.is((await piped.ended).stdout, "through a pipe\n");
@@ -75,6 +76,81 @@ test.serial("cgroup (p.28): the limits are those of the variables", async (t) =>
   t.false(["cpu", "memory", "pids", ""].some((each) => existsSync(path.join("/sys/fs/cgroup", each, group))));
 });
 
+/** Seconds of CPU that a process and those that it has waited for took (proc_pid_stat(5); 100 ticks a second). */
+function cpuOf(pids: readonly string[]): number {
+  return pids.reduce((sum, pid) => {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return sum + (Number(fields[11]) + Number(fields[12])) / 100;
+  }, 0);
+}
+
+test.serial("cgroup (p.28): half a CPU, by the accounting of the cgroup", async (t) => {
+  const place = cli(t);
+  // Two that would take two CPUs, as `yes` does.
+  const running = yapc(place, { YAPC_CPU_QUOTA: "50000" }, "--", "sh", "-c", "yes >/dev/null & exec yes >/dev/null");
+  const group = `yapc-net-yapc${running.pid}/yapc`;
+  const folder = () => [`/sys/fs/cgroup/cpu/${group}`, `/sys/fs/cgroup/${group}`].find((each) => existsSync(each));
+  if (!(await until(() => folder() !== undefined || running.output() !== ""))) return t.fail(running.output());
+  const found = folder();
+  if (found === undefined) {
+    t.regex(running.output(), /the cpu limit of 'yapc' has no effect here/);
+    running.child.kill("SIGTERM");
+    await running.ended;
+    return skip(t, "no cgroup of this machine may be used by this user");
+  }
+  const counter = (name: string) =>
+    Number(new RegExp(`^${name} (\\d+)$`, "m").exec(readFileSync(path.join(found, "cpu.stat"), "utf8"))?.[1]);
+  t.true(await until(() => counter("nr_periods") >= 20), "twenty periods");
+  // Of each period of 100 ms it has 50 at the most, and all of them where it had to wait: so time is counted in periods,
+  // and how busy the machine is does not matter.
+  const [throttled, pids] = [
+    counter("nr_throttled"),
+    readFileSync(path.join(found, "cgroup.procs"), "utf8").trim().split("\n"),
+  ];
+  const used = cpuOf(pids);
+  const periods = counter("nr_periods");
+  t.true(used <= (periods + 1) * 0.05 * 1.1, `${used} s of CPU in ${periods} periods`);
+  t.true(used >= throttled * 0.05 * 0.8, `${used} s of CPU, throttled ${throttled} times`);
+  running.child.kill("SIGTERM");
+  t.is((await running.ended).code, 143);
+});
+
+test.serial("the other seed, experiment one: a program that eats memory is killed, and the reason told", async (t) => {
+  const place = cli(t);
+  const eats = "head -c 300M /dev/zero | tail -c 300M >/dev/null";
+  const { code, stderr } = await yapc(place, {}, "--memory", "30M", "--", "sh", "-c", eats).ended;
+  if (/ has no effect here/.test(stderr)) return skip(t, "no cgroup of this machine may be used by this user");
+  t.is(code, 137, stderr);
+  t.regex(stderr, /^killed: memory limit 30M reached$/m);
+
+  const lab = (await place.ok("run", "--detach", "--memory", "30M", "--", "sh", "-c", eats)).trim();
+  t.teardown(() => place.run("down", lab));
+  const state = async () => {
+    const { nodes } = await place.json<{ nodes: { container?: { state: string; reason?: string } }[] }>("inspect", lab);
+    return nodes[0]?.container;
+  };
+  t.true(await until(async () => (await state())?.state === "ended"));
+  t.is((await state())?.reason, "killed: memory limit 30M reached");
+  t.regex(await place.ok("inspect", lab), /ended: killed: memory limit 30M reached/);
+  t.regex((await place.run("logs", `${lab}/yapc`)).stderr, /^yapc ended: killed: memory limit 30M reached$/m);
+});
+
+test.serial(
+  "the other seed, experiment one: no process of the machine can be seen or killed from inside",
+  async (t) => {
+    const place = cli(t);
+    const victim = spawn("sleep", ["1000"], { stdio: "ignore" });
+    t.teardown(() => victim.kill());
+    const kill = `kill -9 ${victim.pid} 2>&1; pkill sleep; ps -o comm= -e | grep -c sleep; ls /proc/${victim.pid} 2>&1`;
+    const seen = await yapc(place, {}, "--", "sh", "-c", kill).ended;
+    t.regex(seen.stdout, /[Nn]o such process/);
+    t.regex(seen.stdout, /^0$/m);
+    t.regex(seen.stdout, /No such file/);
+    t.is(victim.exitCode ?? victim.signalCode, null, "it goes on");
+  },
+);
+
 test.serial("capabilities (p.39): no ping without net_raw, ping with it", async (t) => {
   const place = cli(t);
   const bounding = async (environment: Record<string, string>) =>
@@ -95,6 +171,43 @@ test.serial("capabilities (p.39): no ping without net_raw, ping with it", async 
     t.regex(denied.stdout + denied.stderr, /permission denied/i);
   }
   t.regex(await output(place, { YAPC_CAPS: "cap_net_raw" }, ...ping), /64 bytes from 127\.0\.0\.1/);
+});
+
+test.serial("capabilities (p.39): the three ways in which a ping is denied or is not", async (t) => {
+  const place = cli(t);
+  const lab = (
+    await place.ok("run", "--net", "new", "--bind", `${place.folder}:/probe:ro`, "--detach", "--", "sleep", "1000")
+  ).trim();
+  t.teardown(() => place.run("down", lab));
+  const node = `${lab}/yapc`;
+  const busybox = ["busybox", "ping", "-c", "1", "127.0.0.1"];
+  // The namespace has `1 0`, nobody: it is the capability that counts.
+  await place.ok("exec", "--outside", node, "--", "ip", "link", "set", "lo", "up");
+  const denied = await place.run("exec", node, "--", ...busybox);
+  t.not(denied.code, 0);
+  t.regex(denied.stdout + denied.stderr, /permission denied/i);
+  // A range that covers the group: no capability is needed, for a program that knows of such sockets (iputils does).
+  if (!/iputils/.test((await program("ping", "-V").catch(() => undefined))?.stdout ?? ""))
+    return skip(t, "no ping of iputils");
+  // A copy has no capabilities of the file.
+  await program("sh", "-c", `cp "$(command -v ping)" ${place.folder}/ping`);
+  const group = isRoot ? 0 : (process.getgid?.() ?? 0);
+  const range = `echo ${group} ${group} > /proc/sys/net/ipv4/ping_group_range`;
+  const opened = await place.run("exec", "--outside", node, "--", "sh", "-c", range);
+  t.is(opened.code, 0, opened.stderr);
+  t.regex(await place.ok("exec", node, "--", "/probe/ping", "-c", "1", "127.0.0.1"), /64 bytes from 127\.0\.0\.1/);
+
+  // A file that asks for the capability cannot even be run where the bounding set lacks it.
+  const root = path.join(place.folder, "root");
+  const made = await program(
+    "sh",
+    "-c",
+    `mkdir -p ${root}/bin && cp "$(command -v busybox)" ${root}/bin/ping && setcap cap_net_raw+ep ${root}/bin/ping`,
+  );
+  if (made.code !== 0) return skip(t, `the third: ${made.stderr.trim().split("\n")[0] ?? ""}`);
+  const refused = await yapc(place, {}, "--root", root, "--", "ping", "-c", "1", "127.0.0.1").ended;
+  t.is(refused.code, 126);
+  t.regex(refused.stderr, /cannot run ping in yapc: operation not permitted \(EPERM\)\n.*capability/);
 });
 
 test.serial("pivot_root and overlay (p.48): what it writes lies in its own layer", async (t) => {
@@ -133,6 +246,26 @@ test.serial("a root of its own (p.49): YAPC_ROOT", async (t) => {
   t.regex(missing.stderr, /no-such-folder is neither/);
 });
 
+test.serial("another distribution as root (p.49): Debian, and its own program runs", async (t) => {
+  const place = cli(t);
+  const tree = path.join(os.tmpdir(), "yapc-net-debian");
+  if (!isRoot) return skip(t, "debootstrap makes a tree as root only");
+  if (!existsSync(path.join(tree, "usr/games/sl"))) {
+    if (process.env.YAPC_NET_SOAK === undefined)
+      return skip(t, `no Debian in ${tree}: npm run soak makes one with debootstrap, which takes minutes`);
+    const made = await program("debootstrap", "--variant=minbase", "--include=sl", "stable", tree).catch(
+      () => undefined,
+    );
+    if (made?.code !== 0) return skip(t, `debootstrap: ${made?.stderr ?? "not on this machine"}`);
+  }
+  const inside =
+    "grep ^ID= /etc/os-release; dpkg --version | head -1; test -x /usr/games/sl && ldd /usr/games/sl | grep -c curses";
+  t.regex(
+    await output(place, { YAPC_ROOT: tree }, "sh", "-c", inside),
+    /^ID=debian\nDebian .*package management.*\n1\n$/,
+  );
+});
+
 test.serial("network (p.56 to 60): eth0 inside, vethyapcPID outside, a bridge between", async (t) => {
   const place = cli(t);
   const environment = { YAPC_NET: "1", YAPC_CAPS: "cap_net_raw,cap_net_admin" };
@@ -163,6 +296,48 @@ test.serial("network (p.56 to 60): eth0 inside, vethyapcPID outside, a bridge be
   t.regex(stdout, /64 bytes from 10\.0\.0\.1: seq=\d/);
   t.is((await program("ip", "-o", "link")).stdout.replaceAll(/qlen.*/g, ""), machine, "the machine is as it was");
 });
+
+/*
+ *   host:vethyapcPID ---- yapc:eth0      10.1.0.2, 10.1.0.1
+ */
+test.serial(
+  "the other seed, experiment two: a veth pair between host and container, pinged and captured",
+  async (t) => {
+    const place = cli(t);
+    if (!has(t, "tcpdump")) return;
+    const lab = (await place.ok("run", "--net", "new", "--detach", "--", "sleep", "1000")).trim();
+    t.teardown(() => place.run("down", lab));
+    const host = (...command: string[]) => place.ok("exec", `${lab}/host`, "--", ...command);
+    const inside = (...command: string[]) => place.ok("exec", "--outside", `${lab}/yapc`, "--", ...command);
+    await host("ip", "link", "set", `veth${lab}`.slice(0, 15), "up");
+    await host("ip", "addr", "add", "10.1.0.2/24", "dev", `veth${lab}`.slice(0, 15));
+    await inside("ip", "addr", "add", "10.1.0.1/24", "dev", "eth0");
+    const capture = place.start([
+      "exec",
+      "--outside",
+      `${lab}/yapc`,
+      "--",
+      "tcpdump",
+      "-i",
+      "eth0",
+      "-n",
+      "-l",
+      "-c",
+      "2",
+      "icmp",
+    ]);
+    t.true(await until(() => capture.output().includes("listening on")), capture.output());
+    t.regex(
+      await host("busybox", "ping", "-I", "10.1.0.2", "-c", "1", "-W", "20", "10.1.0.1"),
+      /64 bytes from 10\.1\.0\.1/,
+    );
+    const { stdout } = await capture.ended;
+    t.regex(
+      stdout,
+      /IP 10\.1\.0\.2 > 10\.1\.0\.1: ICMP echo request.*\n.*IP 10\.1\.0\.1 > 10\.1\.0\.2: ICMP echo reply/,
+    );
+  },
+);
 
 test.serial(
   "an ordinary user with ids of his own in /etc/subuid: other users inside, and nothing of theirs stays",

@@ -11,6 +11,7 @@ import type { Limits } from "../../src/model/container.js";
 import { findHierarchies, makeCgroup, removeLabCgroups } from "../../src/init/cgroup.js";
 import { connectInit, startInit } from "../../src/init/client.js";
 import { prepareSite, readInside } from "../../src/init/container-site.js";
+import { removeTree } from "../../src/init/remove-tree.js";
 import { readToEnd } from "../../src/init/read-to-end.js";
 import { close, pipe2 } from "../../src/kernel/syscalls.js";
 
@@ -44,7 +45,7 @@ export interface TestLab {
 /** @param prefix of the state folder's name */
 export async function lab(t: ExecutionContext, prefix = "yapc-init-test-"): Promise<TestLab> {
   const folder = mkdtempSync(join(tmpdir(), prefix));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  t.teardown(() => removeTree(folder));
   const init = await startInit({ stateFolder: folder });
   t.teardown(async () => {
     const line = await connectInit({ stateFolder: folder }).catch(() => undefined);

@@ -40,6 +40,7 @@ function valuesOf(names: readonly string[]): Map<string, number> {
       ...headers
         .filter((header) => !/fcntl|memfd|sched.h$/.test(header) || header.includes("pkt"))
         .map((header) => `#include <${header}>`),
+      "#include <linux/nsfs.h>",
       "#include <sys/mman.h>",
       "#include <sched.h>",
       "#include <sys/ioctl.h>",

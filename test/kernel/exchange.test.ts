@@ -25,6 +25,7 @@ import {
   links,
   nftables,
   routes,
+  sockets,
 } from "../../src/kernel/index.js";
 import { linkMessage, ifinfomsg } from "../../src/kernel/rtnetlink/link-messages.js";
 
@@ -352,6 +353,16 @@ test("NLDEBUG prints what goes out and what comes in, by its schema", (t) => {
     "taken",
     'netlink < link.get seq=1 EEXIST message="no"',
   ]);
+
+  // What another schema reads, and what none can read, changes nothing but the line.
+  lines.length = 0;
+  const list = sockets.list({ protocol: "tcp", family: 4 });
+  const taking = printer.receiver(list, { take: () => lines.push("taken") });
+  for (const bytes of [Uint8Array.from({ length: 72 }, (_, i) => (i === 0 ? 2 : 0)), Uint8Array.of(1, 2)])
+    eachMessage(new Input(message(20, 0, 1, bytes)), (reply) => taking.take(reply));
+  t.regex(lines[0]!, /^netlink < socket\.list type=20 .*header\{family=2 state=0 .* inode=0\}/);
+  t.regex(lines[2]!, /^netlink < socket\.list type=20 flags=0x0 seq=1 0x0102 \(/);
+  t.deepEqual([lines.length, lines[1], lines[3]], [4, "taken", "taken"]);
   t.is(debugPrinter({}), undefined);
   t.is(debugPrinter({ NLDEBUG: "0" }), undefined);
 });

@@ -12,6 +12,8 @@ import {
   rules,
   sockets,
 } from "../../src/kernel/index.js";
+import { dumps, generation } from "../../src/kernel/nftables/ruleset.js";
+import type { NftStatement } from "../../src/model/nft.js";
 
 export interface GoldenRequest {
   readonly command: string;
@@ -32,12 +34,49 @@ const veth = links.add({
   peer: { name: "v1", mac: "02:00:00:00:00:03", mtu: 1400 },
 });
 
+const inT = { family: "inet", name: "t" } as const;
+const rule = (chain: string, ...statements: NftStatement[]) =>
+  nftables.batch(nftables.appendRule(inT, chain, { statements }).requests);
+
+/** A connection as a list of sockets tells of it. */
+const connection: sockets.InetSocket = {
+  protocol: "tcp",
+  family: 4,
+  state: "established",
+  address: "10.0.0.1",
+  port: 40_000,
+  peerAddress: "10.0.0.2",
+  peerPort: 80,
+  receiveQueue: 0,
+  sendQueue: 0,
+  uid: 0,
+  inode: 1,
+  id: {
+    sourcePort: 40_000,
+    destinationPort: 80,
+    source: Uint8Array.from({ length: 16 }, (_, i) => [10, 0, 0, 1][i] ?? 0),
+    destination: Uint8Array.from({ length: 16 }, (_, i) => [10, 0, 0, 2][i] ?? 0),
+    index: 0,
+    cookie: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
+  },
+};
+
 /** Index 100 is v0 in the namespace where the commands were recorded. */
 export const goldenRequests: readonly GoldenRequest[] = [
   {
     command: "ip link show",
     request: links.list(),
     differs: "ip asks for VF details (IFLA_EXT_MASK 9) in family AF_PACKET",
+  },
+  {
+    command: "ip link show dev v0",
+    request: links.get("v0"),
+    differs: "ip asks for VF details, and takes a short name for no altname",
+  },
+  {
+    command: "ip link add name lan%d type bridge",
+    request: links.addEchoed({ kind: "bridge", name: "lan%d" }),
+    differs: "ip asks for no echo",
   },
   { command: "ip link add br0 type bridge", request: links.add({ kind: "bridge", name: "br0" }) },
   {
@@ -284,6 +323,78 @@ export const goldenRequests: readonly GoldenRequest[] = [
       }).requests,
     ),
   },
+  { command: "nft list ruleset: its generation", request: generation() },
+  { command: "nft list ruleset: tables", request: dumps.tables() },
+  { command: "nft list ruleset: chains", request: dumps.chains() },
+  { command: "nft list ruleset: rules", request: dumps.rules(), differs: "nft asks for one family at a time" },
+  { command: "nft list ruleset: sets", request: dumps.sets() },
+  {
+    command: "nft list ruleset: elements",
+    request: dumps.elements(1, "t", "__set0"),
+    differs: "nft names the set before its table",
+  },
+  {
+    command: "nft add table inet o { flags owner; }",
+    request: nftables.batch([nftables.addTable({ family: "inet", name: "o" }, { owned: true })]),
+    differs: "nft leaves NLM_F_CREATE out where there are flags",
+  },
+  { command: "nft add chain inet t r", request: nftables.batch([nftables.addChain(inT, { name: "r" })]) },
+  {
+    command: 'nft add rule inet t c ct state established,related limit rate 10/second log prefix "seen: " reject',
+    request: rule(
+      "c",
+      { kind: "match", field: "ct state", op: "==", value: ["established", "related"] },
+      { kind: "limit", rate: 10, per: "second" },
+      { kind: "log", prefix: "seen: " },
+      { kind: "reject", with: "icmpx" },
+    ),
+  },
+  {
+    command: "nft add rule inet t c fib daddr type local meta mark set 7 meta nftrace set 1",
+    request: rule(
+      "c",
+      { kind: "match", field: "fib daddr type", op: "==", value: "local" },
+      { kind: "meta set", key: "mark", value: 7 },
+      { kind: "meta set", key: "nftrace", value: 1 },
+    ),
+  },
+  {
+    command: "nft add rule inet t c ip daddr 10.0.0.1-10.0.0.5 tcp dport != 1000-2000 jump r",
+    request: rule(
+      "c",
+      { kind: "match", field: "ip daddr", op: "==", value: { from: "10.0.0.1", to: "10.0.0.5" } },
+      { kind: "match", field: "l4proto", op: "==", value: 6 },
+      { kind: "match", field: "th dport", op: "!=", value: { from: 1000, to: 2000 } },
+      { kind: "jump", chain: "r" },
+    ),
+  },
+  {
+    command: 'nft add rule inet t p ip saddr 10.0.0.0/24 oifname "eth0" masquerade',
+    request: rule(
+      "p",
+      { kind: "match", field: "ip saddr", op: "==", value: "10.0.0.0/24" },
+      { kind: "match", field: "oifname", op: "==", value: "eth0" },
+      { kind: "masquerade" },
+    ),
+  },
+  {
+    command: "nft add rule inet t p snat ip to 203.0.113.1",
+    request: rule("p", { kind: "snat", family: 4, address: "203.0.113.1" }),
+  },
+  {
+    command: "nft add rule inet t n tcp dport 80 redirect to :8080",
+    request: rule(
+      "n",
+      { kind: "match", field: "l4proto", op: "==", value: 6 },
+      { kind: "match", field: "th dport", op: "==", value: 80 },
+      { kind: "redirect", port: 8080 },
+    ),
+  },
+  {
+    command: "conntrack -L --status",
+    request: conntrack.flows.list({ status: conntrack.statusBits.destinationNat }),
+    differs: "conntrack filters by status itself, after the kernel has copied all",
+  },
   { command: "conntrack -L -f ipv4 -m 5", request: conntrack.flows.list({ family: 4, mark: 5 }) },
   {
     command: "conntrack -D -p udp -s 192.0.2.1 -d 192.0.2.2 --sport 1 --dport 53",
@@ -300,5 +411,10 @@ export const goldenRequests: readonly GoldenRequest[] = [
     command: "ss -4tln",
     request: sockets.list({ protocol: "tcp", family: 4, states: ["listen"] }),
     differs: "ss asks for memory details",
+  },
+  {
+    command: "ss -K dport = 80",
+    request: sockets.destroy(connection),
+    differs: "the socket is made up: a real one has a cookie of its own",
   },
 ];

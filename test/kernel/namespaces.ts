@@ -14,7 +14,7 @@ import {
 import { MessageBlock } from "../../src/kernel/message-block.js";
 import * as sys from "../../src/kernel/syscalls.js";
 import type { HostAnswer, HostRequest } from "./namespace-host.js";
-import { toolPath } from "../tools.js";
+import { toolPath } from "../tool-path.js";
 
 const { constants } = sys;
 

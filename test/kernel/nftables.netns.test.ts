@@ -190,11 +190,14 @@ testWith("nft")("rules: written by us or by nft, listed by nft or by us", (t) =>
     "we read what nft wrote as what we would have written",
   );
 
-  const listed = chainText(mine, "forward").split("\n").slice(3, -3);
   t.log("nft lists what we wrote | we read what nft wrote");
-  listed.forEach((line, i) => {
-    t.log(`${line.trim()} | ${JSON.stringify(theirs[0]!.chains.find(({ name }) => name === "forward")!.rules[i])}`);
-  });
+  for (const { name, rules } of theirs[0]!.chains) {
+    const listed = chainText(mine, name).split("\n").slice(2, -3);
+    const [head] = listed[0]?.trim().startsWith("type ") === true ? listed.splice(0, 1) : [];
+    t.log(`chain ${name}: ${head?.trim() ?? "a regular one"}`);
+    t.is(listed.length, rules.length);
+    for (const [i, line] of listed.entries()) t.log(`${line.trim()} | ${JSON.stringify(rules[i])}`);
+  }
 });
 
 testWith("nft")("elements of a set that overlap are merged, as nft merges them", (t) => {

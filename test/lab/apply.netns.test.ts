@@ -26,6 +26,7 @@ import { up, type UpResult } from "../../src/session/up.js";
 import { until } from "../e2e/cli.js";
 import { seededRandom } from "../e2e/random.js";
 import { anyTopology } from "../plan/any-topology.js";
+import { type KernelPart, lacking, without } from "./kernel-parts.js";
 import { reading } from "./reading.js";
 
 const soak = process.env.YAPC_NET_SOAK === "1";
@@ -58,8 +59,8 @@ function start(name: string, file: string): Promise<UpResult> {
   });
 }
 
-const read = (name: string): Promise<Snapshot> =>
-  inspect({ lab: name, nodes: [], machine: false, all: false, ...quiet });
+const read = async (name: string): Promise<Snapshot> =>
+  (await inspect({ lab: name, nodes: [], machine: false, all: false, ...quiet })).snapshot;
 
 let written = 0;
 function write(topology: unknown): string {
@@ -108,7 +109,7 @@ test.serial("generated labs become each other", async (t) => {
         await becomes(t, write(from), write(to), `pair ${index}:\n${from}\n->\n${to}`);
         break;
       } catch (error) {
-        const part = error instanceof Failure ? lacking(error.message) : undefined;
+        const part = lacking(error);
         if (part === undefined || missing.has(part)) throw error;
         missing.add(part);
       }
@@ -118,26 +119,6 @@ test.serial("generated labs become each other", async (t) => {
   for (const part of missing) t.log(`this kernel has no ${part}: without it`);
   t.pass();
 });
-
-/** Parts of the kernel that not every one has, and how they stand in a generated topology. */
-const parts = { netem: ["delay"], vlan: ["vlan"], vxlan: ["vxlan"], macvlan: ["macvlan"], vrf: ["vrf"] } as const;
-type KernelPart = keyof typeof parts;
-
-function lacking(message: string): KernelPart | undefined {
-  const name = /this kernel has no (\w+) /.exec(message)?.[1];
-  return Object.keys(parts).find((part): part is KernelPart => part === name);
-}
-
-/** The topology without what needs a part of the kernel: links lose a setting, nodes an interface. */
-function without(text: string, missing: ReadonlySet<KernelPart>): string {
-  const keys = new Set<string>([...missing].flatMap((part) => parts[part]));
-  const has = (value: unknown) =>
-    typeof value === "object" && value !== null && Object.keys(value).some((key) => keys.has(key));
-  return JSON.stringify(JSON.parse(text), (_, value: unknown) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-    return Object.fromEntries(Object.entries(value).filter(([key, inner]) => !keys.has(key) && !has(inner)));
-  });
-}
 
 test.serial("what a container wrote stays while its node does, a layer for each root", async (t) => {
   const name = lab(t);

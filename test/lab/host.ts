@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { ExecutionContext } from "ava";
-import { has, skip, toolPath } from "../tools.js";
+import { toolPath } from "../tool-path.js";
+import { has, skip } from "../tools.js";
 
 const project = path.resolve(import.meta.dirname, "../../..");
 const executable = path.join(project, "bin/yapc-net.js");

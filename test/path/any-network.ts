@@ -12,6 +12,8 @@ import type { ExchangeStart } from "../../src/path/exchange.js";
 export interface AnyNetwork {
   readonly topology: string;
   readonly sent: readonly ExchangeStart[];
+  /** Ends that are taken down once it is built, as an administrator does. */
+  readonly down: readonly { readonly node: string; readonly interface: string }[];
   /** What was put in, in words. */
   readonly quirks: readonly string[];
 }
@@ -30,6 +32,7 @@ class Builder {
   readonly #networks: Record<string, Form> = {};
   readonly #links: Form[] = [];
   readonly #quirks: string[] = [];
+  readonly #down: { readonly node: string; readonly interface: string }[] = [];
   readonly #top: Form = {};
   readonly #routers: number;
   readonly #families: readonly (4 | 6)[];
@@ -46,6 +49,8 @@ class Builder {
     for (let quirk = 1 + this.#below(4); quirk > 0; quirk--) this.#quirk();
     const topology = JSON.stringify({
       name: "any",
+      // Errors of ICMP without a limit: else the third to one address in a second is not sent.
+      defaults: { node: { sysctls: { "net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0 } } },
       ...this.#top,
       pools: {
         transit: ["10.200.0.0/16", "fd00:200::/48"].filter((_, index) => this.#families.includes(index ? 6 : 4)),
@@ -54,7 +59,7 @@ class Builder {
       networks: this.#networks,
       links: this.#links,
     });
-    return { topology, sent: this.#probes(), quirks: this.#quirks };
+    return { topology, sent: this.#probes(), down: this.#down, quirks: this.#quirks };
   }
 
   #lay(): void {
@@ -157,17 +162,21 @@ class Builder {
       () => this.#sysctl(host.name, "net.ipv4.icmp_echo_ignore_all", 1),
       () => this.#sysctl(host.name, "net.ipv4.ip_default_ttl", this.#pick([1, 2])),
       () => {
-        this.#member(host.name).up = false;
-        say(`the link of ${host.name} is down`);
+        const end = this.#chance(0.5)
+          ? { node: host.name, interface: "eth0" }
+          : { node: `r${host.router}`, interface: `veth${host.name}` };
+        this.#down.push(end);
+        say(`${end.node}:${end.interface} is down`);
       },
       () => {
         const link = this.#links.length === 0 ? undefined : this.#pick(this.#links);
         if (link === undefined) return;
-        link.up = false;
-        say(`${String(link.ends)} is down`);
+        const [node = "", name = ""] = this.#pick(link.ends as string[]).split(":");
+        this.#down.push({ node, interface: name });
+        say(`${node}:${name} is down`);
       },
       () => {
-        (this.#networks[`lan${r}`] as Form).isolated = true;
+        this.#networks[`lan${r}`]!.isolated = true;
         say(`ports of lan${r} are isolated`);
       },
       () => {
@@ -262,14 +271,6 @@ class Builder {
     const form = this.#nodes.get(node);
     if (form === undefined) throw new RangeError(node);
     return form;
-  }
-
-  #member(name: string): Form {
-    for (const { members } of Object.values(this.#networks)) {
-      const found = (members as Record<string, Form>)[name];
-      if (found !== undefined) return found;
-    }
-    throw new RangeError(name);
   }
 
   #add(form: Form, key: string, entry: Form): void {

@@ -5,6 +5,7 @@ import type { Header } from "../../src/path/header.js";
 import { predict } from "../../src/path/predict.js";
 import type { Prediction } from "../../src/path/prediction.js";
 import { formatAddress, parseAddress } from "../../src/model/address.js";
+import { changed } from "./changed.js";
 import { at, bridge, dockerBridge, iface, node, port, route } from "./docker-bridge.js";
 
 function header(source: string, destination: string, more: Partial<Header> = {}): Header {
@@ -31,15 +32,6 @@ function decisions(prediction: Prediction, node: string): string[] {
   return prediction.trail.flatMap((one) =>
     one.kind === "decision" && one.node === node && one.stage !== "link" ? [`${one.stage} ${one.by}: ${one.text}`] : [],
   );
-}
-
-/** Replaces what `change` returns for the node of a name. */
-function changed(
-  snapshot: Snapshot,
-  name: string,
-  change: (one: Snapshot["nodes"][number]) => Partial<Snapshot["nodes"][number]>,
-): Snapshot {
-  return { ...snapshot, nodes: snapshot.nodes.map((one) => (one.name === name ? { ...one, ...change(one) } : one)) };
 }
 
 const published = header("203.0.113.2", "203.0.113.1", { destinationPort: 8080 });

@@ -3,7 +3,6 @@ import test from "ava";
 import type { ExchangeEvent, PacketEvent, Verdict } from "../../src/model/trace.js";
 import { findExchange, judge, patienceOf } from "../../src/session/expect.js";
 import { parseForwarding } from "../../src/session/forward.js";
-import { runSettings } from "../../src/session/run-settings.js";
 import type { ResolvedExpectation } from "../../src/topology/resolved.js";
 
 const expectation: ResolvedExpectation = {
@@ -129,38 +128,6 @@ test("the exchange of a probe is told from others by its port, its target and it
   // NAT in the node itself: another target and another source, the same port.
   const translated = exchange("answered", { id: 5, client: "10.0.0.1:40000", server: "10.0.0.10:80" });
   t.is(findExchange(expectation, end, span, [...others, translated], [])?.id, 5);
-});
-
-test("yapc's variables", (t) => {
-  const { capabilities, ...defaults } = runSettings({});
-  t.deepEqual(defaults, { root: "/", network: false, user: "0:0", debug: false });
-  t.is(capabilities.length, 13);
-  t.false(capabilities.includes("net_raw"));
-  t.deepEqual(
-    runSettings({
-      YAPC_CPU_QUOTA: "50000",
-      YAPC_MEMORY_LIMIT: "64M",
-      YAPC_PIDS_MAX: "9",
-      YAPC_CAPS: "CAP_NET_RAW,net_admin",
-      YAPC_ROOT: "debian",
-      YAPC_NET: "no",
-      YAPC_NAME: "box",
-      YAPC_UID: "1000",
-      YAPC_DEBUG: "1",
-    }),
-    {
-      root: "debian",
-      cpu: 0.5,
-      memory: 64 * 2 ** 20,
-      pids: 9,
-      capabilities: ["net_admin", "net_raw"],
-      network: true,
-      name: "box",
-      user: "1000:0",
-      debug: true,
-    },
-  );
-  t.throws(() => runSettings({ YAPC_PIDS_MAX: "0" }), { message: /YAPC_PIDS_MAX=0/ });
 });
 
 test("forwardings", (t) => {

@@ -12,8 +12,10 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import test, { type ExecutionContext } from "ava";
+import type { Explanation } from "../../src/model/explanation.js";
 import type { ExchangeEvent, PacketEvent, TraceEvent } from "../../src/model/trace.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
+import { explainLines } from "../../src/view/explain.js";
 import { Cli, packetsOf, parseEvents, until } from "../e2e/cli.js";
 import { DockerHost, engine, missing, processesIn } from "./docker-host.js";
 import { skip } from "../tools.js";
@@ -201,6 +203,34 @@ run("a container of another network is out of reach, and Docker's own rule is na
   t.is(exchanges[0]?.verdict, "unanswered");
 });
 
+run("explain says beforehand what is seen then: published ports, masquerade, isolation, hairpin", async (t) => {
+  const { host, db } = machine();
+  await host.ok("ip", "-n", "client", "route", "replace", "default", "via", "203.0.113.1");
+  const cases: readonly [from: string, to: string, verdict: Explanation["verdict"], text: RegExp][] = [
+    [
+      "client",
+      "203.0.113.1:8080",
+      "answered",
+      /:8080 becomes 172\.17\.0\.\d+:80: nft rule .*\(ip nat, DOCKER, handle \d+\)/,
+    ],
+    ["client", "203.0.113.1:8082", "refused", /nobody listens on tcp port 81 in silent/],
+    ["host", "203.0.113.1:8080", "answered", /:8080 becomes 172\.17\.0\.\d+:80/],
+    ["web", "203.0.113.2", "answered", /source 172\.17\.0\.\d+ becomes 203\.0\.113\.1: nft rule .*masquerade/],
+    ["web", `${db}:80`, "dropped", /DOCKER-ISOLATION-STAGE-2/],
+    ["app", "db:80", "answered", /FDB (entry )?of br-/],
+    // Docker's rule leaves out what comes from its own bridge: docker-proxy takes it.
+    ["web", "203.0.113.1:8080", "answered", /a program listens on tcp 0\.0\.0\.0:8080/],
+  ];
+  for (const [from, to, verdict, text] of cases) {
+    const { stdout, stderr } = await yapcNet(["explain", "--machine", "--observe", "--json", from, to]).ended;
+    const explanation = JSON.parse(stdout) as Explanation;
+    const story = `${from} -> ${to}\n${stderr}\n${explainLines(explanation).join("\n")}`;
+    t.is(explanation.verdict, verdict, story);
+    t.is(explanation.difference, undefined, story);
+    t.regex(story, text);
+  }
+});
+
 run("a container that was stopped answers no more: the machine refuses", async (t) => {
   const { host } = machine();
   await host.container("brief", ["-p", "8083:80"], "/bin/httpd", "-f", "-p", "80", "-h", "/www");
@@ -310,6 +340,13 @@ run("looking changes nothing: rules, sysctls, interfaces and open connections st
   const { code, packets } = await trace(["--port", "80", "--from", "client"], "curl", "-s", "http://203.0.113.1:8080/");
   t.is(code, 0);
   t.true(packets.length > 0);
+  for (const args of [
+    ["inspect", "--machine", "--all"],
+    ["trace", "--list", "--container", "web"],
+    ["graph", "--live"],
+    ["import", "--live"],
+  ])
+    t.is((await yapcNet(args).ended).code, 0, args.join(" "));
   const after = await state();
   t.deepEqual(
     [before.filter((line) => !after.includes(line)), after.filter((line) => !before.includes(line))],
@@ -380,19 +417,301 @@ run("an engine that does not answer costs names, not the trace", async (t) => {
   );
 });
 
-test.serial("an ordinary user is told what to do", async (t) => {
+test.serial("an ordinary user sees what is the user's own, and what was not looked at", async (t) => {
   if (process.getuid?.() === 0) {
     skip(t, "this one is for an ordinary user");
     return;
   }
-  for (const args of [
-    ["trace", "--machine"],
-    ["inspect", "--machine"],
-  ]) {
-    const { code, stderr } = await place.run(...args);
-    t.is(code, 3, stderr);
-    t.regex(stderr, /open to root only[^]*sudo/);
+  // A network namespace of the user's own, with rules in it: nobody else's help was needed to make it.
+  const made = "ip link add va type veth peer name vb && nft add table inet mine && echo made && exec sleep 60";
+  const child = spawn("unshare", ["-rn", "sh", "-c", made], {
+    env: { ...process.env, PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  t.teardown(() => child.kill());
+  const lines: string[] = [];
+  createInterface(child.stdout).on("line", (line) => lines.push(line));
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  if (!(await until(() => lines.includes("made") || child.exitCode !== null)) || child.exitCode !== null) {
+    await ended;
+    skip(t, "unshare -rn, ip or nft does not work here");
+    return;
   }
+  const { code, stdout, stderr } = await place.run("inspect", "--machine", "--json");
+  t.is(code, 0, stderr);
+  const snapshot = JSON.parse(stdout) as Snapshot;
+  const own = snapshot.nodes.find(({ name }) => name === `pid-${child.pid ?? 0}`);
+  t.deepEqual(own?.interfaces.map(({ name, peer }) => [name, peer?.interface]).toSorted(), [
+    ["lo", undefined],
+    ["va", "vb"],
+    ["vb", "va"],
+  ]);
+  t.deepEqual(
+    own?.nftables.map(({ name }) => name),
+    ["mine"],
+    "with every right in it",
+  );
+  t.true(own?.processes?.some(({ pid, name }) => pid === child.pid && name === "sleep"));
+
+  const host = snapshot.nodes.find(({ role }) => role === "machine");
+  t.true(
+    host?.interfaces.some(({ name }) => name === "lo"),
+    "the machine's links may be read by everybody",
+  );
+  t.deepEqual(host?.nftables, []);
+  const unread = snapshot.unread ?? [];
+  t.true(
+    unread.some(({ what, node }) => what === "rules" && node === "host"),
+    "its rules may not",
+  );
+  t.true(unread.some(({ what, text }) => what === "namespaces" && /process(es)? of root/.test(text)));
+
+  const told = await place.run("inspect", `pid-${child.pid ?? 0}`);
+  t.regex(told.stdout, /va +down .*↔ pid-\d+:vb/);
+  t.regex(told.stdout, /not looked at: the rules \(nf_tables\) of host: for root only/);
+  const other = await place.run("inspect", "--machine", "--node", "nobody-there");
+  t.is(other.code, 2);
+});
+
+test.serial("an ordinary user is told who may tap the machine, and whose process it is", async (t) => {
+  if (process.getuid?.() === 0) {
+    skip(t, "this one is for an ordinary user");
+    return;
+  }
+  const traced = await place.run("trace", "--machine", "--node", "host");
+  t.is(traced.code, 3);
+  t.regex(traced.stderr, /open to root only[^]*sudo/);
+  const foreign = await place.run("trace", "--pid", "1", "--list");
+  t.is(foreign.code, 3);
+  t.regex(foreign.stderr, /process 1 is open to its user and to root only[^]*sudo/);
+  const none = await place.run("trace", "--pid", "4194304", "--list");
+  t.is(none.code, 2);
+  t.regex(none.stderr, /no process 4194304/);
+});
+
+/** What `ip -j -d address` tells of a link. */
+interface IpLink {
+  readonly ifname: string;
+  readonly ifindex: number;
+  readonly mtu: number;
+  readonly address: string;
+  readonly master?: string;
+  readonly link_index?: number;
+  readonly link_netnsid?: number;
+  readonly operstate: string;
+  readonly addr_info: readonly { readonly local: string; readonly prefixlen: number }[];
+}
+
+/** What `nft -j list ruleset` tells of a rule. */
+interface NftObject {
+  readonly rule?: { readonly family: string; readonly table: string; readonly chain: string; readonly handle: number };
+}
+
+run("networks of every kind: the picture is what docker, ip and nft say", async (t) => {
+  const { host } = machine();
+  const httpd = ["/bin/httpd", "-f", "-p", "80", "-h", "/www"];
+  await host.docker("network", "connect", "inner", "web");
+  await host.container("joined", ["--network", "container:web"], "/bin/sleep", "1000");
+  await host.container("onhost", ["--network", "host"], "/bin/httpd", "-f", "-p", "8099", "-h", "/www");
+  await host.docker("network", "create", "--ipv6", "--subnet", "fd00:66::/64", "six");
+  const compose = ["com.docker.compose.project=shop", "com.docker.compose.service=front"];
+  await host.container("six", ["--network", "six", ...compose.flatMap((label) => ["--label", label])], ...httpd);
+  t.teardown(async () => {
+    await host.docker("rm", "-f", "joined", "onhost", "six");
+    await host.docker("network", "disconnect", "inner", "web");
+    await host.docker("network", "rm", "six");
+  });
+  await host.ok("ip", "netns", "exec", "client", "true");
+  const { code, stdout, stderr } = await yapcNet(["inspect", "--machine", "--json"]).ended;
+  t.is(code, 0, stderr);
+  const snapshot = JSON.parse(stdout) as Snapshot;
+  t.is(snapshot.unread, undefined, "root sees all");
+  const nodeOf = (name: string) => snapshot.nodes.find((node) => node.name === name);
+  const containers = (name: string) => nodeOf(name)?.containers ?? [];
+
+  t.deepEqual(
+    containers("web").map(({ name }) => name),
+    ["web", "joined"],
+    "who owns the namespace comes first",
+  );
+  t.deepEqual(
+    containers("host").map(({ name, networks }) => [name, networks]),
+    [["onhost", ["host"]]],
+  );
+  t.true(nodeOf("host")?.processes?.some(({ name }) => name === "dockerd"));
+  t.true(nodeOf("host")?.listeners.some(({ port }) => port === 8099));
+  t.deepEqual(containers("web")[0]?.networks, ["bridge", "inner"]);
+  t.deepEqual(
+    containers("web")[0]?.ports?.map(({ address, ...port }) => [address, port]),
+    ["0.0.0.0", "::"].map((address) => [address, { protocol: "tcp", port: 8080, to: 80 }]),
+  );
+  t.deepEqual(containers("six")[0]?.compose, { project: "shop", service: "front" });
+  t.is(containers("six")[0]?.image, "bb");
+
+  for (const name of ["web", "silent", "db", "app", "six"]) {
+    const format = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}} {{.GlobalIPv6Address}}\n{{end}}";
+    const told = (await host.docker("inspect", "-f", format, name))
+      .split("\n")
+      .map((line) => line.trim())
+      .filter((line) => line !== "");
+    const seen = (nodeOf(name)?.interfaces ?? [])
+      .filter(({ kind }) => kind === "veth")
+      .map(({ mac, addresses }) => {
+        const of = (family: 4 | 6) =>
+          addresses.find((each) => each.family === family && each.scope === "global")?.address;
+        return `${of(4) ?? ""} ${mac ?? ""} ${of(6) ?? ""}`.trim();
+      });
+    t.deepEqual(seen.toSorted(), told.toSorted(), name);
+  }
+
+  for (const node of snapshot.nodes) {
+    const pid = node.role === "machine" ? String(host.pid) : String(node.processes?.[0]?.pid ?? "");
+    const inside = node.name === "client" ? ["ip", "netns", "exec", "client"] : ["nsenter", "-t", pid, "-n"];
+    const links = JSON.parse(await host.ok(...inside, "ip", "-j", "-d", "address")) as IpLink[];
+    t.deepEqual(
+      node.interfaces.map(({ name, index, mtu, mac, master }) => [name, index, mtu, mac, master]),
+      links.map((link) => [
+        link.ifname,
+        link.ifindex,
+        link.mtu,
+        link.ifname === "lo" ? undefined : link.address,
+        link.master,
+      ]),
+      `links of ${node.name}`,
+    );
+    for (const link of links) {
+      const own = node.interfaces.find(({ name }) => name === link.ifname);
+      t.deepEqual(
+        own?.addresses.map(({ address, prefixLength }) => `${address}/${prefixLength}`).toSorted(),
+        link.addr_info.map(({ local, prefixlen }) => `${local}/${prefixlen}`).toSorted(),
+      );
+      if (link.link_netnsid === undefined) continue;
+      const far = nodeOf(own?.peer?.node ?? "")?.interfaces.find(({ name }) => name === own?.peer?.interface);
+      t.is(far?.index, link.link_index, `the other end of ${node.name}:${link.ifname}`);
+      t.deepEqual(far?.peer, { node: node.name, interface: link.ifname });
+    }
+    const ruleset = JSON.parse(await host.ok(...inside, "nft", "-j", "list", "ruleset")) as { nftables: NftObject[] };
+    t.deepEqual(
+      node.nftables
+        .flatMap(({ family, name, chains }) =>
+          chains.flatMap((chain) => chain.rules.map((rule) => `${family} ${name} ${chain.name} ${rule.handle ?? 0}`)),
+        )
+        .toSorted(),
+      ruleset.nftables
+        .flatMap(({ rule }) => (rule ? [`${rule.family} ${rule.table} ${rule.chain} ${rule.handle}`] : []))
+        .toSorted(),
+      `rules of ${node.name}`,
+    );
+  }
+  const bridge = nodeOf("host")?.interfaces.find(({ name }) => name === "docker0");
+  const entries = JSON.parse(await host.ok("bridge", "-j", "fdb", "show", "br", "docker0")) as {
+    mac: string;
+    ifname: string;
+  }[];
+  t.deepEqual(
+    [
+      ...new Set(
+        nodeOf("host")
+          ?.fdb.filter((each) => each.bridge === bridge?.name)
+          .map(({ mac, interface: name }) => `${mac} ${name}`),
+      ),
+    ].toSorted(),
+    [
+      ...new Set(entries.filter(({ mac }) => !/^(33:33|01:00)/.test(mac)).map(({ mac, ifname }) => `${mac} ${ifname}`)),
+    ].toSorted(),
+  );
+
+  // One container, by each of the ways to name it: the same hops, from the client to its interfaces.
+  const port = await host.portOf("web");
+  const webPid = await host.docker("inspect", "-f", "{{.State.Pid}}", "web");
+  const list = async (...flags: string[]): Promise<string[]> => {
+    const listed = await yapcNet(["trace", "--list", "--json", ...flags]).ended;
+    t.is(listed.code, 0, listed.stderr);
+    return (JSON.parse(listed.stdout) as { hops: { hop: string }[] }).hops.map(({ hop }) => hop);
+  };
+  const hops = await list("--container", "web");
+  for (const hop of ["client:eth0", "host:eth0", "host:docker0", `host:${port}`, "web:eth0", "web:eth1"])
+    t.true(hops.includes(hop), hop);
+  t.false(hops.some((hop) => hop.startsWith("db:") || hop.startsWith("silent:")));
+  t.deepEqual(await list("--pid", webPid), hops);
+  t.deepEqual(await list("--netns", `/proc/${webPid}/ns/net`), hops);
+  t.deepEqual((await list("--interface", port)).toSorted(), ["host:docker0", `host:${port}`, "web:eth0"].toSorted());
+
+  const words = await yapcNet(["inspect", "web"]).ended;
+  t.regex(words.stdout, new RegExp(`eth0 .*↔ host:${port} in docker0`));
+  t.regex(words.stdout, /docker web, image bb, network bridge inner, publishes 8080 -> 80\/tcp/);
+  for (const format of ["ascii", "mermaid"]) {
+    const drawn = await yapcNet(["graph", "--live", "--container", "web", "--format", format]).ended;
+    t.is(drawn.code, 0, drawn.stderr);
+    for (const part of ["client", "docker0", port, "172.17.0.1/16", "published as 8080", "8080 -"])
+      t.true(drawn.stdout.includes(part), `${format}: ${part}`);
+  }
+});
+
+run(
+  "a published port asked for from inside (hairpin) is served by docker-proxy: two connections, both followed",
+  async (t) => {
+    const { web } = machine();
+    const { exchanges, stderr, code } = await trace(
+      ["--port", "8080", "--from", "silent", "--node", "web"],
+      "curl",
+      "-s",
+      "http://203.0.113.1:8080/",
+    );
+    t.is(code, 0, stderr);
+    t.true(stderr.includes("hello"));
+    const servers = exchanges.map(({ server, translated }) => translated?.server ?? server);
+    t.true(servers.includes("203.0.113.1:8080"), servers.join());
+    t.true(servers.includes(`${web}:80`), servers.join());
+  },
+);
+
+run("the machine, written down as a topology file, is built as a lab that answers as it does", async (t) => {
+  const { host } = machine();
+  const file = path.join(host.folder, "imported.json");
+  const { code, stderr } = await yapcNet(["import", "--live", "-o", file]).ended;
+  t.is(code, 0, stderr);
+  t.regex(stderr, /web: its image \(bb\) is not carried: busybox httpd answers on tcp\/80/);
+  t.notRegex(stderr, /not valid/);
+  t.is((await yapcNet(["import", "--live", "-o", file]).ended).code, 2, "no file is written over");
+  const valid = await yapcNet(["validate", file, "--json"]).ended;
+  t.is(valid.code, 0, valid.stdout);
+
+  const up = await yapcNet(["up", file, "--name", "copy"]).ended;
+  t.is(up.code, 0, up.stderr);
+  t.teardown(() => yapcNet(["down", "copy"]).ended);
+  const copy = JSON.parse((await yapcNet(["inspect", "copy", "--json"]).ended).stdout) as Snapshot;
+  const real = JSON.parse((await yapcNet(["inspect", "--machine", "--json"]).ended).stdout) as Snapshot;
+  const picture = (snapshot: Snapshot): unknown =>
+    snapshot.nodes
+      .filter(({ name }) => !name.startsWith("copy-"))
+      .map(({ name, interfaces, routes }) => ({
+        name,
+        interfaces: interfaces
+          .filter(({ kind }) => kind !== "loopback")
+          .map(({ name: own, kind, mac, mtu, master, peer, addresses }) => ({
+            ...{ own, kind, mac, mtu, master, peer },
+            addresses: addresses
+              .filter(({ scope }) => scope === "global")
+              .map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+          }))
+          .toSorted((a, b) => a.own.localeCompare(b.own)),
+        routes: routes
+          .filter(({ table, family }) => table === 254 && family === 4)
+          .map(({ destination, nexthops: [hop] }) => `${destination} ${hop?.gateway ?? ""} ${hop?.interface ?? ""}`)
+          .toSorted(),
+      }))
+      .toSorted((a, b) => a.name.localeCompare(b.name));
+  t.deepEqual(picture(copy), picture(real));
+
+  const ask = (from: string, url: string) =>
+    yapcNet(["exec", "--lab", "copy", "--outside", from, "--", "curl", "-s", "-m", "1", url]).ended;
+  const published = await ask("client", "http://203.0.113.1:8080/");
+  t.is(published.stdout, "web\n", `the published port is served: ${published.stderr}`);
+  const { web, db } = machine();
+  t.is((await ask("app", `http://${db}/`)).stdout, "db\n", "on one bridge, bridged frames pass the rules");
+  t.is((await ask("app", `http://${web}/`)).code, 28, "from another network, Docker's rule is carried, too");
+  t.is((await ask("client", "http://203.0.113.1:8082/")).code, 7, "nobody listens there");
 });
 
 run("tables of iptables-legacy cannot be read, and that is said", async (t) => {

@@ -10,7 +10,8 @@ import { hops } from "../../src/path/hops.js";
 import { noFilter } from "../../src/trace/core.js";
 import { createReplay } from "../../src/trace/replay.js";
 import { dockerBridge } from "../path/docker-bridge.js";
-import { missingTool, skip, toolPath } from "../tools.js";
+import { toolPath } from "../tool-path.js";
+import { missingTool, skip } from "../tools.js";
 
 const script = resolve(import.meta.dirname, "../../../test/trace/docker-bridge.sh");
 const root = process.getuid?.() === 0;

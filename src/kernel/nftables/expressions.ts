@@ -30,7 +30,7 @@ export const expressionSchemas = {
     data: [7, data],
   }),
   ct: attributes({ key: [2, be32], dreg: [1, be32], direction: [3, u8], sreg: [4, be32] }),
-  fib: attributes({ dreg: [1, be32], result: [2, be32], flags: [3, be32] }),
+  fib: attributes({ flags: [3, be32], result: [2, be32], dreg: [1, be32] }),
   immediate: attributes({ dreg: [1, be32], data: [2, data] }),
   counter: attributes({ bytes: [1, beCount64], packets: [2, beCount64] }),
   lookup: attributes({ sreg: [2, be32], set: [1, cstr], dreg: [3, be32], setId: [4, be32], flags: [5, be32] }),

@@ -54,12 +54,22 @@ export function readTables(client: NetlinkClient): NftTable[] {
   }
 }
 
+/** What `readTables` asks for; the elements of one set at a time. */
+export const dumps = {
+  tables: () => dump(k.NFT_MSG_GETTABLE, "table.list", tableMessage, {}),
+  chains: () => dump(k.NFT_MSG_GETCHAIN, "chain.list", chainMessage, {}),
+  rules: () => dump(k.NFT_MSG_GETRULE, "rule.list", ruleMessage, {}),
+  sets: () => dump(k.NFT_MSG_GETSET, "set.list", setMessage, {}),
+  elements: (family: number, table: string, set: string) =>
+    dump(k.NFT_MSG_GETSETELEM, "set.elements", setElementsMessage, { table, set }, family),
+} as const;
+
 function readOnce(client: NetlinkClient): NftTable[] {
-  const names = client.execute(dump(k.NFT_MSG_GETTABLE, "table.list", tableMessage, {}));
-  const chains = client.execute(dump(k.NFT_MSG_GETCHAIN, "chain.list", chainMessage, {}));
-  const rules = client.execute(dump(k.NFT_MSG_GETRULE, "rule.list", ruleMessage, {}));
+  const names = client.execute(dumps.tables());
+  const chains = client.execute(dumps.chains());
+  const rules = client.execute(dumps.rules());
   const lookups = new Set(rules.flatMap(setsOf));
-  const sets = lookups.size === 0 ? [] : client.execute(dump(k.NFT_MSG_GETSET, "set.list", setMessage, {}));
+  const sets = lookups.size === 0 ? [] : client.execute(dumps.sets());
   return names.flatMap(({ header, attributes: { name = "", userdata } }) => {
     const family = familyName(header.family);
     if (family === undefined) return [];
@@ -93,9 +103,7 @@ function setsOf({ header, attributes: { table = "", expressions = [] } }: RuleMe
 
 function readElements(client: NetlinkClient, family: number, table: string, set: string) {
   try {
-    return client
-      .execute(dump(k.NFT_MSG_GETSETELEM, "set.elements", setElementsMessage, { table, set }, family))
-      .flatMap(({ attributes }) => attributes.elements ?? []);
+    return client.execute(dumps.elements(family, table, set)).flatMap(({ attributes }) => attributes.elements ?? []);
   } catch (error) {
     // Gone since the sets were listed: the generation has changed, too, and all is read again.
     if (error instanceof NetlinkError && error.code === "ENOENT") return [];

@@ -62,8 +62,12 @@ export function list(options: { readonly statistics?: boolean } = {}): Request<L
   });
 }
 
-/** One link. Throws ENODEV where there is none. */
-export function get(reference: LinkReference): Request<Link> {
+/**
+ * One link. Throws ENODEV where there is none.
+ * @param netnsid looks in the namespace that the socket's own has this number for (IFLA_TARGET_NETNSID); EPERM without
+ * CAP_NET_ADMIN there
+ */
+export function get(reference: LinkReference, netnsid?: number): Request<Link> {
   const selected = select(reference);
   const { name, ...header } = selected;
   return request({
@@ -73,7 +77,7 @@ export function get(reference: LinkReference): Request<Link> {
     reads: true,
     schema: linkMessage,
     // An altname is found under IFLA_ALT_IFNAME only, a name under both.
-    value: { header: { ...ifinfomsg.zero, ...header }, attributes: { altname: name } },
+    value: { header: { ...ifinfomsg.zero, ...header }, attributes: { altname: name, targetNetnsid: netnsid } },
     operation: "link.get",
     object: String(reference),
     reply: linkReply,

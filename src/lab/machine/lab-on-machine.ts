@@ -1,4 +1,5 @@
 /** What one lab has on the machine: listed, removed. Only root can have put anything there. */
+import { readFileSync } from "node:fs";
 import { existsSync } from "node:fs";
 import type { LabFolder } from "../state.js";
 import { clearMachine, type Cleared } from "./clear.js";
@@ -7,9 +8,18 @@ import { checkPlace, isThisBoot, Machine } from "./machine.js";
 import { endProcess, processesOf, processLine } from "./marked-process.js";
 import { markedLabs, remainsLines, remainsOf } from "./remains.js";
 
+/** CAP_NET_ADMIN (linux/capability.h). */
+const netAdmin = 1n << 12n;
+
+/** Root with its rights: the root of somebody's container may have none of them, and then has made nothing here. */
+function isAdministrator(): boolean {
+  const [, effective = "0"] = /^CapEff:\s+(\w+)$/m.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
+  return process.getuid?.() === 0 && (BigInt(`0x${effective}`) & netAdmin) !== 0n;
+}
+
 /** Labs of which the machine bears marks. */
 export function labsOnMachine(): string[] {
-  if (process.getuid?.() !== 0) return [];
+  if (!isAdministrator()) return [];
   using machine = new Machine();
   return markedLabs(machine);
 }
@@ -17,7 +27,7 @@ export function labsOnMachine(): string[] {
 /** One line a thing. */
 export function onMachine(folder: LabFolder): string[] {
   // Without root there are the processes of uplinks, and nothing else.
-  if (process.getuid?.() !== 0) return processesOf(journalOf(folder)).map(processLine);
+  if (!isAdministrator()) return processesOf(journalOf(folder)).map(processLine);
   using machine = new Machine();
   return remainsLines(remainsOf(folder.name, machine, journalOf(folder)));
 }
@@ -35,7 +45,7 @@ export function checkOwnMachine(folder: LabFolder): void {
 export function clearOnMachine(folder: LabFolder): Pick<Cleared, "failures" | "notes"> {
   checkOwnMachine(folder);
   const journal = journalOf(folder);
-  if (process.getuid?.() !== 0) {
+  if (!isAdministrator()) {
     for (const each of processesOf(journal)) endProcess(each);
     return { failures: [], notes: [] };
   }

@@ -13,7 +13,7 @@ export function dotGraph(raw: GraphData): string {
   ];
   graph.nodes.forEach((node, index) => {
     const title = node.role === "namespace" ? node.name : `${node.name} (${node.role})`;
-    lines.push(`  subgraph cluster_${index} {`, `    label=${quoted(title)};`);
+    lines.push(`  subgraph cluster_${index} {`, `    label=${quoted([title, ...(node.notes ?? [])].join("\n"))};`);
     for (const one of node.interfaces) {
       const text = [one.name, ...one.addresses, ...(one.down === true ? ["down"] : [])].join("\n");
       const bridge = graph.bridges.some((other) => other.node === node.name && other.name === one.name);

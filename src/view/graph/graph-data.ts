@@ -1,5 +1,7 @@
 /** What the pictures of a network are drawn from: a running one (a snapshot) or one that is still a file. */
-import type { Snapshot } from "../../model/snapshot.js";
+import type { NodeSnapshot, Snapshot } from "../../model/snapshot.js";
+import { publishedText } from "../published.js";
+import { nftNotes } from "./nft-notes.js";
 
 export interface GraphData {
   readonly name: string;
@@ -59,10 +61,10 @@ export function graphOfSnapshot(snapshot: Snapshot): GraphData {
   }
   return {
     name: snapshot.lab ?? "this machine",
-    nodes: snapshot.nodes.map(({ name, role, interfaces }) => ({
-      name,
-      role,
-      interfaces: interfaces
+    nodes: snapshot.nodes.map((node) => ({
+      name: node.name,
+      role: node.role,
+      interfaces: node.interfaces
         .filter(({ kind }) => kind !== "loopback")
         .map((one) => ({
           name: one.name,
@@ -71,6 +73,7 @@ export function graphOfSnapshot(snapshot: Snapshot): GraphData {
             .map(({ address, prefixLength }) => `${address}/${prefixLength}`),
           ...(!one.up && { down: true }),
         })),
+      ...notesOf(node),
     })),
     links,
     bridges: snapshot.nodes.flatMap((node) =>
@@ -83,4 +86,18 @@ export function graphOfSnapshot(snapshot: Snapshot): GraphData {
         })),
     ),
   };
+}
+
+function notesOf(node: NodeSnapshot): { readonly notes?: readonly string[] } {
+  const published = publishedText(node).map((text) => `published as ${text}`);
+  const notes = shortened([...published, ...nftNotes(node.nftables)]);
+  return notes.length === 0 ? {} : { notes };
+}
+
+/** More notes than these hide the picture. */
+const mostNotes = 10;
+
+export function shortened(notes: readonly string[]): readonly string[] {
+  if (notes.length <= mostNotes) return notes;
+  return [...notes.slice(0, mostNotes - 1), `… and ${notes.length - mostNotes + 1} more`];
 }

@@ -1,7 +1,7 @@
 /** The picture of a network that is still a file. */
 import type { NftTable } from "../../model/nft.js";
 import { bits, duration } from "../quantity.js";
-import type { GraphData, GraphLink } from "./graph-data.js";
+import { type GraphData, type GraphLink, shortened } from "./graph-data.js";
 import { nftNotes } from "./nft-notes.js";
 
 /** What a resolved topology has that can be drawn. */
@@ -79,14 +79,6 @@ export function graphOfTopology({ name, machine, nodes, links }: DrawnTopology):
       })),
     ),
   };
-}
-
-/** More notes than these hide the picture. */
-const mostNotes = 10;
-
-function shortened(notes: readonly string[]): readonly string[] {
-  if (notes.length <= mostNotes) return notes;
-  return [...notes.slice(0, mostNotes - 1), `… and ${notes.length - mostNotes + 1} more`];
 }
 
 /** One label where both ends do the same to what they send, else one for each that does something. */

@@ -10,7 +10,8 @@ export function mermaidGraph(raw: GraphData): string {
   const lines = ["flowchart LR"];
   graph.nodes.forEach((node, index) => {
     const title = node.role === "namespace" ? node.name : `${node.name} (${node.role})`;
-    lines.push(`  subgraph n${index}["${mermaidText(title)}"]`);
+    const label = [title, ...(node.notes ?? [])].map(mermaidText).join("<br/>");
+    lines.push(`  subgraph n${index}["${label}"]`);
     for (const one of node.interfaces) {
       const id = `i${ids.size}`;
       ids.set(hopName({ node: node.name, interface: one.name }), id);

@@ -33,7 +33,7 @@ function actionWords(statement: NftStatement, statements: readonly NftStatement[
     case "snat": {
       const from = matched(statements, "ip saddr") ?? matched(statements, "ip6 saddr");
       const out = matched(statements, "oifname");
-      const to = statement.kind === "snat" ? ` to ${statement.address ?? ""}` : "";
+      const to = statement.kind === "snat" ? ` to ${statement.address ?? ""}${portText(statement.port)}` : "";
       return `${statement.kind}${from === undefined ? "" : ` ${from}`}${out === undefined ? "" : ` out ${out}`}${to}`;
     }
     case "drop":
@@ -42,6 +42,10 @@ function actionWords(statement: NftStatement, statements: readonly NftStatement[
     default:
       return undefined;
   }
+}
+
+function portText(port: number | undefined): string {
+  return port === undefined ? "" : `:${port}`;
 }
 
 /** How conditions of a filter rule are called in a picture. */

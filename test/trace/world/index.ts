@@ -231,7 +231,8 @@ function conntrack(
       const late = time + between(next, 0, 3_000_000);
       const previous = after && crossed.get(after)?.[router] !== undefined ? after : undefined;
       // A new connection of the same tuple makes the kernel end the old one first.
-      if (previous) events.push({ time: late, event: eventOf("destroy", router, previous) });
+      const ended = connection.protocol === 6 ? late : time - between(next, 1_000_000, 10_000_000);
+      if (previous) events.push({ time: ended, event: eventOf("destroy", router, previous) });
       events.push({ time: late, event: eventOf("new", router, connection) });
     }
   }
@@ -279,7 +280,7 @@ function spread(flood: Flood, options: WorldOptions, truths: Truths, recorder: R
       times[index] = time === undefined || parent < 0 || tie ? time : time + 1500 + between(next, 0, options.jitter);
       if (times[index] === undefined) continue;
       const look = { side: 0, lowered: 0, sourceMac: flood.sourceMac, destinationMac: "ff:ff:ff:ff:ff:ff" };
-      recorder.see(hop, index, { ...parcel, time: times[index]! }, look);
+      recorder.see(hop, index, { ...parcel, time: times[index] }, look);
     }
     recorder.arrive(parcel);
   }

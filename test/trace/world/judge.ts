@@ -91,13 +91,10 @@ export function judge(world: World, packets: readonly PacketEvent[], tally: Tall
   if (!missed && duplicate === 0) for (const parts of told.values()) if (parts > 1) tally.split++;
 }
 
-/** Whether some sighting stands before one that came earlier on the way. Parts of one hop stand together. */
+/** Whether some sighting stands before one that came earlier on the way. Of a divided packet the parts of a hop stand together. */
 function isDisordered(seen: readonly Sighted[]): boolean {
-  if (
-    seen[0]!.parcel.kind === "arp" ||
-    new Set(seen.map(({ hop, parcel }) => `${hop} ${parcel.sequence}`)).size < seen.length
-  )
-    return false;
+  const [head] = seen;
+  if (head!.parcel.kind === "arp" || seen.some(({ parcel }) => parcel.payload !== head!.parcel.payload)) return false;
   return seen.some((one, index) => index > 0 && one.step < seen[index - 1]!.step);
 }
 

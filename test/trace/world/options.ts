@@ -24,7 +24,7 @@ export function optionsOf(seed: number, packets: number): WorldOptions {
     large: pick(next, [0, 0.02, 0.1, 0.3]),
     reuse: next() < 0.15,
     loss: pick(next, [0, 0, 0.002, 0.02]),
-    duplicate: pick(next, [0, 0, 0, 0.001]),
+    duplicate: pick(next, [0, 0, 0, 0, 0.0003]),
     tapLoss: pick(next, [0, 0, 0, 0, 0.001, 0.01]),
     jitter: pick(next, [0, 1000, 10_000, 40_000]),
     delay: pick(next, [0, 0, 0, 5_000_000]),

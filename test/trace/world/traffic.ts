@@ -123,7 +123,10 @@ class Teller {
   #stream(packets: number): void {
     const next = this.#next;
     this.#segment(0, 0, flag.syn);
-    if (next() < 0.02) this.#segment(0, 0, flag.syn); // again
+    if (next() < 0.02) {
+      this.clock += 1_000_000_000;
+      this.#segment(0, 0, flag.syn); // again
+    }
     this.#sequence[0] += 1;
     this.clock += 100_000;
     this.#segment(1, 0, flag.syn | flag.ack);
@@ -202,8 +205,8 @@ class Teller {
         this.#content = this.#options.twins ? this.#content + 1 : Math.floor(next() * 2 ** 31);
       if (next() < this.#options.large) {
         const whole = this.#parcel(side, "udp", between(next, 1600, 5000), {});
-        // Linux numbers fragments in any case.
-        const id = this.#connection.family === 6 ? between(next, 1, 2 ** 32 - 1) : whole.id || between(next, 1, 65_535);
+        // Of two datagrams between the same hosts no fragments have one number (RFC 6864).
+        const id = 1 + (this.#truths.sizes.length % 0xfffe);
         for (const piece of fragments({ ...whole, id }, this.#connection.family === 4 ? 1480 : 1448))
           this.#send(side, {
             ...piece,

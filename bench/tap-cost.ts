@@ -197,8 +197,7 @@ const faster = (a: Best, b: Best): boolean => a.rate > b.rate;
 const cleaner = (a: Best, b: Best): boolean => a.lost + a.dropped < b.lost + b.dropped;
 
 yapcNet("up", "docker-bridge", "--name", lab);
-const [file = "", ...rest] = [...inNode("web"), "iperf3", "-s", "-p", port];
-const server = spawn(file, rest, { stdio: "ignore" });
+const server = spawn("ip", ["netns", "exec", `${lab}-web`, "iperf3", "-s", "-p", port], { stdio: "ignore" });
 try {
   // The lab publishes 8080 and 8081 only: straight to web, over the machine as its router.
   execFileSync("ip", [

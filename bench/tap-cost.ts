@@ -7,6 +7,7 @@
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import path from "node:path";
+import type { Readable } from "node:stream";
 
 const seconds = Number(process.argv[2] ?? 3);
 const rounds = Number(process.argv[3] ?? 3);
@@ -100,7 +101,7 @@ const plain =
       async stop() {
         const dropped = children.map(async (child) => {
           let text = "";
-          child.stderr?.on("data", (chunk: Buffer) => (text += chunk.toString()));
+          child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
           const ended = new Promise((resolve) => child.once("close", resolve));
           child.kill("SIGINT");
           await ended;
@@ -142,9 +143,9 @@ function taps(): number {
   );
 }
 
-async function said(child: ChildProcess, words: string): Promise<void> {
+async function said(child: ChildProcess & { readonly stderr: Readable }, words: string): Promise<void> {
   let text = "";
-  for await (const chunk of child.stderr ?? []) {
+  for await (const chunk of child.stderr) {
     text += String(chunk);
     if (text.includes(words)) return;
   }
@@ -196,8 +197,7 @@ const faster = (a: Best, b: Best): boolean => a.rate > b.rate;
 const cleaner = (a: Best, b: Best): boolean => a.lost + a.dropped < b.lost + b.dropped;
 
 yapcNet("up", "docker-bridge", "--name", lab);
-const [file = "", ...rest] = [...inNode("web"), "iperf3", "-s", "-p", port];
-const server = spawn(file, rest, { stdio: "ignore" });
+const server = spawn("ip", ["netns", "exec", `${lab}-web`, "iperf3", "-s", "-p", port], { stdio: "ignore" });
 try {
   // The lab publishes 8080 and 8081 only: straight to web, over the machine as its router.
   execFileSync("ip", [

@@ -31,9 +31,13 @@ export class Tally {
     return exact + strong + ordered + ambiguous;
   }
 
-  /** Part of the joined packets that are exact or strong. */
+  /** Joined packets of worlds whose links double nothing and whose connections are not made to look alike; how many are exact or strong. */
+  plain = 0;
+  plainSure = 0;
+
+  /** Part of them. */
   get sure(): number {
-    return (this.matches.exact + this.matches.strong) / this.joined;
+    return this.plainSure / this.plain;
   }
 
   fault(world: World, what: string, packet: PacketEvent): void {
@@ -57,6 +61,10 @@ export function judge(world: World, packets: readonly PacketEvent[], tally: Tall
     const right = seen.every((one) => one.parcel.parts.some(({ truth }) => truths.has(truth)));
     const certain = packet.match === "exact" || packet.match === "strong";
     tally.matches[packet.match]++;
+    if (packet.match !== "single" && !world.options.twins && world.options.duplicate === 0) {
+      tally.plain++;
+      if (certain) tally.plainSure++;
+    }
     if (!right) {
       tally.wrong[packet.match]++;
       if (certain) tally.fault(world, "wrong join", packet);

@@ -13,7 +13,7 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync
 import os from "node:os";
 import path from "node:path";
 import { program, type ProgramOutcome, until } from "../e2e/cli.js";
-import { missingTool } from "../tools.js";
+import { missingTool } from "../tool-path.js";
 
 export const engine = "unix:///run/d.sock";
 

@@ -225,11 +225,12 @@ test.serial(
       "/proc/self/status",
     );
     t.is(code, 0, stderr);
-    if (stderr.includes(' has no effect here')) {
+    if (stderr.includes(" has no effect here")) {
       const strict = await place.run("run", "--strict", "--memory", "10M", "--", "true");
       t.is(strict.code, 3);
       t.regex(strict.stderr, /^error: the memory limit of 'yapc' has no effect here: .*\nhint: .*Delegate=yes/);
-      skip(t, "no cgroup of this machine may be used by this user"); return;
+      skip(t, "no cgroup of this machine may be used by this user");
+      return;
     }
     t.is(stdout, "Cpus_allowed_list:\t0\n");
     const refused = await place.run("run", "--cpuset", "9999", "--", "true");
@@ -250,7 +251,7 @@ test.serial(
     const before = labs();
     const line = (stderr: string) => stderr.replace(/^warning: .*\n/gm, "");
     const few = await place.run("run", "--pids", "1", "--", "true");
-    if (!few.stderr.includes(' has no effect here')) {
+    if (!few.stderr.includes(" has no effect here")) {
       t.is(few.code, 125);
       t.regex(
         line(few.stderr),

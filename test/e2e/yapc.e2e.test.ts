@@ -97,7 +97,8 @@ test.serial("cgroup (p.28): half a CPU, by the accounting of the cgroup", async 
     t.regex(running.output(), /the cpu limit of 'yapc' has no effect here/);
     running.child.kill("SIGTERM");
     await running.ended;
-    skip(t, "no cgroup of this machine may be used by this user"); return;
+    skip(t, "no cgroup of this machine may be used by this user");
+    return;
   }
   const counter = (name: string) =>
     Number(new RegExp(`^${name} (\\d+)$`, "m").exec(readFileSync(path.join(found, "cpu.stat"), "utf8"))?.[1]);
@@ -120,7 +121,10 @@ test.serial("the other seed, experiment one: a program that eats memory is kille
   const place = cli(t);
   const eats = "head -c 300M /dev/zero | tail -c 300M >/dev/null";
   const { code, stderr } = await yapc(place, {}, "--memory", "30M", "--", "sh", "-c", eats).ended;
-  if (stderr.includes(' has no effect here')) { skip(t, "no cgroup of this machine may be used by this user"); return; }
+  if (stderr.includes(" has no effect here")) {
+    skip(t, "no cgroup of this machine may be used by this user");
+    return;
+  }
   t.is(code, 137, stderr);
   t.regex(stderr, /^killed: memory limit 30M reached$/m);
 
@@ -187,8 +191,10 @@ test.serial("capabilities (p.39): the three ways in which a ping is denied or is
   t.not(denied.code, 0);
   t.regex(denied.stdout + denied.stderr, /permission denied/i);
   // A range that covers the group: no capability is needed, for a program that knows of such sockets (iputils does).
-  if (!((await program("ping", "-V").catch(() => undefined))?.stdout ?? "").includes('iputils'))
-    { skip(t, "no ping of iputils"); return; }
+  if (!((await program("ping", "-V").catch(() => undefined))?.stdout ?? "").includes("iputils")) {
+    skip(t, "no ping of iputils");
+    return;
+  }
   // A copy has no capabilities of the file.
   await program("sh", "-c", `cp "$(command -v ping)" ${place.folder}/ping`);
   const group = isRoot ? 0 : (process.getgid?.() ?? 0);
@@ -204,7 +210,10 @@ test.serial("capabilities (p.39): the three ways in which a ping is denied or is
     "-c",
     `mkdir -p ${root}/bin && cp "$(command -v busybox)" ${root}/bin/ping && setcap cap_net_raw+ep ${root}/bin/ping`,
   );
-  if (made.code !== 0) { skip(t, `the third: ${made.stderr.trim().split("\n")[0] ?? ""}`); return; }
+  if (made.code !== 0) {
+    skip(t, `the third: ${made.stderr.trim().split("\n")[0] ?? ""}`);
+    return;
+  }
   const refused = await yapc(place, {}, "--root", root, "--", "ping", "-c", "1", "127.0.0.1").ended;
   t.is(refused.code, 126);
   t.regex(refused.stderr, /cannot run ping in yapc: operation not permitted \(EPERM\)\n.*capability/);
@@ -249,14 +258,22 @@ test.serial("a root of its own (p.49): YAPC_ROOT", async (t) => {
 test.serial("another distribution as root (p.49): Debian, and its own program runs", async (t) => {
   const place = cli(t);
   const tree = path.join(os.tmpdir(), "yapc-net-debian");
-  if (!isRoot) { skip(t, "debootstrap makes a tree as root only"); return; }
+  if (!isRoot) {
+    skip(t, "debootstrap makes a tree as root only");
+    return;
+  }
   if (!existsSync(path.join(tree, "usr/games/sl"))) {
-    if (process.env.YAPC_NET_SOAK === undefined)
-      { skip(t, `no Debian in ${tree}: npm run soak makes one with debootstrap, which takes minutes`); return; }
+    if (process.env.YAPC_NET_SOAK === undefined) {
+      skip(t, `no Debian in ${tree}: npm run soak makes one with debootstrap, which takes minutes`);
+      return;
+    }
     const made = await program("debootstrap", "--variant=minbase", "--include=sl", "stable", tree).catch(
       () => undefined,
     );
-    if (made?.code !== 0) { skip(t, `debootstrap: ${made?.stderr ?? "not on this machine"}`); return; }
+    if (made?.code !== 0) {
+      skip(t, `debootstrap: ${made?.stderr ?? "not on this machine"}`);
+      return;
+    }
   }
   const inside =
     "grep ^ID= /etc/os-release; dpkg --version | head -1; test -x /usr/games/sl && ldd /usr/games/sl | grep -c curses";

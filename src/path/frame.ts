@@ -1,6 +1,7 @@
 /** The way of one frame over links and bridges, from an interface that has it to the interface whose node takes it in. */
 import type { Bridging } from "./bridging.js";
 import { nameOf, type Place } from "./network.js";
+import { unfollowed } from "./unfollowed.js";
 
 export interface FrameStep {
   readonly place: Place;
@@ -107,9 +108,9 @@ function isBridge({ interface: { bridge, kind }, ports }: Place): boolean {
 }
 
 function withoutPeer(place: Place): FrameEnd {
-  return place.interface.kind === "veth"
-    ? { kind: "unknown", place, reason: `the peer of ${nameOf(place)} is not in the snapshot` }
-    : { kind: "outside", place };
+  const reason =
+    place.interface.kind === "veth" ? `the peer of ${nameOf(place)} is not in the snapshot` : unfollowed(place);
+  return reason === undefined ? { kind: "outside", place } : { kind: "unknown", place, reason };
 }
 
 function portClosed(port: Place): Reason | undefined {

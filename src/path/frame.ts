@@ -19,7 +19,7 @@ export type FrameEnd =
   /** A bridge that does not know where the destination is gives it to every port. */
   | { readonly kind: "flooded"; readonly bridge: Place; readonly from: Place | undefined }
   | { readonly kind: "dropped"; readonly place: Place; readonly code: string; readonly text: string }
-  | { readonly kind: "unknown"; readonly place: Place; readonly reason: string };
+  | { readonly kind: "unknown"; readonly place: Place; readonly reason: string; readonly leaves?: true };
 
 export interface FrameWay {
   readonly place: Place;
@@ -108,9 +108,10 @@ function isBridge({ interface: { bridge, kind }, ports }: Place): boolean {
 }
 
 function withoutPeer(place: Place): FrameEnd {
-  const reason =
-    place.interface.kind === "veth" ? `the peer of ${nameOf(place)} is not in the snapshot` : unfollowed(place);
-  return reason === undefined ? { kind: "outside", place } : { kind: "unknown", place, reason };
+  if (place.interface.kind === "veth")
+    return { kind: "unknown", place, reason: `the peer of ${nameOf(place)} is not in the snapshot` };
+  const reason = unfollowed(place);
+  return reason === undefined ? { kind: "outside", place } : { kind: "unknown", place, reason, leaves: true };
 }
 
 function portClosed(port: Place): Reason | undefined {

@@ -45,7 +45,7 @@ export function leave(way: Way, { node, input, output, nexthop, header: routed, 
     case "outside": {
       way.step(out, "out", header);
       const { texts, all } = unfollowedEnds(way.bridging, out);
-      if (all) return ended({ kind: "unknown", node: node.name, reason: texts.join("; ") });
+      if (all) return ended({ kind: "unknown", node: node.name, reason: texts.join("; "), leaves: true });
       for (const text of texts) way.doubt(node.name, text, false);
       return ended({ kind: "outside", hop: nameOf(out) });
     }

@@ -35,6 +35,18 @@ export function buildHelper(
   return compile(cc, [...strict, ...flags, "-o", out, ...sources, ...more]);
 }
 
+/** Whether an empty program can be built with the sanitizers: what fails then is the helper's own fault. @returns what lacks */
+export function missingSanitizers(): string | undefined {
+  const args = [...sanitizers, "-x", "c", "-", "-o", "/dev/null"];
+  const { status, stderr, error } = spawnSync(compiler, args, {
+    input: "int main(void) { return 0; }",
+    encoding: "utf8",
+  });
+  return status === 0
+    ? undefined
+    : `a C compiler with the address sanitizer: ${(error?.message ?? stderr).split("\n")[0] ?? ""}`;
+}
+
 /** A program of test/helper with the helper's files but its main(). */
 export function buildWithHelper(out: string, source: string, flags: readonly string[]): Outcome {
   const start = `${out}.start.o`;

@@ -31,6 +31,19 @@ const types = [
 ];
 const options = ["", "mode=755", "size=0", "lowerdir=/,upperdir=/a,workdir=/a", "\\,:,=", ",".repeat(5000)];
 
+const plain: ContainerProgram = {
+  command: ["x"],
+  environment: [],
+  workingDirectory: "/",
+  user: { uid: 0, gid: 0, groups: [] },
+  capabilities: 0n,
+  filter: new Uint8Array(),
+  limits: [],
+  cgroupCount: 0,
+  countsOom: false,
+  operations: [],
+};
+
 const kinds: readonly ProgramOperation["kind"][] = [
   ...(["base", "mkdir", "write", "copy", "symlink", "mount", "bind", "makeDevice", "bindDevice"] as const),
   ...(["mask", "readOnly", "hostname", "pivot"] as const),
@@ -74,4 +87,13 @@ export function hostileProgram(below: Below): Uint8Array {
     operations: some(operation, 8),
   };
   return encodeProgram(program);
+}
+
+/** A program each for every operation that has a target, with every path around PATH_MAX and beyond. */
+export function longTargets(): Uint8Array[] {
+  const rest = { inside: true, mode: 0o755, flags: 0, source: "/", type: "tmpfs", options: "", text: "", content: "" };
+  return kinds
+    .filter((kind) => !["base", "hostname", "pivot"].includes(kind))
+    .flatMap((kind) => longPaths.map((target) => ({ ...rest, kind, target, device: { major: 1, minor: 3 } })))
+    .map((operation) => encodeProgram({ ...plain, operations: [operation as ProgramOperation] }));
 }

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import test, { type ExecutionContext } from "ava";
 import { encodeProgram } from "../../src/container/encode.js";
 import type { ContainerProgram } from "../../src/container/program.js";
-import { buildHelper, buildWithHelper, sanitizers } from "./build.js";
-import { hostileProgram } from "./hostile-programs.js";
+import { buildHelper, buildWithHelper, missingSanitizers, sanitizers } from "./build.js";
+import { hostileProgram, longTargets } from "./hostile-programs.js";
 import { skip } from "../tools.js";
 import { mutate, random } from "./mutate.js";
 
@@ -41,6 +41,11 @@ let parser: string | undefined;
 
 /** test/helper/parse.c with the sanitizers, built once; undefined with the reason logged. */
 function build(t: ExecutionContext): string | undefined {
+  const missing = missingSanitizers();
+  if (missing !== undefined) {
+    skip(t, `needs ${missing}`);
+    return undefined;
+  }
   if (folder === undefined) {
     folder = mkdtempSync(join(tmpdir(), "yapc-fuzz-"));
     chmodSync(folder, 0o755);
@@ -49,10 +54,7 @@ function build(t: ExecutionContext): string | undefined {
     const out = join(folder, "parse");
     const { status, stderr } = buildWithHelper(out, "parse.c", sanitizers);
     if (status === 0) parser = out;
-    else t.log(stderr);
-  }
-  if (parser === undefined) {
-    skip(t, "needs a C compiler with the address sanitizer");
+    else t.fail(stderr);
   }
   return parser;
 }
@@ -101,6 +103,9 @@ test("26: no program that is well formed and means harm breaks the interpreter",
     t.pass();
     return;
   }
+  // A path that is too long, for each operation: chance seldom gets that far.
+  const long = longTargets();
+  t.deepEqual(offer(t, [root], long), [long.length, long.length, long.length]);
   const below = random(seed + 1);
   const count = soak ? 50_000 : 500;
   const batch = 500;

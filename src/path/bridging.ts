@@ -59,8 +59,13 @@ export class Bridging {
 
   /** Whether every way out of the network ends at an interface of the snapshot. */
   closed(place: Place): boolean {
-    return this.domain(place).every(
-      (one) => one.peer !== undefined || one.interface.bridge !== undefined || one.ports.length > 0 || one.loopback,
+    return this.openEnds(place).length === 0;
+  }
+
+  /** Interfaces of the network over which it goes on outside of the snapshot. */
+  openEnds(place: Place): readonly Place[] {
+    return this.domain(place).filter(
+      (one) => one.peer === undefined && one.interface.bridge === undefined && one.ports.length === 0 && !one.loopback,
     );
   }
 

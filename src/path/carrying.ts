@@ -76,7 +76,10 @@ function after(
     case "outside":
       return ended({ kind: "outside", hop: nameOf(end.place) });
     case "unknown":
-      return ended({ kind: "unknown", node: end.place.node.name, reason: end.reason });
+      return ended({
+        ...{ kind: "unknown", node: end.place.node.name, reason: end.reason },
+        ...(end.leaves === undefined ? {} : { leaves: end.leaves }),
+      });
     case "dropped":
       return ended(dropped(end.place.node.name, "link", header, end.code, end.text));
     case "flooded":

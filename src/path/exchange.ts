@@ -97,7 +97,12 @@ class Exchange {
       ...(this.#start.source === undefined ? { unbound: this.#lookups() } : {}),
     });
     const found = this.#after(request, sent);
-    const all = [...request.doubts, ...(found.back?.prediction.doubts ?? []), ...(found.doubts ?? [])];
+    const all = [
+      ...this.#unread(request, found.back?.prediction),
+      ...request.doubts,
+      ...(found.back?.prediction.doubts ?? []),
+      ...(found.doubts ?? []),
+    ];
     const doubts = [...new Map(all.map((doubt) => [`${doubt.node} ${doubt.text}`, doubt])).values()];
     return {
       sent,
@@ -106,6 +111,16 @@ class Exchange {
       ...found,
       doubts,
     };
+  }
+
+  /** Rules of the nodes on the way that the snapshot does not have (iptables-legacy; without root, all). */
+  #unread(...ways: readonly (Prediction | undefined)[]): readonly Doubt[] {
+    const passed = new Set(
+      ways.flatMap((way) => (way?.trail ?? []).map((one) => (one.kind === "hop" ? one.place.node.name : one.node))),
+    );
+    return (this.#network.snapshot.unread ?? []).flatMap(({ what, node, text }) =>
+      what === "rules" && node !== undefined && passed.has(node) ? [{ node, text, assumed: false }] : [],
+    );
   }
 
   #node(name: string): NodeSnapshot | undefined {

@@ -1,6 +1,7 @@
 /** The way of one frame over links and bridges, from an interface that has it to the interface whose node takes it in. */
 import type { Bridging } from "./bridging.js";
 import { nameOf, type Place } from "./network.js";
+import { unfollowed } from "./unfollowed.js";
 
 export interface FrameStep {
   readonly place: Place;
@@ -18,7 +19,7 @@ export type FrameEnd =
   /** A bridge that does not know where the destination is gives it to every port. */
   | { readonly kind: "flooded"; readonly bridge: Place; readonly from: Place | undefined }
   | { readonly kind: "dropped"; readonly place: Place; readonly code: string; readonly text: string }
-  | { readonly kind: "unknown"; readonly place: Place; readonly reason: string };
+  | { readonly kind: "unknown"; readonly place: Place; readonly reason: string; readonly leaves?: true };
 
 export interface FrameWay {
   readonly place: Place;
@@ -107,9 +108,10 @@ function isBridge({ interface: { bridge, kind }, ports }: Place): boolean {
 }
 
 function withoutPeer(place: Place): FrameEnd {
-  return place.interface.kind === "veth"
-    ? { kind: "unknown", place, reason: `the peer of ${nameOf(place)} is not in the snapshot` }
-    : { kind: "outside", place };
+  if (place.interface.kind === "veth")
+    return { kind: "unknown", place, reason: `the peer of ${nameOf(place)} is not in the snapshot` };
+  const reason = unfollowed(place);
+  return reason === undefined ? { kind: "outside", place } : { kind: "unknown", place, reason, leaves: true };
 }
 
 function portClosed(port: Place): Reason | undefined {

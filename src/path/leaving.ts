@@ -6,6 +6,7 @@ import type { Header } from "./header.js";
 import { findNeighbour } from "./neighbour.js";
 import { nameOf } from "./network.js";
 import { dropped } from "./prediction.js";
+import { unfollowedEnds } from "./unfollowed.js";
 import { ended, type Next, type Way } from "./way.js";
 
 export interface Leaving {
@@ -41,9 +42,13 @@ export function leave(way: Way, { node, input, output, nexthop, header: routed, 
   switch (neighbour.kind) {
     case "none":
       return fail(neighbour.code, neighbour.text);
-    case "outside":
+    case "outside": {
       way.step(out, "out", header);
+      const { texts, all } = unfollowedEnds(way.bridging, out);
+      if (all) return ended({ kind: "unknown", node: node.name, reason: texts.join("; "), leaves: true });
+      for (const text of texts) way.doubt(node.name, text, false);
       return ended({ kind: "outside", hop: nameOf(out) });
+    }
     case "lost":
       way.step(out, "out", header);
       return ended(dropped(node.name, "link", header, "wrong-mac", neighbour.text));

@@ -14,8 +14,9 @@ export function narrate(
   name?: string,
 ): Explanation {
   const { sent, verdict, reason, doubts } = predicted;
-  const unknowns = doubts.filter(({ assumed }) => !assumed).map(doubtText);
-  const open = unknowns.length > 0 && verdict !== "unknown";
+  const doubted = doubts.filter(({ assumed }) => !assumed).map(doubtText);
+  const open = doubted.length > 0 && verdict !== "unknown";
+  const unknowns = [...doubted, ...unfollowedEnd(predicted)];
   return {
     version: 1,
     ...(snapshot.lab === undefined ? {} : { lab: snapshot.lab }),
@@ -38,6 +39,13 @@ export function narrate(
     assumptions: doubts.filter(({ assumed }) => assumed).map(doubtText),
     unknowns,
   };
+}
+
+/** Where a way ends because nothing tells how it goes on. */
+function unfollowedEnd({ request, back }: PredictedExchange): readonly string[] {
+  return [request, back?.prediction].flatMap((way) =>
+    way?.end.kind === "unknown" ? [doubtText({ node: way.end.node, text: way.end.reason })] : [],
+  );
 }
 
 function doubtText({ node, text }: { readonly node: string; readonly text: string }): string {

@@ -77,7 +77,13 @@ export type PredictionEnd =
   /** Over an interface whose other end is not in the snapshot. */
   | { readonly kind: "outside"; readonly hop: string }
   | Drop
-  | { readonly kind: "unknown"; readonly node: string; readonly reason: string };
+  | {
+      readonly kind: "unknown";
+      readonly node: string;
+      readonly reason: string;
+      /** It goes on over an interface that is not followed (a vlan, macvlan or vxlan): a trace sees it leave there. */
+      readonly leaves?: true;
+    };
 
 /** `node` drops it. */
 export interface Drop {

@@ -241,7 +241,7 @@ export class Endings {
     const before = next === undefined ? {} : { before: next.hop };
     if (end.kind === "dropped" && !tapped) return { kind: "dropped", after, ...before, cause: end.cause };
     if (next !== undefined) return { kind: "dropped", after, ...before };
-    if (end.kind === "unknown") return { kind: "unknown", reason: end.reason };
+    if (end.kind === "unknown" && end.leaves !== true) return { kind: "unknown", reason: end.reason };
     return end.kind === "dropped" ? { kind: "dropped", after, cause: end.cause } : { kind: "delivered" };
   }
 

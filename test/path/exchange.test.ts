@@ -311,3 +311,62 @@ test("the same tables in another order of priority decide otherwise: nat chains 
   // NAT is done at -100 whatever the chain says, so the filter at 0 sees port 80.
   t.is(asked(snapshot, "client", "203.0.113.1", 8080), "answered");
 });
+
+test("over a macvlan, a vlan or a vxlan no way is followed, and it says so", (t) => {
+  const explained = (snapshot: Snapshot, from: string, to: string) => {
+    const request = start(from, to, 80);
+    return narrate(snapshot, request, predictExchange(snapshot, request));
+  };
+  const parent = { node: "host", interface: "eth1" };
+  const macvlan = changed(dockerBridge, "client", () => ({
+    interfaces: [
+      iface("eth0", 2, "macvlan", {
+        ...{ addresses: [at("203.0.113.2", 24)], mac: macs.client, parent },
+        device: { kind: "macvlan", mode: "bridge" },
+      }),
+    ],
+  }));
+  const lost = explained(macvlan, "client", "203.0.113.9");
+  t.is(lost.verdict, "unknown");
+  t.is(lost.ways[0]?.end.kind, "unknown");
+  t.deepEqual(lost.unknowns, [
+    "client: client:eth0 is a macvlan (mode bridge) on host:eth1, and the way over it is not followed",
+  ]);
+
+  const overlay = (...others: readonly ReturnType<typeof iface>[]): Snapshot =>
+    changed(dockerBridge, "host", ({ interfaces }) => ({
+      interfaces: [
+        ...interfaces,
+        iface("vx0", 90, "vxlan", {
+          ...{ master: "yapc0", port: port(), beyond: 0 },
+          device: { kind: "vxlan", id: 42, port: 4789, remote: "192.0.2.7" },
+        }),
+        ...others,
+      ],
+    }));
+  const words =
+    "host:vx0 is a vxlan (id 42, UDP port 4789, to 192.0.2.7) on an interface of a namespace that is not in the snapshot, " +
+    "and the way over it is not followed";
+  const behind = explained(overlay(), "web", "10.0.0.99");
+  t.is(behind.ways[0]?.end.kind, "unknown");
+  t.deepEqual(behind.unknowns, [`web: ${words}`]);
+  const either = explained(
+    overlay(iface("eth1", 91, "physical", { master: "yapc0", port: port() })),
+    "web",
+    "10.0.0.99",
+  );
+  t.is(either.ways[0]?.end.kind, "outside", "it may be behind the cable, too");
+  t.deepEqual(either.unknowns, [`web: ${words}`]);
+  t.is(explained(overlay(), "client", "10.0.0.10").verdict, "answered", "who is in the snapshot is found in it");
+});
+
+test("rules that the snapshot does not have leave open what becomes of a packet that meets them", (t) => {
+  const text = "tables of iptables-legacy (filter), which are not read";
+  const explained = (node: string) => {
+    const snapshot: Snapshot = { ...dockerBridge, unread: [{ what: "rules", node, text }] };
+    const request = start("web", "10.0.0.1");
+    return narrate(snapshot, request, predictExchange(snapshot, request));
+  };
+  t.like(explained("host"), { verdict: "unknown", otherwise: "answered", unknowns: [`host: ${text}`] });
+  t.like(explained("client"), { verdict: "answered", unknowns: [] });
+});

@@ -1,9 +1,15 @@
 /**
- * Throughput of decoding and correlating: the docker-bridge picture, TCP through DNAT at five hops, from pcap bytes in
- * memory to verdicts, on one core, without per-packet output.
+ * Throughput of decoding and joining: the docker-bridge picture, TCP through DNAT at five hops, from pcap files to
+ * verdicts, without per-packet output; beside what tcpdump, tshark and pcap-parser take for the same files. Each runs in a
+ * process of its own, and its processor time counts (user and system, the start included): other work disturbs that least.
  *
- * usage: node dist/bench/trace.js [packets]
+ * usage: node dist/bench/trace.js [million sightings...]   (0.5 1 2 4; the peers read those of 2, or of the last)
  */
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { PcapParserReader } from "../src/packet/pcap-parser-reader.js";
 import { pcapHeader, pcapRecord } from "../src/packet/pcap.js";
 import { hops } from "../src/path/hops.js";
 import { createTrace } from "../src/trace/trace.js";
@@ -12,18 +18,15 @@ import { dockerBridge, macs } from "../test/path/docker-bridge.js";
 import { flag, tcp } from "../test/trace/frames.js";
 
 const epoch = 1_700_000_000_000_000_000n;
-const packets = Number(process.argv[2] ?? 200_000);
+const HOPS = 5;
 /** Bytes of each capture that are handed over at once, as a pipe would. */
 const CHUNK = 65_536;
+/** Packets that tshark is given: it is far slower, and what it takes for these is multiplied. */
+const SLICE = 20_000;
+const ROUNDS = 3;
 
-interface Capture {
-  readonly bytes: Uint8Array;
-  /** Ends of the records in `bytes`, for nothing but cutting the captures at the same time. */
-  readonly ends: readonly number[];
-}
-
-/** Captures of one bulk connection: data one way, acknowledgements the other. */
-function captures(): Capture[] {
+/** Writes captures of one bulk connection, a file a hop: data one way, acknowledgements the other. */
+function generate(folder: string, packets: number): string[] {
   const outside = { source: "203.0.113.2", destination: "203.0.113.1", sourcePort: 40_000, destinationPort: 8080 };
   const inside = { source: "203.0.113.2", destination: "10.0.0.10", sourcePort: 40_000, destinationPort: 80 };
   const turned = (ends: typeof outside): typeof outside => ({
@@ -38,7 +41,12 @@ function captures(): Capture[] {
     sourceMac: link.destinationMac,
     destinationMac: link.sourceMac,
   });
-  const parts: Uint8Array[][] = Array.from({ length: 5 }, () => [pcapHeader(1, 256)]);
+  const files = Array.from({ length: HOPS }, (_, hop) => path.join(folder, `${packets}-${hop}.pcap`));
+  const descriptors = files.map((file) => openSync(file, "w"));
+  const parts: Uint8Array[][] = files.map(() => [pcapHeader(1, 256)]);
+  const flush = (): void => {
+    for (const [hop, list] of parts.entries()) writeSync(descriptors[hop] ?? 0, Buffer.concat(list.splice(0)));
+  };
   for (let number = 0; number < packets; number++) {
     const answer = number % 3 === 2;
     const segment = {
@@ -61,23 +69,41 @@ function captures(): Capture[] {
       ...segment,
       ttl: answer ? 64 : 63,
     });
-    for (let step = 0; step < 5; step++) {
+    for (let step = 0; step < HOPS; step++) {
       const hop = answer ? 4 - step : step;
       const time = epoch + BigInt(1_000_000 + number * 4000 + step * 2000);
       parts[hop]?.push(pcapRecord(time, hop < 2 ? outer : inner));
     }
+    if (number % 4096 === 4095) flush();
   }
-  return parts.map((list) => {
-    let end = 0;
-    const ends = list.map((part) => (end += part.length));
-    return { bytes: Buffer.concat(list), ends };
-  });
+  flush();
+  for (const descriptor of descriptors) closeSync(descriptor);
+  return files;
 }
 
-function run(streams: readonly Capture[]): { seconds: number; cpu: number; end: TraceEnded } {
+/** The chunks of some files, in turn. */
+function* chunks(files: readonly string[]): Generator<{ file: number; bytes: Uint8Array }> {
+  const open = files.map((name) => openSync(name, "r"));
+  let left = open.length;
+  for (const done = new Set<number>(); left > 0;) {
+    for (const [file, descriptor] of open.entries()) {
+      if (done.has(file)) continue;
+      const bytes = new Uint8Array(CHUNK);
+      const length = readSync(descriptor, bytes);
+      if (length > 0) yield { file, bytes: bytes.subarray(0, length) };
+      else {
+        done.add(file);
+        left--;
+        closeSync(descriptor);
+      }
+    }
+  }
+}
+
+function trace(files: readonly string[]): TraceEnded {
   const list = hops(dockerBridge);
   let end: TraceEnded | undefined;
-  const trace = createTrace({
+  const core = createTrace({
     snapshot: dockerBridge,
     hops: list,
     filter: { ports: [], hosts: [], protocols: [] },
@@ -87,35 +113,101 @@ function run(streams: readonly Capture[]): { seconds: number; cpu: number; end: 
       if (event.type === "end") end = event;
     },
   });
-  const taps = list.map((_, hop) => trace.tap({ hop }));
-  const began = performance.now();
-  const used = process.cpuUsage();
-  for (let at = 0; streams.some(({ bytes }) => at < bytes.length); at += CHUNK) {
-    for (const [hop, { bytes }] of streams.entries()) taps[hop]?.push(bytes.subarray(at, at + CHUNK));
-  }
+  const taps = list.map((_, hop) => core.tap({ hop }));
+  for (const { file, bytes } of chunks(files)) taps[file]?.push(bytes);
   for (const tap of taps) tap.end();
-  trace.end();
-  const seconds = (performance.now() - began) / 1000;
-  const { user, system } = process.cpuUsage(used);
+  core.end();
   if (!end) throw new Error("the trace did not end");
-  return { seconds, cpu: (user + system) / 1e6, end };
+  return end;
 }
 
-const streams = captures();
-const sightings = packets * 5;
-let best = Number.POSITIVE_INFINITY;
-for (let turn = 0; turn < 5; turn++) {
-  const { seconds, cpu, end } = run(streams);
-  best = Math.min(best, cpu);
-  if (turn === 0) {
-    const { packets: joined, matches, verdicts } = end;
-    console.log(JSON.stringify({ packets: joined, matches, verdicts }));
+/** What pcap-parser makes of them, and nothing done with it. It knows microseconds alone: so the files call themselves. */
+function parseOnly(files: readonly string[]): number {
+  const readers = files.map(() => new PcapParserReader(epoch, () => undefined));
+  for (const { file, bytes } of chunks(files)) {
+    const reader = readers[file];
+    if (reader?.header === undefined) new DataView(bytes.buffer).setUint32(0, 0xa1b2c3d4, true);
+    reader?.push(bytes);
   }
-  const rate = (time: number): string => (sightings / time / 1e6).toFixed(2);
-  console.log(`${rate(cpu)} million sightings a CPU second, ${rate(seconds)} a second of wall time`);
+  return readers.reduce((sum, { records }) => sum + records, 0);
 }
-const memory = process.memoryUsage();
-console.log(
-  `best of 5: ${(sightings / best / 1e6).toFixed(2)} M a CPU second, ${sightings} sightings, resident ${(memory.rss / 2 ** 20).toFixed(0)} MiB, ` +
-    `of which ${(streams.reduce((sum, one) => sum + one.bytes.length, 0) / 2 ** 20).toFixed(0)} MiB are the captures`,
-);
+
+interface Cost {
+  /** Processor seconds, and those that passed. */
+  readonly cpu: number;
+  readonly wall: number;
+  readonly output: string;
+}
+
+/** Runs a command for each file, one after the other. @returns the least of some rounds */
+function cost(commands: readonly (readonly string[])[], discard = true): Cost | undefined {
+  const quoted = commands.map((words) => words.map((word) => `'${word}'`).join(" ") + (discard ? " >/dev/null" : ""));
+  let best: Cost | undefined;
+  for (let round = 0; round < ROUNDS; round++) {
+    const script = `TIMEFORMAT='%R %U %S'; time { ${quoted.join(" && ")}; }`;
+    const { status, stdout, stderr } = spawnSync("bash", ["-c", script], { encoding: "utf8" });
+    if (status !== 0) return undefined;
+    const [wall = 0, user = 0, system = 0] = (stderr.trim().split("\n").at(-1) ?? "").split(" ").map(Number);
+    if (best === undefined || user + system < best.cpu) best = { cpu: user + system, wall, output: stdout };
+  }
+  return best;
+}
+
+function line(what: string, sightings: number, time: Cost | undefined, ours?: Cost): void {
+  if (time === undefined) {
+    console.log(`  ${what.padEnd(34)} did not run`);
+    return;
+  }
+  const rate = (seconds: number): string => (sightings / seconds / 1e6).toFixed(2);
+  const beside = ours === undefined ? "" : `   ours: ${(time.cpu / ours.cpu).toFixed(2)} × as fast`;
+  console.log(
+    `  ${what.padEnd(34)} ${rate(time.cpu)} M sightings a CPU second (${rate(time.wall)} M a second)${beside}`,
+  );
+}
+
+function self(mode: string, files: readonly string[]): Cost | undefined {
+  return cost([[process.execPath, import.meta.filename, mode, ...files]], false);
+}
+
+function peers(files: readonly string[], sightings: number, ours: Cost): void {
+  const each = (...words: readonly string[]): string[][] => files.map((file) => [...words, "-r", file]);
+  line("tcpdump -r, text", sightings, cost(each("tcpdump", "-nn")), ours);
+  line("tcpdump -r -w", sightings, cost(each("tcpdump", "-w", "/dev/null")), ours);
+  const fields = ["frame.time_epoch", "ip.src", "ip.dst", "ip.id", "tcp.seq_raw", "tcp.ack_raw", "tcp.len"];
+  const tshark = ["tshark", "-n", "-T", "fields", ...fields.flatMap((field) => ["-e", field])];
+  const slice = (count: number): Cost | undefined => cost([[...tshark, "-c", String(count), "-r", files[0] ?? ""]]);
+  const [start, more] = [slice(1), slice(SLICE)];
+  const scale = sightings / SLICE;
+  const whole = start &&
+    more && { ...more, cpu: (more.cpu - start.cpu) * scale, wall: (more.wall - start.wall) * scale };
+  line(`tshark -T fields, from ${SLICE}`, sightings, whole, ours);
+  line("pcap-parser alone", sightings, self("parse", files), ours);
+}
+
+function bench(millions: readonly number[]): void {
+  const folder = mkdtempSync(path.join(tmpdir(), "yapc-net-bench-"));
+  try {
+    for (const million of millions) {
+      const sightings = million * 1e6;
+      const files = generate(folder, sightings / HOPS);
+      const mebibytes = files.reduce((sum, file) => sum + statSync(file).size, 0) / 2 ** 20;
+      const ours = self("trace", files);
+      if (!ours) throw new Error("our own run failed");
+      const { end, memory } = JSON.parse(ours.output) as { end: TraceEnded; memory: number };
+      console.log(`${million} M sightings, ${mebibytes.toFixed(0)} MiB; resident at most ${memory.toFixed(0)} MiB`);
+      console.log(`  ${JSON.stringify({ packets: end.packets, matches: end.matches, verdicts: end.verdicts })}`);
+      line("decode and join", sightings, ours);
+      if (million === (millions.includes(2) ? 2 : millions.at(-1))) peers(files, sightings, ours);
+      for (const file of files) rmSync(file);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const [mode = "", ...files] = process.argv.slice(2);
+if (mode === "trace") {
+  const end = trace(files);
+  console.log(JSON.stringify({ end, memory: process.resourceUsage().maxRSS / 1024 }));
+} else if (mode === "parse") console.log(parseOnly(files));
+else bench(mode === "" ? [0.5, 1, 2, 4] : [mode, ...files].map(Number));

@@ -64,7 +64,7 @@ Podman and containerd go by their names. It changes nothing of the machine; with
       default: "auto" as TapMode,
       summary: "a tcpdump on each hop, or one in each namespace",
       description:
-        "interface: at once, with link-layer addresses. namespace: at a third of the cost, up to a second later, without the link-layer destination. auto: the first, and from about 2,000 packets a second on the second; what passes meanwhile is seen once.",
+        "interface: at once, with link-layer addresses. namespace: at less cost to busy traffic, up to a second later, without the link-layer destination. auto: the first, and from about 2,000 packets a second on the second; what passes meanwhile is seen once.",
     })(),
     snaplen: Flags.integer({ summary: "bytes kept of each frame", default: 262, min: 64, max: 262144 }),
     "self-check": Flags.boolean({

@@ -4,7 +4,7 @@
 //   npm run soak            the long ones in full (YAPC_NET_SOAK=1): every pair, every kill point
 //   YAPC_NET_SEED=7         another sample of the random ones; a failure names its seed
 import { spawn, spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { createInterface } from "node:readline";
 import os from "node:os";
 import path from "node:path";
@@ -98,6 +98,8 @@ async function belt(name, user, how = name === "pure" ? [] : ["--serial"], files
     home = mkdtempSync(path.join(os.tmpdir(), "yapc-net-test-"));
     await new Promise((resolve) => start("chown", [`${ordinary.uid}:${ordinary.gid}`, home]).on("close", resolve));
     options.env = { ...environment, HOME: home, TMPDIR: home, XDG_RUNTIME_DIR: home, USER: "nobody-in-particular" };
+    // AVA makes it at its end, where the checkout is the ordinary user's; in one of root's it has to be there.
+    mkdirSync(path.join(root, "node_modules/.cache/ava"), { recursive: true });
     // A clone below a folder that only root may enter is invisible to the ordinary user: test a copy.
     if (!readableByOthers(root)) {
       cwd = path.join(home, "checkout");

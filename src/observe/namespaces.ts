@@ -30,7 +30,7 @@ export class FoundNamespaces implements Disposable {
   constructor(
     readonly own: string,
     readonly all: readonly FoundNamespace[],
-    /** Processes that are not ours to look into, counted by their user. */
+    /** Processes that are not ours to look into and that may be in a namespace that is not here, counted by their user. */
     readonly hidden: ReadonlyMap<number, number> = new Map(),
   ) {}
 
@@ -39,19 +39,19 @@ export class FoundNamespaces implements Disposable {
   }
 }
 
-/** PIDs, lowest first, by the inode of the network namespace that they are in; and how many are hidden, by user. */
+/** PIDs, lowest first, by the inode of the network namespace that they are in; and of how many others it cannot be told, by user. */
 export function pidsByNamespace(): {
   readonly pids: ReadonlyMap<string, readonly number[]>;
   readonly hidden: ReadonlyMap<number, number>;
 } {
   const pids = new Map<string, number[]>();
-  const hidden = new Map<number, number>();
+  const refused: number[] = [];
   for (const pid of processes()) {
-    const link = tryTo(
+    const link = tryTo<string | undefined>(
       () => readlinkSync(`/proc/${pid}/ns/net`),
       () => {
-        const uid = tryTo(() => statSync(`/proc/${pid}`).uid);
-        if (uid !== undefined) hidden.set(uid, (hidden.get(uid) ?? 0) + 1);
+        refused.push(pid);
+        return undefined;
       },
     );
     const number = link === undefined ? undefined : /^net:\[(\d+)\]$/.exec(link)?.[1];
@@ -60,7 +60,42 @@ export function pidsByNamespace(): {
     if (known === undefined) pids.set(number, [pid]);
     else known.push(pid);
   }
-  return { pids, hidden };
+  return { pids, hidden: hiddenOf(refused, pids) };
+}
+
+/**
+ * Whose namespace cannot be told. A process that ends refuses, too, for a moment, and one with more capabilities than
+ * ours (PID 1 of a machine that keeps some to itself) does always: but everybody may ask for the inode of its
+ * /proc/PID/net/dev, and each network namespace has a file of its own there.
+ */
+function hiddenOf(refused: readonly number[], pids: ReadonlyMap<string, readonly number[]>): Map<number, number> {
+  const hidden = new Map<number, number>();
+  if (refused.length === 0) return hidden;
+  const known = new Set<number | undefined>([...pids.values()].map((members) => firstOf(members, deviceFile)));
+  for (const pid of refused) {
+    // `closed` where /proc is mounted with hidepid; undefined where it has ended.
+    const file = tryTo<number | "closed">(
+      () => deviceFile(pid),
+      () => "closed",
+    );
+    if (file === undefined || (file !== "closed" && known.has(file))) continue;
+    const uid = tryTo(() => statSync(`/proc/${pid}`).uid);
+    if (uid !== undefined) hidden.set(uid, (hidden.get(uid) ?? 0) + 1);
+  }
+  return hidden;
+}
+
+function deviceFile(pid: number): number {
+  return statSync(`/proc/${pid}/net/dev`).ino;
+}
+
+/** What the first process gives that has not ended. */
+function firstOf<T>(pids: readonly number[], read: (pid: number) => T): T | undefined {
+  for (const pid of pids) {
+    const found = tryTo(() => read(pid));
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 export interface FindOptions {
@@ -122,12 +157,12 @@ function openOf(number: string, pids: readonly number[]): number | undefined {
 /** Processes end while this reads, and some are not ours to look into: those are left out. */
 const missing: ReadonlySet<unknown> = new Set(["ENOENT", "ESRCH", "ENOTDIR", "EACCES", "EPERM"]);
 
-function tryTo<T>(read: () => T, onRefusal?: () => void): T | undefined {
+/** @returns undefined where it is gone, what `onRefusal` gives where it is not ours to look into */
+function tryTo<T>(read: () => T, onRefusal?: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
     if (!(error instanceof Error && "code" in error && missing.has(error.code))) throw error;
-    if (error.code === "EACCES" || error.code === "EPERM") onRefusal?.();
-    return undefined;
+    return error.code === "EACCES" || error.code === "EPERM" ? onRefusal?.() : undefined;
   }
 }

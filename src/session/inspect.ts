@@ -1,5 +1,6 @@
 /** `inspect`: what the kernel says now about a running lab, or about this machine and its containers. */
 import type { NodeStatus } from "../init/api.js";
+import { labNames } from "../lab/state.js";
 import { Failure } from "../model/failure.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { pidsByNamespace } from "../observe/namespaces.js";
@@ -34,16 +35,15 @@ export async function inspect(options: InspectOptions): Promise<Inspected> {
   const { name, machine, lab: named } = options;
   if (name === undefined)
     return meansMachine(machine, named) ? inspectMachine(options) : inspectLab(options, findLab(named));
-  const lab = machine ? undefined : labOf(name, named);
-  if (lab === undefined) return inspectMachine(options);
+  if (machine) return inspectMachine(options);
+  const lab = labOf(name, named);
+  if (lab === undefined) return inspectMachine(options).catch((error: unknown) => notEvenHere(name, error));
   return inspectLab({ ...options, nodes: [...options.nodes, ...lab.nodes] }, lab.found);
 }
 
 /** The lab that a name means, or that has a node of that name; undefined where it is for the machine to tell. */
 function labOf(name: string, named: string | undefined): { found: FoundLab; nodes: readonly string[] } | undefined {
-  const running = runningLabs();
-  const found = running.find(({ record }) => record.name === name);
-  if (found !== undefined && named === undefined) return { found, nodes: [] };
+  if (named === undefined && labNames().includes(name)) return { found: findLab(name), nodes: [] };
   const target = parseTarget(name);
   if (target.interface !== undefined)
     throw new Failure("usage", `'${name}' names an interface; inspect shows nodes`, {
@@ -51,11 +51,21 @@ function labOf(name: string, named: string | undefined): { found: FoundLab; node
     });
   if (target.lab !== undefined || named !== undefined)
     return { found: findLab(target.lab ?? named), nodes: [target.node] };
-  const holders = running.filter(({ record }) => record.topology.nodes.some((node) => node.name === target.node));
+  const holders = runningLabs().filter(({ record }) => record.topology.nodes.some((node) => node.name === target.node));
   const [only] = holders;
   if (only === undefined) return undefined;
   // Which of several is meant is said as it is for every command.
   return { found: holders.length === 1 ? only : findLab(undefined), nodes: [target.node] };
+}
+
+/** A name that is neither a lab's or its node's nor the machine's: whoever typed it may have meant either. */
+function notEvenHere(name: string, error: unknown): never {
+  if (!(error instanceof Failure) || error.code !== "NO_NODE") throw error;
+  throw new Failure("usage", `no lab '${name}' runs, and there is ${error.message}`, {
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    code: "NO_LAB",
+    cause: error,
+  });
 }
 
 async function inspectLab({ nodes }: InspectOptions, found: FoundLab): Promise<Inspected> {

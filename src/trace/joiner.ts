@@ -224,7 +224,7 @@ export class Joiner {
     if (time > (packets.touched[packet] ?? 0)) packets.touched[packet] = time;
     const state = packets.state[packet] ?? 0;
     const direction = this.#packets.direction(packet);
-    if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row)) {
+    if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row, entry)) {
       // What NAT made of a tuple is not learned from what may as well be of another connection.
       this.#packets.mark(packet, State.ordered);
     } else {
@@ -244,15 +244,21 @@ export class Joiner {
     this.#report(packet);
   }
 
-  /** Whether a packet of another connection, equal in all that NAT leaves alone, is on its way too. */
-  #hasLookalike(packet: number, row: number): boolean {
+  /**
+   * Whether a packet of another connection, equal in all that NAT leaves alone, is on its way too. One that the row could
+   * have been of as well is from now on a matter of order, too: what is left for it was not decided by anything else.
+   */
+  #hasLookalike(packet: number, row: number, entry: number): boolean {
     const packets = this.#packets;
     const fingerprint = this.#columns.fingerprint[row] ?? 0;
+    let found = false;
     for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (p === packet || packets.fingerprint[p] !== fingerprint || packets.flow[p] === packets.flow[packet]) continue;
-      if (sameInvariants(this.#columns, packets.head[p] ?? 0, row)) return true;
+      if (!sameInvariants(this.#columns, packets.head[p] ?? 0, row)) continue;
+      found = true;
+      if (this.#ways.parentOf(p, row, entry, false) !== NONE) packets.mark(p, State.ordered);
     }
-    return false;
+    return found;
   }
 
   /**
@@ -293,9 +299,25 @@ export class Joiner {
     const packet = this.#packets.create(row, this.#columns.fingerprint[row] ?? 0, flow, ++this.#lastId);
     this.#packets.touched[packet] = this.#columns.time[row] ?? 0;
     if (direction === Direction.reply) this.#packets.mark(packet, State.reply);
+    this.#markSentAgain(packet, row);
     if (divisible(this.#columns, row)) this.#parts.add(packet);
     this.#lifetimes.begin(packet);
     return packet;
+  }
+
+  /**
+   * Bytes of a stream that are on their way in another packet already: a piece of the one may be equal to the other, or to a
+   * piece of it, where their sender does not number them. Then order tells them apart, and nothing else.
+   */
+  #markSentAgain(packet: number, row: number): void {
+    const c = this.#columns;
+    if (c.kind[row] !== Kind.tcp || c.identification[row] !== 0 || !divisible(c, row)) return;
+    const time = c.time[row] ?? 0;
+    for (const other of this.#parts.near(row)) {
+      if (commonBytes(c, this.#packets.head[other] ?? 0, row) === 0 || this.#lifetimes.isQuiet(other, time)) continue;
+      this.#packets.mark(other, State.ordered);
+      this.#packets.mark(packet, State.ordered);
+    }
   }
 
   /** Equal packets of the same connection that are on their way as well. */

@@ -34,7 +34,8 @@ export function commonBytes(c: Columns, a: number, b: number): number {
   const idA = c.identification[a] ?? 0;
   const idB = c.identification[b] ?? 0;
   if (c.kind[a] === Kind.tcp && c.kind[b] === Kind.tcp) {
-    if (c.acknowledgement[a] !== c.acknowledgement[b]) return 0;
+    // Offloads copy the options into each segment, and merge only what has the same ones (timestamps among them).
+    if (c.acknowledgement[a] !== c.acknowledgement[b] || c.digest[a] !== c.digest[b]) return 0;
     const distance = Math.abs(((idB - idA) << 16) >> 16);
     return idA !== 0 && idB !== 0 && distance > MAXIMUM_SEGMENTS ? 0 : to - from;
   }

@@ -54,6 +54,7 @@ export class Ways {
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
       if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
+      if (divided && same && this.#comesHome(s, row)) continue;
       const passedNat = lowered > 0 || (lowered === 0 && this.#scene.bridgesNat[hop] === 1 && sameNode(from, hop));
       if (!same && (bridged || over || !passedNat || !this.#flows.mayBecome(s, row, entry))) continue;
       bestDistance = distance;
@@ -69,6 +70,15 @@ export class Ways {
     // The row may lie upstream of a sighting that came first, if only just.
     if (lowered < 0) return late <= SLACK && routes <= -lowered;
     return late >= -SLACK && (lowered === 0 ? routes === 0 : routes <= lowered);
+  }
+
+  /** Whether what was seen elsewhere before would come back to the node that sends it: then it was sent again. */
+  #comesHome(before: number, row: number): boolean {
+    const c = this.#columns;
+    const node = this.#scene.nodes[c.hop[row] ?? 0] ?? 0;
+    if (this.#scene.nodes[c.hop[before] ?? 0] === node || (c.time[row] ?? 0) - (c.time[before] ?? 0) <= SLACK)
+      return false;
+    return this.#scene.isLocal(node, c.family[row] ?? 0, c.source[row] ?? 0);
   }
 
   /** Puts a row into a packet, behind its parent or where equal stamps and the topology want it. */

@@ -8,7 +8,10 @@ import { cli, program, project } from "./cli.js";
 test("the package, unpacked beside nothing but its dependencies, builds a lab and shows a trace", async (t) => {
   if (!has(t, "npm")) return;
   const place = cli(t);
-  const packed = await program("npm", "pack", project, "--silent", "--pack-destination", place.folder);
+  // Below `npm test` of root, npm_config_cache is root's: an ordinary user has none.
+  const own = ["--cache", path.join(place.folder, "npm"), "--userconfig", path.join(place.folder, "npmrc")];
+  const quiet = ["--silent", "--no-update-notifier"];
+  const packed = await program("npm", "pack", project, ...quiet, ...own, "--pack-destination", place.folder);
   t.is(packed.code, 0, packed.stderr);
   await program("tar", "-xzf", path.join(place.folder, packed.stdout.trim()), "-C", place.folder);
   const unpacked = path.join(place.folder, "package");

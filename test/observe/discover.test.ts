@@ -8,6 +8,8 @@ import { containerIdOf, type ContainerId } from "../../src/observe/container-id.
 import { nameNodes } from "../../src/observe/discover.js";
 import { askEngine, engineSockets } from "../../src/observe/docker-api.js";
 import { findNamespaces } from "../../src/observe/namespaces.js";
+import { program } from "../e2e/cli.js";
+import { has, skip } from "../tools.js";
 
 const id = "51ab07b4c70d7220bceae63e9301e2b5873cac6182c97ba086119b85859e5008";
 const other = "f2151d4b7ee4d9ecb58b7aa74bb511e2755668b51bb63208a7bea9460fc33f15";
@@ -152,4 +154,30 @@ test("our own namespace is among those that are found, with this process in it",
   t.is(`net:[${namespaces.own}]`, readlinkSync("/proc/self/ns/net"));
   const own = namespaces.all.find(({ inode }) => inode === namespaces.own);
   t.true(own?.pids.includes(process.pid));
+});
+
+test("a process that may not be looked into hides nothing where its namespace is known", async (t) => {
+  if (!has(t, "unshare", "setpriv")) return;
+  const alone = ["unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--mount-proc"] as const;
+  if ((await program(...alone, "true")).code !== 0) {
+    skip(t, "no user namespaces here");
+    return;
+  }
+  const found = path.join(import.meta.dirname, "../../src/observe/namespaces.js");
+  const look = `
+    import { readlinkSync } from "node:fs";
+    import { findNamespaces } from ${JSON.stringify(found)};
+    let code;
+    try { readlinkSync("/proc/1/ns/net"); } catch (error) { code = error.code; }
+    console.log(JSON.stringify([code, findNamespaces().all.length, ...findNamespaces().hidden]));`;
+  // PID 1 has one capability more than the reader, to whom its /proc/1/ns is closed.
+  const less = '"$0" --input-type=module -e "$1"';
+  const reader = `setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace ${less}`;
+  const seen = async (script: string): Promise<unknown> => {
+    const { code, stdout, stderr } = await program(...alone, "sh", "-c", script, process.execPath, look);
+    t.is(code, 0, stderr);
+    return JSON.parse(stdout);
+  };
+  t.deepEqual(await seen(`${reader}; exit $?`), ["EACCES", 1]);
+  t.deepEqual(await seen(`unshare --net ${reader}; exit $?`), ["EACCES", 1, [0, 1]], "PID 1 is in another one");
 });

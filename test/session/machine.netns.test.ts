@@ -464,7 +464,6 @@ test.serial("an ordinary user sees what is the user's own, and what was not look
     unread.some(({ what, node }) => what === "rules" && node === "host"),
     "its rules may not",
   );
-  t.true(unread.some(({ what, text }) => what === "namespaces" && /process(es)? of root/.test(text)));
 
   const told = await place.run("inspect", `pid-${child.pid ?? 0}`);
   t.regex(told.stdout, /va +down .*↔ pid-\d+:vb/);

@@ -4,7 +4,7 @@
  *     client eth0 ──── eth0 host cni-podman0 ──── veth… eth0 pweb    (-p 8080:80)
  *     203.0.113.2      203.0.113.1
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import test, { type ExecutionContext } from "ava";
@@ -14,8 +14,11 @@ import { skip } from "../tools.js";
 import { PlainHost } from "./plain-host.js";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "yapc-podman-"));
+/** Podman raises the limits of a container above its own where it is root; a container of a machine may not. */
+const settings = path.join(folder, "containers.conf");
+writeFileSync(settings, `[containers]\ndefault_ulimits = [${hardLimit("nofile")}, ${hardLimit("nproc")}]\n`);
 const podman =
-  `podman --root ${folder}/root --runroot ${folder}/run --tmpdir ${folder}/tmp --runtime runc --cgroup-manager cgroupfs ` +
+  `env CONTAINERS_CONF=${settings} podman --root ${folder}/root --runroot ${folder}/run --tmpdir ${folder}/tmp --runtime runc --cgroup-manager cgroupfs ` +
   "--storage-driver vfs --events-backend file";
 
 const made = `
@@ -30,8 +33,8 @@ cp "$(command -v busybox)" ${folder}/tree/bin/
 for applet in sh sleep httpd; do ln -s busybox ${folder}/tree/bin/$applet; done
 echo hello >${folder}/tree/www/index.html
 tar -C ${folder}/tree -c . | ${podman} import -q - bb >/dev/null
-${podman} run -d --name pweb -p 8080:80 bb /bin/httpd -f -p 80 -h /www >/dev/null
-${podman} run -d --name beside --network container:pweb bb /bin/sleep 1000 >/dev/null
+${podman} run -d --cidfile ${folder}/pweb.id --name pweb -p 8080:80 bb /bin/httpd -f -p 80 -h /www >/dev/null
+${podman} run -d --cidfile ${folder}/beside.id --name beside --network container:pweb bb /bin/sleep 1000 >/dev/null
 `;
 
 async function missing(): Promise<string | undefined> {
@@ -50,22 +53,48 @@ const run: (title: string, implementation: (t: ExecutionContext) => Promise<void
           skip(t, reason);
         });
 const place = new Cli();
+const shared = "'(' -name libpod_parent -o -path '*/libpod_parent/conmon' ')'";
+const sharedBefore = await groupsOf(shared);
 test.after.always(async () => {
   await place.end();
+  const ids = ["pweb", "beside"].flatMap((name) => {
+    const file = path.join(folder, `${name}.id`);
+    return existsSync(file) ? [readFileSync(file, "utf8").trim()] : [];
+  });
   // What Podman starts to clean up after a container may still write.
   rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
-  // The groups of its containers stay behind where it manages them by itself; another Podman may use the folder.
-  const groups = "find /sys/fs/cgroup -depth -type d -path '*/libpod_parent*'";
+  // The groups of its containers stay behind where it manages them by itself; those of another Podman are not ours.
+  const left = async (): Promise<readonly string[]> => {
+    const own = await Promise.all(ids.map((id) => groupsOf(`-path '*/libpod_parent/*${id}*'`)));
+    return [...own.flat(), ...(await groupsOf(shared)).filter((group) => !sharedBefore.includes(group))];
+  };
   await until(async () => {
-    await program("sh", "-c", `${groups} -exec rmdir {} \\; 2>/dev/null`);
-    return (await program("sh", "-c", groups)).stdout === "";
+    for (const group of await left()) await program("rmdir", group);
+    return (await left()).length === 0;
   }, 3);
 });
+
+/** Innermost first. @param which of find(1) */
+async function groupsOf(which: string): Promise<readonly string[]> {
+  const { stdout } = await program("sh", "-c", `find /sys/fs/cgroup -depth -type d ${which} 2>/dev/null`);
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
+/** As `default_ulimits` of containers.conf(5) writes it: no more than Podman has, which takes `pid_max` for processes. */
+function hardLimit(name: "nofile" | "nproc"): string {
+  const row = { nofile: "Max open files", nproc: "Max processes" }[name];
+  const [, hard = ""] = new RegExp(`^${row} +\\S+ +(\\S+)`, "m").exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+  const most = name === "nproc" ? Number(readFileSync("/proc/sys/kernel/pid_max", "utf8")) : 1048576;
+  const value = hard === "unlimited" ? most : Math.min(Number(hard), most);
+  return `"${name}=${value}:${value}"`;
+}
 
 run("containers of Podman: names, published port, the way of a request, and a copy", async (t) => {
   let started: PlainHost;
   try {
-    started = await PlainHost.start(made, `${podman} rm -f -t 0 -a >/dev/null 2>&1`);
+    // One after the other: `rm --all` leaves a container whose namespace another still has.
+    const ends = ["beside", "pweb"].map((name) => `${podman} rm -f -t 0 ${name} >/dev/null 2>&1`);
+    started = await PlainHost.start(made, ends.join("\n"));
   } catch (error) {
     skip(t, `Podman does not run here: ${error instanceof Error ? error.message.slice(-300) : ""}`);
     return;
@@ -155,7 +184,8 @@ run("containers of Podman: names, published port, the way of a request, and a co
   // With its socket Podman tells more than its processes do.
   const socket = `unix://${folder}/p.sock`;
   const service = await host.run("sh", "-c", `${podman} system service -t 60 ${socket} >/dev/null 2>&1 & echo $!`);
-  t.teardown(() => host.run("kill", service.stdout.trim()));
+  // By then the host is gone.
+  t.teardown(() => program("kill", service.stdout.trim()));
   if (
     !(await until(
       async () => (await host.run("curl", "-s", "--unix-socket", `${folder}/p.sock`, "http://d/_ping")).stdout === "OK",

@@ -133,18 +133,23 @@ static int hand_over_namespaces(int status) {
   return 0;
 }
 
-/* PID 1 of the container from here on: reaps orphans, passes signals on, ends with its command. It lives beside code
- * that nobody trusts, so it keeps one socket and the right to signal, and nothing else. */
-static void watch_over(pid_t command, int status) {
+/* PID 1 will live beside code that nobody trusts, so it keeps its socket (3), the gate while the command starts (4) and
+ * the right to signal, and nothing else. */
+static int confine_first(int status, int gate) {
+  int kept = fcntl(gate, F_DUPFD_CLOEXEC, 5);
+  if (kept < 0 || (status != 3 && dup3(status, 3, O_CLOEXEC) < 0) || dup3(kept, 4, O_CLOEXEC) < 0) return -1;
+  syscall(SYS_close_range, 5, ~0U, 0);
+  for (int i = 0; i < 3; i++) close(i);
+  memset((char *)state_folder, 0, strlen(state_folder)); /* of the arguments that `ps` shows inside */
+  return keep_only(1ULL << CAP_KILL);
+}
+
+/* PID 1 of the container from here on: reaps orphans, passes signals on, ends with its command. */
+static void watch_over(pid_t command) {
   sigset_t all;
   siginfo_t info;
   int wait_status;
   sigfillset(&all);
-  dup3(status, 3, O_CLOEXEC);
-  syscall(SYS_close_range, 4, ~0U, 0);
-  for (int i = 0; i < 3; i++) close(i);
-  memset((char *)state_folder, 0, strlen(state_folder)); /* of the arguments that `ps` shows inside */
-  if (keep_only(1ULL << CAP_KILL)) _exit(125);
   for (;;) {
     int number = sigwaitinfo(&all, &info);
     if (number > 0 && number != SIGCHLD) kill(command, number);
@@ -177,16 +182,20 @@ static void run_first(const struct start *start, int status) {
   if (command < 0) give_up(status, "start the command", p->argv[0]);
   if (command == 0) {
     child_defaults();
+    close(gate[0]);
     if (take_output(start->flags, start->output, status, p->user.id, start->size)) report_fault(status);
+    if (recv(gate[1], &all, 1, 0) != 1) _exit(125); /* not before PID 1 has given up its rights */
     enter_command(p, &p->user, gate[1], p->argv, p->environment, p->folder);
   }
   close(gate[1]);
+  if (confine_first(status, gate[0]) || send(4, "", 1, MSG_NOSIGNAL) != 1) _exit(125);
   /* The gate closes when the command runs; before that, all that it can say is why it does not. */
-  bool runs = recv(gate[0], &word, sizeof word, 0) != sizeof word;
+  bool runs = recv(4, &word, sizeof word, 0) != sizeof word;
   if (runs) word = (struct report){.kind = REPORT_STARTED};
-  send_report(status, word, NULL, 0);
+  send_report(3, word, NULL, 0);
   if (!runs) _exit(125);
-  watch_over(command, status);
+  close(4);
+  watch_over(command);
 }
 
 static void become_first(const struct start *start, int status) {

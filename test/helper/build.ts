@@ -10,8 +10,12 @@ const sources = readdirSync(helper)
   .filter((file) => file.endsWith(".c"))
   .map((file) => join(helper, file));
 
+const compiler = process.env.CC ?? "cc";
+
 export const strict = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-pedantic"];
-export const sanitizers = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+/** An array at the end of a struct is one of any length to gcc's `bounds`; clang knows no `bounds-strict`. */
+const bounds = refusal(["-fsanitize=bounds-strict"]) === undefined ? ["-fsanitize=bounds-strict"] : [];
+export const sanitizers = [...bounds, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
 interface Outcome {
   readonly status: number | null;
@@ -23,8 +27,6 @@ function compile(compiler: string, args: readonly string[]): Outcome {
   return { status, stderr: error?.message ?? stderr };
 }
 
-const compiler = process.env.CC ?? "cc";
-
 /** The whole helper, as helper/build.sh builds it, but for `flags`. */
 export function buildHelper(
   out: string,
@@ -35,16 +37,20 @@ export function buildHelper(
   return compile(cc, [...strict, ...flags, "-o", out, ...sources, ...more]);
 }
 
-/** Whether an empty program can be built with the sanitizers: what fails then is the helper's own fault. @returns what lacks */
-export function missingSanitizers(): string | undefined {
-  const args = [...sanitizers, "-x", "c", "-", "-o", "/dev/null"];
+/** Whether an empty program can be built with these flags. @returns undefined, or what the compiler says */
+function refusal(flags: readonly string[]): string | undefined {
+  const args = [...flags, "-x", "c", "-", "-o", "/dev/null"];
   const { status, stderr, error } = spawnSync(compiler, args, {
     input: "int main(void) { return 0; }",
     encoding: "utf8",
   });
-  return status === 0
-    ? undefined
-    : `a C compiler with the address sanitizer: ${(error?.message ?? stderr).split("\n")[0] ?? ""}`;
+  return status === 0 ? undefined : (error?.message ?? stderr).split("\n")[0];
+}
+
+/** What a build with the sanitizers needs and is not here. Where nothing is missing, one that fails is the helper's fault. */
+export function missingSanitizers(): string | undefined {
+  const reason = refusal(sanitizers);
+  return reason === undefined ? undefined : `a C compiler with the address sanitizer: ${reason}`;
 }
 
 /** A program of test/helper with the helper's files but its main(). */

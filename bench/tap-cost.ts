@@ -88,8 +88,9 @@ const plain =
           "-s",
           "262",
           "-U",
+          // Standard output is /dev/null: given as a file's name, root's tcpdump makes that file its user's.
           "-w",
-          "/dev/null",
+          "-",
         ];
         const [file = "", ...rest] = [...inNode(node), ...tcpdump, ...filter];
         const child = spawn(file, rest, { stdio: ["ignore", "ignore", "pipe"] });

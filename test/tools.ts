@@ -27,3 +27,8 @@ export function testWith(...programs: readonly string[]): (title: string, implem
   return (title, implementation) =>
     test(title, missing === undefined ? implementation : (t) => skip(t, `needs ${missing}`));
 }
+
+/** AVA's `test.serial` for a file whose tests this machine cannot do, for that reason; without one they run. */
+export function serialUnless(reason: string | undefined): (title: string, implementation: Implementation) => void {
+  return (title, implementation) => test.serial(title, reason === undefined ? implementation : (t) => skip(t, reason));
+}

@@ -12,8 +12,9 @@ import { createInterface } from "node:readline";
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { program, type ProgramOutcome, until } from "../e2e/cli.js";
+import { program, until } from "../e2e/cli.js";
 import { missingTool } from "../tool-path.js";
+import { HeldHost } from "./held-host.js";
 
 export const engine = "unix:///run/d.sock";
 
@@ -61,15 +62,16 @@ export async function missing(): Promise<string | undefined> {
   return linked.code === 0 ? "busybox is not static: apt-get install busybox-static" : undefined;
 }
 
-export class DockerHost {
+export class DockerHost extends HeldHost {
   /** Inode of its network namespace. */
   readonly netns: string;
 
   private constructor(
-    private readonly shell: ChildProcess,
+    shell: ChildProcess,
     readonly engine: number,
     readonly folder: string,
   ) {
+    super(shell);
     this.netns = namespaceOf(this.pid);
   }
 
@@ -91,29 +93,6 @@ export class DockerHost {
       await host.stop();
       throw error;
     }
-  }
-
-  get pid(): number {
-    return this.shell.pid ?? 0;
-  }
-
-  /** What to put before a command so that it runs on this host. */
-  get under(): readonly string[] {
-    return ["nsenter", "-t", String(this.pid), "-n", "-m"];
-  }
-
-  run(...argv: readonly string[]): Promise<ProgramOutcome> {
-    // npx puts node_modules/.bin first, and there a package has an `nft` of its own (@vercel/nft).
-    const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    const [file = "", ...rest] = [...this.under, "env", PATH, ...argv];
-    return program(file, ...rest);
-  }
-
-  /** @returns what it wrote */
-  async ok(...argv: readonly string[]): Promise<string> {
-    const { code, stdout, stderr } = await this.run(...argv);
-    if (code !== 0) throw new Error(`${argv.join(" ")}: exit code ${code}\n${stdout}${stderr}`);
-    return stdout.trim();
   }
 
   docker(...args: readonly string[]): Promise<string> {

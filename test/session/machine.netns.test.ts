@@ -11,23 +11,17 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
-import test, { type ExecutionContext } from "ava";
+import test from "ava";
 import type { Explanation } from "../../src/model/explanation.js";
 import type { ExchangeEvent, PacketEvent, TraceEvent } from "../../src/model/trace.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { explainLines } from "../../src/view/explain.js";
 import { Cli, packetsOf, parseEvents, until } from "../e2e/cli.js";
 import { DockerHost, engine, missing, processesIn } from "./docker-host.js";
-import { skip } from "../tools.js";
+import { serialUnless, skip } from "../tools.js";
 
 const reason = await missing();
-const run: (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void =
-  reason === undefined
-    ? test.serial
-    : (title) =>
-        test.serial(title, (t) => {
-          skip(t, reason);
-        });
+const run = serialUnless(reason);
 const place = new Cli();
 
 interface Machine {

@@ -6,10 +6,10 @@
  */
 import { existsSync } from "node:fs";
 import path from "node:path";
-import test, { type ExecutionContext } from "ava";
+import test from "ava";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { Cli, program, until } from "../e2e/cli.js";
-import { skip } from "../tools.js";
+import { serialUnless } from "../tools.js";
 import { PlainHost } from "./plain-host.js";
 
 const place = new Cli();
@@ -54,13 +54,7 @@ async function missing(): Promise<string | undefined> {
 }
 const reason = await missing();
 test.after.always(() => place.end());
-const run: (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void =
-  reason === undefined
-    ? test.serial
-    : (title) =>
-        test.serial(title, (t) => {
-          skip(t, reason);
-        });
+const run = serialUnless(reason);
 
 function on(host: PlainHost, ...args: string[]) {
   return place.start(args, { under: host.under, environment: {} }).ended;

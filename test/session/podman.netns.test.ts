@@ -7,10 +7,10 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import test, { type ExecutionContext } from "ava";
+import test from "ava";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { Cli, packetsOf, parseEvents, program, until } from "../e2e/cli.js";
-import { skip } from "../tools.js";
+import { serialUnless, skip } from "../tools.js";
 import { PlainHost } from "./plain-host.js";
 
 const folder = mkdtempSync(path.join(os.tmpdir(), "yapc-podman-"));
@@ -45,13 +45,7 @@ async function missing(): Promise<string | undefined> {
   return linked.code === 0 ? "busybox is not static: apt-get install busybox-static" : undefined;
 }
 const reason = await missing();
-const run: (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void =
-  reason === undefined
-    ? test.serial
-    : (title) =>
-        test.serial(title, (t) => {
-          skip(t, reason);
-        });
+const run = serialUnless(reason);
 const place = new Cli();
 const shared = "'(' -name libpod_parent -o -path '*/libpod_parent/conmon' ')'";
 const sharedBefore = await groupsOf(shared);

@@ -3,9 +3,11 @@
  * the sender gives them no number. Which sighting is of which is decided when no more of them are awaited, all at once.
  */
 import type { Columns } from "../packet/columns.js";
+import type { Reach } from "../path/reach.js";
 import { align } from "./align.js";
 import type { Latency } from "./latency.js";
 import { NONE, type Packets, State } from "./packets.js";
+import { samePassage } from "./whole.js";
 
 /** More equal packets than this are decided at once, whether more of them are awaited or not. */
 export const MAXIMUM_COPIES = 64;
@@ -25,11 +27,13 @@ export class Copies {
   readonly #columns: Columns;
   readonly #packets: Packets;
   readonly #latency: Latency;
+  readonly #reach: Reach;
 
-  constructor(columns: Columns, packets: Packets, latency: Latency) {
+  constructor(columns: Columns, packets: Packets, latency: Latency, reach: Reach) {
     this.#columns = columns;
     this.#packets = packets;
     this.#latency = latency;
+    this.#reach = reach;
   }
 
   of(packet: number): Cluster | undefined {
@@ -80,17 +84,12 @@ export class Copies {
 
   #chains(cluster: Cluster): Chain[] {
     const c = this.#columns;
-    const byHop = new Map<number, number[]>();
-    for (const hop of this.#hopOrder(cluster)) byHop.set(hop, []);
-    for (const packet of cluster.packets) {
-      for (const row of this.#rowsOf(packet)) byHop.get(c.hop[row] ?? 0)?.push(row);
-    }
     const time = (row: number): number => c.time[row] ?? 0;
     const last = (chain: Chain): number => chain.rows.at(-1) ?? 0;
     const chains: Chain[] = [];
     let previous = NONE;
-    for (const [hop, rows] of byHop) {
-      rows.sort((a, b) => time(a) - time(b) || (c.record[a] ?? 0) - (c.record[b] ?? 0));
+    for (const rows of this.#passages(cluster)) {
+      const hop = c.hop[rows[0] ?? 0] ?? 0;
       const there = chains.filter((chain) => c.hop[last(chain)] === previous);
       const eligible = there.length >= rows.length ? there : [...chains];
       eligible.sort((a, b) => time(last(a)) - time(last(b)));
@@ -111,11 +110,24 @@ export class Copies {
     return chains.sort((a, b) => time(a.rows[0] ?? 0) - time(b.rows[0] ?? 0));
   }
 
-  /** Hops of the cluster in path order: as the packet that was seen most often has them, then the rest. */
-  #hopOrder(cluster: Cluster): Set<number> {
+  /**
+   * The sightings of a cluster by passage of a hop, in path order: what has the higher TTL is further up, then what is
+   * nearer to where one of them was seen first.
+   */
+  #passages(cluster: Cluster): number[][] {
     const c = this.#columns;
-    const longest = [...cluster.packets].sort((a, b) => (this.#packets.count[b] ?? 0) - (this.#packets.count[a] ?? 0));
-    return new Set(longest.flatMap((packet) => this.#rowsOf(packet).map((row) => c.hop[row] ?? 0)));
+    const passages: { readonly rows: number[]; readonly hop: number; readonly ttl: number }[] = [];
+    for (const row of cluster.packets.flatMap((packet) => this.#rowsOf(packet))) {
+      const known = passages.find(({ rows }) => samePassage(c, rows[0] ?? 0, row));
+      if (known) known.rows.push(row);
+      else passages.push({ rows: [row], hop: c.hop[row] ?? 0, ttl: c.ttl[row] ?? 0 });
+    }
+    for (const { rows } of passages)
+      rows.sort((a, b) => (c.time[a] ?? 0) - (c.time[b] ?? 0) || (c.record[a] ?? 0) - (c.record[b] ?? 0));
+    const since = ({ rows }: { rows: readonly number[] }): number => c.time[rows[0] ?? 0] ?? 0;
+    const [start] = passages.sort((a, b) => b.ttl - a.ttl || since(a) - since(b));
+    const place = (hop: number): number => this.#reach.distance(start?.hop ?? 0, hop);
+    return passages.sort((a, b) => b.ttl - a.ttl || place(a.hop) - place(b.hop)).map(({ rows }) => rows);
   }
 
   #rowsOf(packet: number): number[] {

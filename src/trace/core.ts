@@ -85,7 +85,7 @@ export class TraceCore {
     });
     const losses = new TapLosses(hops.length);
     const latency = new Latency();
-    const copies = new Copies(columns, packets, latency);
+    const copies = new Copies(columns, packets, latency, scene.reach);
     const parts = new PartIndex(columns, packets);
     const endings = new Endings(scene, columns, book, packets, flows, losses, options);
     this.#options = options;

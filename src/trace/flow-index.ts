@@ -15,9 +15,9 @@ export function isNameless(c: Columns, row: number): boolean {
   return c.kind[row] === Kind.fragment && c.sourcePort[row] === 0 && c.destinationPort[row] === 0;
 }
 
-/** Whether a row is a SYN without an acknowledgement: the first segment of a connection. */
-export function isOpening(c: Columns, row: number): boolean {
-  return c.kind[row] === Kind.tcp && ((c.flags[row] ?? 0) & (Tcp.syn | Tcp.ack)) === Tcp.syn;
+/** Whether a row is a SYN, with an acknowledgement or without: no connection that has ended sends one. */
+export function isHandshake(c: Columns, row: number): boolean {
+  return c.kind[row] === Kind.tcp && ((c.flags[row] ?? 0) & Tcp.syn) !== 0;
 }
 
 export class FlowIndex {
@@ -124,7 +124,7 @@ export class FlowIndex {
     if (known === NONE || !this.table.isSure(known)) return true;
     const expected = this.table.translated(known);
     if (expected === entry) return true;
-    if (!isNameless(c, row)) return isOpening(c, row) && this.table.flow(known)?.closed !== false;
+    if (!isNameless(c, row)) return c.kind[row] === Kind.tcp && this.table.flow(known)?.closed !== false;
     const { source, destination } = this.table.keyOf(expected);
     return source === c.source[row] && destination === c.destination[row];
   }

@@ -6,7 +6,7 @@ import { ofOneDivision } from "./datagram.js";
 import type { ExchangeBook } from "./exchange.js";
 import type { SightingFilter } from "./filter.js";
 import { Direction, Flow } from "./flow.js";
-import { type FlowIndex, isNameless, isOpening } from "./flow-index.js";
+import { type FlowIndex, isHandshake, isNameless } from "./flow-index.js";
 import type { Latency } from "./latency.js";
 import type { Lifetimes } from "./lifetime.js";
 import { NONE, type Packets, State } from "./packets.js";
@@ -272,7 +272,8 @@ export class Joiner {
     const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
     if (this.#losses.any && c.identification[row] === 0 && c.kind[row] !== Kind.echo && c.kind[row] !== Kind.arp) {
       const usual = this.#latency.usual(from, to);
-      if (usual && (gap > 8 * usual.gap + 1e6 || gap < usual.gap / 2 - 1e6)) this.#packets.mark(packet, State.ordered);
+      const far = usual && (gap > 8 * usual.gap + 1e6 || gap < usual.gap / 2 - 1e6);
+      if (far && this.#latency.isRare(from, to, gap)) this.#packets.mark(packet, State.ordered);
     }
     this.#latency.note(from, to, gap);
   }
@@ -280,7 +281,7 @@ export class Joiner {
   /** A row that belongs to no open packet begins one. */
   #begin(row: number, entry: number): void {
     const owner = entry === NONE ? undefined : this.#flows.table.flow(entry);
-    const known = owner && !(owner.closed && isOpening(this.#columns, row)) ? owner : undefined;
+    const known = owner && !(owner.closed && isHandshake(this.#columns, row)) ? owner : undefined;
     const flow = known ?? new Flow();
     const direction = known ? this.#flows.table.direction(entry) : this.#exchanges.directionOf(row);
     if (!known) this.#flows.enter(row, flow, direction);

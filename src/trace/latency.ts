@@ -1,4 +1,10 @@
-/** How long packets usually take from one hop to the next: learned from joins that left no choice. */
+/**
+ * How long packets usually take from one hop to the next: learned from joins that left no choice. The mean is for what
+ * lies near it; how common a time is, whatever the mean, is counted by octaves: of two ways that share a gap one may be
+ * a thousand times slower.
+ */
+import { grown } from "../packet/columns.js";
+
 export interface Usual {
   /** Nanoseconds. */
   readonly gap: number;
@@ -10,11 +16,20 @@ export interface Usual {
 const WEIGHT = 1 / 32;
 /** Fewer say nothing. */
 const ENOUGH = 8;
+/** Octaves of nanoseconds that are told apart: up to 9 minutes. */
+const OCTAVES = 40;
+/** Counts are halved when one pair has so many, so that what was usual once does not count for ever. */
+const MAXIMUM = 4096;
+/** An octave that has less than this part of its pair's joins, its neighbours counted, is none that the pair uses. */
+const RARE = 1 / 256;
 
 export class Latency {
   #gap = new Float64Array(64);
   #spread = new Float64Array(64);
   #count = new Uint32Array(64);
+  #octaves = new Uint16Array(64 * OCTAVES);
+  /** By pair: the sum of its octaves. */
+  #sum = new Uint16Array(64);
   readonly #pairs = new Map<number, number>();
 
   note(from: number, to: number, gap: number): void {
@@ -27,6 +42,23 @@ export class Latency {
     if (count > 1) {
       this.#spread[pair] = (this.#spread[pair] ?? 0) + weight * (Math.abs(difference) - (this.#spread[pair] ?? 0));
     }
+    const octave = pair * OCTAVES + octaveOf(gap);
+    this.#octaves[octave] = (this.#octaves[octave] ?? 0) + 1;
+    const sum = (this.#sum[pair] ?? 0) + 1;
+    this.#sum[pair] = sum;
+    if (sum === MAXIMUM) this.#halve(pair);
+  }
+
+  /** Whether hardly any packet took about so long. False until enough is known. */
+  isRare(from: number, to: number, gap: number): boolean {
+    const pair = this.#pairs.get(from * 65_536 + to);
+    const sum = pair === undefined ? 0 : (this.#sum[pair] ?? 0);
+    if (pair === undefined || sum < ENOUGH) return false;
+    const octave = octaveOf(gap);
+    let near = 0;
+    for (let each = Math.max(0, octave - 1); each <= Math.min(OCTAVES - 1, octave + 1); each++)
+      near += this.#octaves[pair * OCTAVES + each] ?? 0;
+    return near === 0 || near < sum * RARE;
   }
 
   /** Undefined until enough is known. */
@@ -36,23 +68,31 @@ export class Latency {
     return { gap: this.#gap[pair] ?? 0, spread: this.#spread[pair] ?? 0 };
   }
 
+  #halve(pair: number): void {
+    let sum = 0;
+    for (let octave = pair * OCTAVES; octave < (pair + 1) * OCTAVES; octave++)
+      sum += this.#octaves[octave] = (this.#octaves[octave] ?? 0) >>> 1;
+    this.#sum[pair] = sum;
+  }
+
   #pair(from: number, to: number): number {
     const key = from * 65_536 + to;
     const known = this.#pairs.get(key);
     if (known !== undefined) return known;
     const pair = this.#pairs.size;
     if (pair === this.#gap.length) {
-      const gap = new Float64Array(pair * 2);
-      gap.set(this.#gap);
-      this.#gap = gap;
-      const spread = new Float64Array(pair * 2);
-      spread.set(this.#spread);
-      this.#spread = spread;
-      const count = new Uint32Array(pair * 2);
-      count.set(this.#count);
-      this.#count = count;
+      this.#gap = grown(Float64Array, this.#gap, pair * 2);
+      this.#spread = grown(Float64Array, this.#spread, pair * 2);
+      this.#count = grown(Uint32Array, this.#count, pair * 2);
+      this.#octaves = grown(Uint16Array, this.#octaves, pair * 2 * OCTAVES);
+      this.#sum = grown(Uint16Array, this.#sum, pair * 2);
     }
     this.#pairs.set(key, pair);
     return pair;
   }
+}
+
+/** @param gap nanoseconds; stamps out of order count as none */
+function octaveOf(gap: number): number {
+  return gap < 1 ? 0 : Math.min(OCTAVES - 1, Math.floor(Math.log2(gap)));
 }

@@ -107,7 +107,7 @@ export class TransportDecoder {
       c.payload[row] = Math.max(0, end - at - 8);
       c.window[row] = half(bytes, at + 6); // MTU of "fragmentation needed"
       if (protocol === Protocol.icmpv6) c.window[row] = word(bytes, at + 4) & 0xffff;
-      this.#inner(row, bytes, at + 8);
+      this.#inner(row, bytes, at + 8, end);
       seal(c, row);
       return;
     }
@@ -125,7 +125,7 @@ export class TransportDecoder {
   }
 
   /** The packet that an ICMP error quotes: at least its IP header and eight bytes more (RFC 792, RFC 4443). */
-  #inner(row: number, bytes: Uint8Array, at: number): void {
+  #inner(row: number, bytes: Uint8Array, at: number, end: number): void {
     const c = this.#columns;
     const version = at < this.end ? (bytes[at] ?? 0) >> 4 : 0;
     let here: number;
@@ -163,6 +163,10 @@ export class TransportDecoder {
     c.destinationPort[row] = half(bytes, here + 2);
     // TCP: the sequence number. UDP: length and checksum, of which NAT changes the latter.
     c.innerSequence[row] = protocol === Protocol.tcp ? word(bytes, here + 4) : half(bytes, here + 4);
+    // Behind the checksum, which NAT changes: what tells errors of equal datagrams without a number apart.
+    const from = here + (protocol === Protocol.tcp ? 18 : 8);
+    const to = Math.min(end, from + DIGEST_BYTES);
+    if (to > from && this.end >= to) c.digest[row] = digestOf(bytes, from, to);
   }
 
   /** Payload length and digest, for everything that has no sequence numbers of its own. */

@@ -224,7 +224,9 @@ export class Joiner {
     if (time > (packets.touched[packet] ?? 0)) packets.touched[packet] = time;
     const state = packets.state[packet] ?? 0;
     const direction = this.#packets.direction(packet);
-    if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row, entry)) {
+    if (state & (State.ordered | State.ambiguous) && this.#isOfAnother(flow, entry)) {
+      // A packet that may be another one's does not make their connections one.
+    } else if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row, entry)) {
       // What NAT made of a tuple is not learned from what may as well be of another connection.
       this.#packets.mark(packet, State.ordered);
     } else {
@@ -242,6 +244,11 @@ export class Joiner {
       this.#lifetimes.settle(packet, row);
     }
     this.#report(packet);
+  }
+
+  #isOfAnother(flow: Flow, entry: number): boolean {
+    const owner = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    return owner !== undefined && owner !== flow;
   }
 
   /**

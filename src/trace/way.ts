@@ -50,7 +50,8 @@ export class Ways {
       const lowered = (c.ttl[s] ?? 0) - ttl;
       const same = this.#flows.sameTuple(s, row);
       const from = c.hop[s] ?? 0;
-      if (from === hop && lowered === 0 && same) return NONE; // another copy of it
+      // Another copy of it; or one of another connection, as NAT lies between hops, but for a bridge's own.
+      if (from === hop && lowered === 0 && (same || this.#scene.bridgesNat[hop] === 0)) return NONE;
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
       if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
@@ -108,15 +109,17 @@ export class Ways {
     if ((c.ttl[row] ?? 0) > (c.ttl[parent] ?? 0)) return packets.parent[parent] ?? NONE;
     // A branch of a tree goes last.
     if (parent !== tail) return this.#between(row, parent) ? parent : tail;
-    if ((c.time[row] ?? 0) > (c.time[parent] ?? 0)) return parent;
-    // The same stamp (a packet that a bridge passes up keeps that of its port), or out of order.
+    const later = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
+    if (later > SLACK || (later > 0 && c.ttl[row] !== c.ttl[parent])) return parent;
+    // The same stamp (a packet that a bridge passes up keeps that of its port), or perhaps out of order.
     const before = packets.parent[parent] ?? NONE;
-    if (before === NONE) return this.#comesFirst(row, parent) ? NONE : parent;
+    if (before === NONE) return later <= 0 && this.#comesFirst(row, parent) ? NONE : parent;
     const { reach } = this.#scene;
     const hop = c.hop[row] ?? 0;
     const parentHop = c.hop[parent] ?? 0;
     const first = c.hop[before] ?? 0;
     const shorter =
+      first !== hop &&
       reach.distance(first, hop) + reach.distance(hop, parentHop) <
       reach.distance(first, parentHop) + reach.distance(parentHop, hop);
     return shorter ? before : parent;
@@ -126,7 +129,9 @@ export class Ways {
   #between(row: number, parent: number): boolean {
     const c = this.#columns;
     const next = this.#packets.next[parent] ?? NONE;
-    if (next === NONE || (c.time[row] ?? 0) > (c.time[next] ?? 0)) return false;
+    if (next === NONE) return false;
+    // One that was still to be lowered was there first, whatever the stamps say.
+    if ((c.time[row] ?? 0) > (c.time[next] ?? 0) && (c.ttl[row] ?? 0) <= (c.ttl[next] ?? 0)) return false;
     const { reach } = this.#scene;
     const hop = c.hop[row] ?? 0;
     const from = c.hop[parent] ?? 0;

@@ -113,7 +113,8 @@ function keyOf(parcel: Parcel): string {
   const named = family === 4 || fragment ? id : 0;
   return JSON.stringify([
     [family, protocol, kind, named, payload, sequence, acknowledgement, flags, window, ...stamps],
-    [kind === "tcp" ? 0 : content, fragment, parcel.inner && keyOf(parcel.inner)],
+    // An error quotes no bytes of its packet's content here.
+    [kind === "tcp" || kind === "error" ? 0 : content, fragment, parcel.inner && keyOf({ ...parcel.inner, content: 0 })],
   ]);
 }
 

@@ -262,8 +262,9 @@ export class Joiner {
     for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (p === packet || packets.fingerprint[p] !== fingerprint || packets.flow[p] === packets.flow[packet]) continue;
       if (!sameInvariants(this.#columns, packets.head[p] ?? 0, row)) continue;
+      if (this.#ways.parentOf(p, row, entry, false) === NONE) continue;
       found = true;
-      if (this.#ways.parentOf(p, row, entry, false) !== NONE) packets.mark(p, State.ordered);
+      packets.mark(p, State.ordered);
     }
     return found;
   }

@@ -118,8 +118,10 @@ export class Ways {
     const hop = c.hop[row] ?? 0;
     const parentHop = c.hop[parent] ?? 0;
     const first = c.hop[before] ?? 0;
+    // Where the TTL fell by more than on the shortest way, it did not come by that (hairpin).
+    const direct = reach.routes(first, hop) === (c.ttl[before] ?? 0) - (c.ttl[row] ?? 0);
     const shorter =
-      first !== hop &&
+      direct &&
       reach.distance(first, hop) + reach.distance(hop, parentHop) <
       reach.distance(first, parentHop) + reach.distance(parentHop, hop);
     return shorter ? before : parent;

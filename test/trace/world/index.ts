@@ -66,8 +66,9 @@ export function makeWorld(options: WorldOptions): World {
   const truths = new Truths();
   const recorder = new Recorder(place, options, next);
   const events: { time: number; event: ConntrackEvent }[] = [];
+  const slow: SlowLink = {};
   for (const [way, talk] of byWay(talks(place.ways, options, truths, next))) {
-    const crossed = travel(way, talk, options, recorder, next);
+    const crossed = travel(way, talk, options, recorder, slow, next);
     if (options.conntrack === "late") conntrack(way, talk, crossed, events, next);
   }
   for (const flood of place.floods) spread(flood, options, truths, recorder, next);
@@ -146,21 +147,30 @@ class Recorder {
   }
 }
 
+/** The link that holds everything back, whichever way leads over it: the first way that is travelled says which. */
+interface SlowLink {
+  ends?: ReadonlySet<string>;
+}
+
 /** Sends what some connections say along their way, in both directions. @returns when each was first behind a router */
 function travel(
   way: Way,
   talks: readonly Talk[],
   options: WorldOptions,
   recorder: Recorder,
+  slow: SlowLink,
   next: Random,
 ): ReadonlyMap<Connection, readonly number[]> {
   const { stations } = way;
   const crossed = new Map<Connection, number[]>();
+  /** When the first request of a connection came to its end. */
+  const reached = new Map<Connection, number>();
   const isBridge = (hop: string): boolean => hop.endsWith(":br0") || hop.endsWith(":yapc0");
-  const delayed = between(next, 1, stations.length - 1);
+  const drawn = between(next, 1, stations.length - 1);
+  const ends = (slow.ends ??= new Set(stations.slice(drawn - 1, drawn + 1).map(({ hop }) => hop)));
   for (const reply of [false, true]) {
     const order = reply ? [...stations.keys()].reverse() : [...stations.keys()];
-    let parcels = talks.flatMap((talk) => (reply ? talk.replies : talk.requests));
+    let parcels = talks.flatMap((talk) => (reply ? answers(talk, reached, options.delay > 0) : talk.requests));
     parcels = [...parcels].sort((a, b) => a.time - b.time);
     let lowered = 0;
     let size = 1480;
@@ -177,7 +187,7 @@ function travel(
         const gap: Gap = {
           loss: options.loss,
           duplicate: options.duplicate,
-          base: 1500 + (Math.max(at, before) === delayed ? options.delay : 0),
+          base: 1500 + (ends.has(stations[before]!.hop) && ends.has(station.hop) ? options.delay : 0),
           jitter: options.jitter + 500,
           tie: up && isBridge(station.hop),
           cut: options.segmentation && next() < 0.4 ? 1428 : 0,
@@ -199,9 +209,20 @@ function travel(
         }
       }
     }
-    for (const parcel of parcels) recorder.arrive(parcel);
+    for (const parcel of parcels) {
+      recorder.arrive(parcel);
+      if (!reply && !reached.has(parcel.connection)) reached.set(parcel.connection, parcel.time);
+    }
   }
   return crossed;
+}
+
+/** What a server says to those whose requests have reached it. @param slowly not before they have, on a slow way */
+function answers(talk: Talk, reached: ReadonlyMap<Connection, number>, slowly: boolean): readonly Parcel[] {
+  const since = reached.get(talk.connection);
+  if (since === undefined) return [];
+  const late = slowly ? since - talk.start : 0;
+  return talk.replies.map((parcel) => ({ ...parcel, time: parcel.time + late }));
 }
 
 /** What the routers' conntracks tell of some connections. */

@@ -128,8 +128,8 @@ export class Joiner {
       if (this.#packets.flow[other] === this.#packets.flow[first]) this.#copies.rival(first, other);
       else {
         // Different connections that nothing tells apart behind NAT.
-        this.#packets.mark(first, State.ambiguous);
-        this.#packets.mark(other, State.ambiguous);
+        this.#packets.mark(first, State.ambiguous | State.contested);
+        this.#packets.mark(other, State.ambiguous | State.contested);
       }
     }
     return first;
@@ -197,7 +197,7 @@ export class Joiner {
     const kin = found.filter((p) => packets.flow[p] === packets.flow[oldest] || this.#ofOneDatagram(p, oldest));
     if (!known && kin.length < found.length) {
       // Different connections that nothing tells apart behind NAT.
-      for (const p of found) packets.mark(p, State.ambiguous);
+      for (const p of found) packets.mark(p, State.ambiguous | State.contested);
     }
     return kin;
   }
@@ -223,20 +223,7 @@ export class Joiner {
     const time = c.time[row] ?? 0;
     if (time > (packets.touched[packet] ?? 0)) packets.touched[packet] = time;
     const state = packets.state[packet] ?? 0;
-    const direction = this.#packets.direction(packet);
-    if (state & (State.ordered | State.ambiguous) && this.#isOfAnother(flow, entry)) {
-      // A packet that may be another one's does not make their connections one.
-    } else if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row, entry)) {
-      // What NAT made of a tuple is not learned from what may as well be of another connection.
-      this.#packets.mark(packet, State.ordered);
-    } else {
-      const learned = this.#flows.learn(flow, direction, row, entry, parent);
-      if (learned !== "same") {
-        if (learned === "new") this.#packets.mark(packet, State.unproven);
-        // Texts are made for the first packets only; the others look the same.
-        if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
-      }
-    }
+    this.#learn(packet, flow, row, entry, parent);
     if (!this.#copies.of(packet)) this.#time(packet, row, parent);
     if ((state & State.shown) === 0 && this.#matches(row)) this.#show(packet);
     if ((state & State.complete) === 0) {
@@ -246,9 +233,20 @@ export class Joiner {
     this.#report(packet);
   }
 
-  #isOfAnother(flow: Flow, entry: number): boolean {
-    const owner = entry === NONE ? undefined : this.#flows.table.flow(entry);
-    return owner !== undefined && owner !== flow;
+  /** What a join says of its connection: the tuple that it has here, and what NAT made it from. */
+  #learn(packet: number, flow: Flow, row: number, entry: number, parent: number): void {
+    const packets = this.#packets;
+    if (((packets.state[packet] ?? 0) & State.contested) !== 0) return;
+    if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row, entry)) {
+      packets.mark(packet, State.ordered | State.contested);
+      return;
+    }
+    const direction = packets.direction(packet);
+    const learned = this.#flows.learn(flow, direction, row, entry, parent);
+    if (learned === "same") return;
+    if (learned === "new") packets.mark(packet, State.unproven);
+    // Texts are made for the first packets only; the others look the same.
+    if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
   }
 
   /**
@@ -264,7 +262,7 @@ export class Joiner {
       if (!sameInvariants(this.#columns, packets.head[p] ?? 0, row)) continue;
       if (this.#ways.parentOf(p, row, entry, false) === NONE) continue;
       found = true;
-      packets.mark(p, State.ordered);
+      packets.mark(p, State.ordered | State.contested);
     }
     return found;
   }

@@ -25,6 +25,8 @@ export const State = {
   refusable: 256,
   /** Complete, and waiting for a refusal. */
   held: 512,
+  /** Its sightings may be those of an equal packet of another connection: what NAT does is not learned from it. */
+  contested: 1024,
 } as const;
 
 const FIRST = 1024;

@@ -33,7 +33,7 @@ export class Ways {
   parentOf(packet: number, row: number, entry: number, divided: boolean): number {
     const c = this.#columns;
     const packets = this.#packets;
-    const { reach } = this.#scene;
+    const { reach, bridgesNat } = this.#scene;
     const hop = c.hop[row] ?? 0;
     const ttl = c.ttl[row] ?? 0;
     const kind = c.kind[row];
@@ -50,13 +50,13 @@ export class Ways {
       const lowered = (c.ttl[s] ?? 0) - ttl;
       const same = this.#flows.sameTuple(s, row);
       const from = c.hop[s] ?? 0;
-      // Another copy of it; or one of another connection, as NAT lies between hops, but for a bridge's own.
-      if (from === hop && lowered === 0 && (same || this.#scene.bridgesNat[hop] === 0)) return NONE;
+      // NAT is a router's work, but for a bridge that hands its frames to IP: no other tuple without a lower TTL.
+      if (lowered === 0 && (same ? from === hop : !bridged && !bridgesNat[hop] && !bridgesNat[from])) return NONE;
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
       if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
       if (divided && same && this.#comesHome(s, row)) continue;
-      const passedNat = lowered > 0 || (lowered === 0 && this.#scene.bridgesNat[hop] === 1 && sameNode(from, hop));
+      const passedNat = lowered > 0 || (lowered === 0 && bridgesNat[hop] === 1 && sameNode(from, hop));
       if (!same && (bridged || over || !passedNat || !this.#flows.mayBecome(s, row, entry))) continue;
       bestDistance = distance;
       best = s;

@@ -260,9 +260,10 @@ export class Joiner {
     for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (p === packet || packets.fingerprint[p] !== fingerprint || packets.flow[p] === packets.flow[packet]) continue;
       if (!sameInvariants(this.#columns, packets.head[p] ?? 0, row)) continue;
-      if (this.#ways.parentOf(p, row, entry, false) === NONE) continue;
+      if (this.#ways.parentOf(p, row, entry, false) !== NONE) packets.mark(p, State.ordered | State.contested);
+      // What one has that may be another's keeps it from nothing.
+      else if (((packets.state[p] ?? 0) & State.contested) === 0) continue;
       found = true;
-      packets.mark(p, State.ordered | State.contested);
     }
     return found;
   }

@@ -9,6 +9,8 @@ export class AddressBook {
   /** Four 32-bit words an address. */
   #words = new Uint32Array(4 * 64);
   #count = 0;
+  /** Of those that were asked for. */
+  readonly #texts: string[] = [];
   /** Open addressing; holds number + 1. Twice as long as there is room for addresses. */
   #slots = new Uint32Array(128);
 
@@ -28,7 +30,7 @@ export class AddressBook {
   text(family: number, number: number): string {
     if (family === 4) return ipv4Text(number);
     if (family !== 6 || number >= this.#count) return "";
-    return formatAddress({ family: 6, value: this.value(6, number) });
+    return (this.#texts[number] ??= formatAddress({ family: 6, value: this.value(6, number) }));
   }
 
   /** The bytes of an address as an integer, as `model/address` takes them. */
@@ -110,9 +112,12 @@ export function ipv6Text(bytes: Uint8Array, at: number): string {
 
 /** `02:00:0a:00:00:01` of a 48-bit number. */
 export function macText(mac: number): string {
-  const digits = mac.toString(16).padStart(12, "0");
-  return (digits.match(/../g) ?? []).join(":");
+  const high = Math.floor(mac / 0x1_0000_0000);
+  const octets = [high >>> 8, high, mac / 0x100_0000, mac / 0x1_0000, mac / 0x100, mac];
+  return octets.map((octet) => OCTETS[octet & 255]).join(":");
 }
+
+const OCTETS = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, "0"));
 
 /** A 48-bit number of `02:00:0a:00:00:01`. */
 export function macNumber(text: string): number {

@@ -14,9 +14,14 @@ export class AddressBook {
   /** Open addressing; holds number + 1. Twice as long as there is room for addresses. */
   #slots = new Uint32Array(128);
 
-  /** Number of an IPv6 address. @param offset of its 16 bytes in `bytes` */
-  number(bytes: Uint8Array, offset: number): number {
-    return this.#find(word(bytes, offset), word(bytes, offset + 4), word(bytes, offset + 8), word(bytes, offset + 12));
+  /** Number of an IPv6 address. @param offset of its 16 bytes in `view` */
+  number(view: DataView, offset: number): number {
+    return this.#find(
+      view.getUint32(offset),
+      view.getUint32(offset + 4),
+      view.getUint32(offset + 8),
+      view.getUint32(offset + 12),
+    );
   }
 
   /** Number of an address given as a 32- or 128-bit integer. */
@@ -79,7 +84,17 @@ export function mix(hash: number, value: number): number {
   return (Math.imul((h << 13) | (h >>> 19), 5) + 0xe6546b64) | 0;
 }
 
-/** Spreads the bits of a `mix` chain over the whole word. */
+/**
+ * A field's part in the hash of a record: unlike the steps of a `mix` chain, the parts do not wait for each other, which
+ * takes a third of the time. They are combined with XOR, then `finish`ed.
+ * @param factor odd, another one for each field
+ */
+export function part(value: number, factor: number): number {
+  const k = Math.imul(value, 0xcc9e2d51);
+  return Math.imul((k << 15) | (k >>> 17), factor);
+}
+
+/** Spreads the bits of a `mix` chain over the whole word, or those of combined parts. */
 export function finish(hash: number): number {
   let h = hash;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);

@@ -102,6 +102,8 @@ export class Columns {
   innerIdentification = new Uint32Array(FIRST_CAPACITY);
   /** TCP: sequence number; else the four bytes behind the ports. */
   innerSequence = new Uint32Array(FIRST_CAPACITY);
+  /** Entry of its tuple in the flow table, -1 where none is known: written and read by the `FlowIndex` alone. */
+  entry = new Int32Array(FIRST_CAPACITY);
 
   #capacity = FIRST_CAPACITY;
   #free = new Int32Array(FIRST_CAPACITY);
@@ -170,6 +172,7 @@ export class Columns {
     this.innerProtocol = grown(Uint8Array, this.innerProtocol, capacity);
     this.innerIdentification = grown(Uint32Array, this.innerIdentification, capacity);
     this.innerSequence = grown(Uint32Array, this.innerSequence, capacity);
+    this.entry = grown(Int32Array, this.entry, capacity);
     this.#free = grown(Int32Array, this.#free, capacity);
     this.#capacity = capacity;
   }

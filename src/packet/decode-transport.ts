@@ -1,5 +1,5 @@
 /** Behind the IP header: TCP, UDP, ICMP and ICMPv6 with the packet inside their errors, and whatever else. */
-import { type AddressBook, half, mix, word } from "./address.js";
+import { type AddressBook, mix } from "./address.js";
 import { type Columns, Kind, Mark, Tcp } from "./columns.js";
 import { DIGEST_BYTES, digestOf, seal } from "./fingerprint.js";
 import { Protocol } from "./protocol.js";
@@ -16,59 +16,61 @@ export class TransportDecoder {
   }
 
   /** @param end of the IP packet as its header says; beyond the captured bytes where the capture is short */
-  decode(row: number, protocol: number, bytes: Uint8Array, at: number, end: number, later: boolean): void {
+  decode(row: number, protocol: number, view: DataView, at: number, end: number, later: boolean): void {
     const c = this.#columns;
-    if (later) {
-      c.kind[row] = Kind.fragment;
-      this.#rest(row, bytes, at, end);
+    const available = Math.min(this.end, end) - at;
+    if (protocol === Protocol.tcp && available >= 20 && !later) {
+      this.#tcp(row, view, at, end);
       return;
     }
-    const available = Math.min(this.end, end) - at;
-    if (protocol === Protocol.tcp && available >= 20) {
-      this.#tcp(row, bytes, at, end);
+    blankTransport(c, row);
+    if (later) {
+      c.kind[row] = Kind.fragment;
+      this.#rest(row, view, at, end);
       return;
     }
     if (protocol === Protocol.udp && available >= 8) {
       c.kind[row] = Kind.udp;
-      c.sourcePort[row] = half(bytes, at);
-      c.destinationPort[row] = half(bytes, at + 2);
-      this.#rest(row, bytes, at + 8, end);
+      c.sourcePort[row] = view.getUint16(at);
+      c.destinationPort[row] = view.getUint16(at + 2);
+      this.#rest(row, view, at + 8, end);
       return;
     }
     if ((protocol === Protocol.icmp || protocol === Protocol.icmpv6) && available >= 8) {
-      this.#icmp(row, protocol, bytes, at, end);
+      this.#icmp(row, protocol, view, at, end);
       return;
     }
     c.kind[row] = Kind.ip;
     if (protocol === Protocol.tcp || protocol === Protocol.udp) {
       c.marks[row] = (c.marks[row] ?? 0) | Mark.cut;
       if (available >= 4) {
-        c.sourcePort[row] = half(bytes, at);
-        c.destinationPort[row] = half(bytes, at + 2);
-        this.#rest(row, bytes, at + 4, end);
+        c.sourcePort[row] = view.getUint16(at);
+        c.destinationPort[row] = view.getUint16(at + 2);
+        this.#rest(row, view, at + 4, end);
         return;
       }
     }
-    this.#rest(row, bytes, at, end);
+    this.#rest(row, view, at, end);
   }
 
-  #tcp(row: number, bytes: Uint8Array, at: number, end: number): void {
+  #tcp(row: number, view: DataView, at: number, end: number): void {
     const c = this.#columns;
-    const headerLength = Math.max(20, ((bytes[at + 12] ?? 0) >> 4) * 4);
-    const flags = bytes[at + 13] ?? 0;
+    const headerLength = Math.max(20, (view.getUint8(at + 12) >> 4) * 4);
+    const flags = view.getUint8(at + 13);
     c.kind[row] = Kind.tcp;
-    c.sourcePort[row] = half(bytes, at);
-    c.destinationPort[row] = half(bytes, at + 2);
-    c.sequence[row] = word(bytes, at + 4);
-    c.acknowledgement[row] = word(bytes, at + 8);
+    c.sourcePort[row] = view.getUint16(at);
+    c.destinationPort[row] = view.getUint16(at + 2);
+    c.sequence[row] = view.getUint32(at + 4);
+    c.acknowledgement[row] = view.getUint32(at + 8);
     c.flags[row] = flags;
-    c.window[row] = half(bytes, at + 14);
+    c.window[row] = view.getUint16(at + 14);
     c.payload[row] = Math.max(0, end - at - headerLength);
+    c.mss[row] = 0;
     const optionsEnd = Math.min(this.end, at + headerLength);
-    if ((flags & Tcp.syn) !== 0) this.#synOptions(row, bytes, at + 20, optionsEnd);
+    if ((flags & Tcp.syn) !== 0) this.#synOptions(row, view, at + 20, optionsEnd);
     else {
       let digest = 1;
-      for (let i = at + 20; i + 4 <= optionsEnd; i += 4) digest = mix(digest, word(bytes, i));
+      for (let i = at + 20; i + 4 <= optionsEnd; i += 4) digest = mix(digest, view.getUint32(i));
       c.digest[row] = digest;
     }
     if (optionsEnd < at + headerLength) c.marks[row] = (c.marks[row] ?? 0) | Mark.cut;
@@ -76,58 +78,58 @@ export class TransportDecoder {
   }
 
   /** Options of a SYN, without the MSS, which routers clamp. */
-  #synOptions(row: number, bytes: Uint8Array, from: number, end: number): void {
+  #synOptions(row: number, view: DataView, from: number, end: number): void {
     const c = this.#columns;
     let digest = 1;
     for (let i = from; i < end;) {
-      const kind = bytes[i] ?? 0;
+      const kind = view.getUint8(i);
       if (kind === 0) break;
       if (kind === 1) {
         digest = mix(digest, 1);
         i++;
         continue;
       }
-      const length = i + 1 < end ? (bytes[i + 1] ?? 0) : 0;
+      const length = i + 1 < end ? view.getUint8(i + 1) : 0;
       if (length < 2 || i + length > end) break;
-      if (kind === 2 && length === 4) c.mss[row] = half(bytes, i + 2);
-      else digest = mix(digest, digestOf(bytes, i, i + length));
+      if (kind === 2 && length === 4) c.mss[row] = view.getUint16(i + 2);
+      else digest = mix(digest, digestOf(view, i, i + length));
       i += length;
     }
     c.digest[row] = digest;
   }
 
-  #icmp(row: number, protocol: number, bytes: Uint8Array, at: number, end: number): void {
+  #icmp(row: number, protocol: number, view: DataView, at: number, end: number): void {
     const c = this.#columns;
-    const type = bytes[at] ?? 0;
-    const code = bytes[at + 1] ?? 0;
+    const type = view.getUint8(at);
+    const code = view.getUint8(at + 1);
     const error = protocol === Protocol.icmp ? type === 3 || type === 4 || type === 11 || type === 12 : type < 128;
     c.sequence[row] = ((type << 24) | (code << 16)) >>> 0;
     if (error) {
       c.kind[row] = Kind.icmpError;
       c.payload[row] = Math.max(0, end - at - 8);
-      c.window[row] = half(bytes, at + 6); // MTU of "fragmentation needed"
-      if (protocol === Protocol.icmpv6) c.window[row] = word(bytes, at + 4) & 0xffff;
-      this.#inner(row, bytes, at + 8, end);
+      c.window[row] = view.getUint16(at + 6); // MTU of "fragmentation needed"
+      if (protocol === Protocol.icmpv6) c.window[row] = view.getUint32(at + 4) & 0xffff;
+      this.#inner(row, view, at + 8, end);
       seal(c, row);
       return;
     }
     const echo = protocol === Protocol.icmp ? type === 0 || type === 8 : type === 128 || type === 129;
     if (echo) {
       c.kind[row] = Kind.echo;
-      c.sourcePort[row] = half(bytes, at + 4);
-      c.destinationPort[row] = half(bytes, at + 4);
-      c.sequence[row] = ((type << 24) | (code << 16) | half(bytes, at + 6)) >>> 0;
-      this.#rest(row, bytes, at + 8, end);
+      c.sourcePort[row] = view.getUint16(at + 4);
+      c.destinationPort[row] = view.getUint16(at + 4);
+      c.sequence[row] = ((type << 24) | (code << 16) | view.getUint16(at + 6)) >>> 0;
+      this.#rest(row, view, at + 8, end);
       return;
     }
     c.kind[row] = Kind.icmp;
-    this.#rest(row, bytes, at + 4, end);
+    this.#rest(row, view, at + 4, end);
   }
 
   /** The packet that an ICMP error quotes: at least its IP header and eight bytes more (RFC 792, RFC 4443). */
-  #inner(row: number, bytes: Uint8Array, at: number, end: number): void {
+  #inner(row: number, view: DataView, at: number, end: number): void {
     const c = this.#columns;
-    const version = at < this.end ? (bytes[at] ?? 0) >> 4 : 0;
+    const version = at < this.end ? view.getUint8(at) >> 4 : 0;
     let here: number;
     let protocol: number;
     c.innerSource[row] = 0;
@@ -136,15 +138,15 @@ export class TransportDecoder {
     c.innerSequence[row] = 0;
     c.innerProtocol[row] = 0;
     if (version === 4 && this.end - at >= 20) {
-      protocol = bytes[at + 9] ?? 0;
-      c.innerIdentification[row] = half(bytes, at + 4);
-      c.innerSource[row] = word(bytes, at + 12);
-      c.innerDestination[row] = word(bytes, at + 16);
-      here = at + ((bytes[at] ?? 0) & 15) * 4;
+      protocol = view.getUint8(at + 9);
+      c.innerIdentification[row] = view.getUint16(at + 4);
+      c.innerSource[row] = view.getUint32(at + 12);
+      c.innerDestination[row] = view.getUint32(at + 16);
+      here = at + (view.getUint8(at) & 15) * 4;
     } else if (version === 6 && this.end - at >= 40) {
-      protocol = bytes[at + 6] ?? 0;
-      c.innerSource[row] = this.#book.number(bytes, at + 8);
-      c.innerDestination[row] = this.#book.number(bytes, at + 24);
+      protocol = view.getUint8(at + 6);
+      c.innerSource[row] = this.#book.number(view, at + 8);
+      c.innerDestination[row] = this.#book.number(view, at + 24);
       here = at + 40;
     } else {
       c.marks[row] = (c.marks[row] ?? 0) | Mark.cut;
@@ -153,30 +155,43 @@ export class TransportDecoder {
     c.innerProtocol[row] = protocol;
     if (this.end - here < 8) return;
     if (protocol === Protocol.icmp || protocol === Protocol.icmpv6) {
-      c.sourcePort[row] = half(bytes, here + 4);
-      c.destinationPort[row] = half(bytes, here + 4);
+      c.sourcePort[row] = view.getUint16(here + 4);
+      c.destinationPort[row] = view.getUint16(here + 4);
       c.innerSequence[row] =
-        (((bytes[here] ?? 0) << 24) | ((bytes[here + 1] ?? 0) << 16) | half(bytes, here + 6)) >>> 0;
+        ((view.getUint8(here) << 24) | (view.getUint8(here + 1) << 16) | view.getUint16(here + 6)) >>> 0;
       return;
     }
-    c.sourcePort[row] = half(bytes, here);
-    c.destinationPort[row] = half(bytes, here + 2);
+    c.sourcePort[row] = view.getUint16(here);
+    c.destinationPort[row] = view.getUint16(here + 2);
     // TCP: the sequence number. UDP: length and checksum, of which NAT changes the latter.
-    c.innerSequence[row] = protocol === Protocol.tcp ? word(bytes, here + 4) : half(bytes, here + 4);
+    c.innerSequence[row] = protocol === Protocol.tcp ? view.getUint32(here + 4) : view.getUint16(here + 4);
     // Behind the checksum, which NAT changes: what tells errors of equal datagrams without a number apart.
     const from = here + (protocol === Protocol.tcp ? 18 : 8);
     const to = Math.min(end, from + DIGEST_BYTES);
-    if (to > from && this.end >= to) c.digest[row] = digestOf(bytes, from, to);
+    if (to > from && this.end >= to) c.digest[row] = digestOf(view, from, to);
   }
 
   /** Payload length and digest, for everything that has no sequence numbers of its own. */
-  #rest(row: number, bytes: Uint8Array, at: number, end: number): void {
+  #rest(row: number, view: DataView, at: number, end: number): void {
     const c = this.#columns;
     const payload = Math.max(0, end - at);
     c.payload[row] = payload;
     const digested = Math.min(payload, DIGEST_BYTES);
     // All of them or none: taps with link layers of different sizes cut the same packet at different bytes.
-    c.digest[row] = this.end - at >= digested ? digestOf(bytes, at, at + digested) : 0;
+    c.digest[row] = this.end - at >= digested ? digestOf(view, at, at + digested) : 0;
     seal(c, row);
   }
+}
+
+/** What a transport header says, all 0. TCP writes each of these itself. */
+export function blankTransport(c: Columns, row: number): void {
+  c.sourcePort[row] = 0;
+  c.destinationPort[row] = 0;
+  c.payload[row] = 0;
+  c.sequence[row] = 0;
+  c.acknowledgement[row] = 0;
+  c.flags[row] = 0;
+  c.window[row] = 0;
+  c.mss[row] = 0;
+  c.digest[row] = 0;
 }

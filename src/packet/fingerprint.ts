@@ -2,7 +2,7 @@
  * What makes two sightings candidates for one packet: a hash over all that forwarding and NAT leave alone. Link layer,
  * TTL, traffic class, checksums, addresses, ports, echo identifiers and the MSS option are left out.
  */
-import { finish, mix, word } from "./address.js";
+import { finish, mix, part } from "./address.js";
 import { type Columns, Kind } from "./columns.js";
 
 /** Payload bytes that take part in a fingerprint. A snapshot length of 256 holds them behind any usual header. */
@@ -10,16 +10,19 @@ export const DIGEST_BYTES = 64;
 
 /** Writes the fingerprint of a row whose other columns are set. */
 export function seal(c: Columns, row: number): void {
-  let h = mix(((c.kind[row] ?? 0) << 16) | ((c.protocol[row] ?? 0) << 8) | (c.flags[row] ?? 0), c.payload[row] ?? 0);
-  h = mix(h, c.identification[row] ?? 0);
-  h = mix(h, c.sequence[row] ?? 0);
-  h = mix(h, c.acknowledgement[row] ?? 0);
-  h = mix(h, ((c.window[row] ?? 0) << 16) | (c.fragmentOffset[row] ?? 0));
+  let h =
+    part(((c.kind[row] ?? 0) << 16) | ((c.protocol[row] ?? 0) << 8) | (c.flags[row] ?? 0), 0x9e3779b1) ^
+    part(c.payload[row] ?? 0, 0x85ebca77) ^
+    part(c.identification[row] ?? 0, 0xc2b2ae3d) ^
+    part(c.sequence[row] ?? 0, 0x27d4eb2f) ^
+    part(c.acknowledgement[row] ?? 0, 0x165667b1) ^
+    part(((c.window[row] ?? 0) << 16) | (c.fragmentOffset[row] ?? 0), 0xd3a2646d) ^
+    part(c.digest[row] ?? 0, 0xfd7046c5);
   if (c.kind[row] === Kind.icmpError) {
     h = mix(h, c.innerIdentification[row] ?? 0);
     h = mix(h, c.innerSequence[row] ?? 0);
   }
-  c.fingerprint[row] = finish(mix(h, c.digest[row] ?? 0));
+  c.fingerprint[row] = finish(h);
 }
 
 /** Whether two rows are equal in all that forwarding and NAT leave alone: the columns, not their hash. */
@@ -43,10 +46,10 @@ export function sameInvariants(c: Columns, a: number, b: number): boolean {
 }
 
 /** Hash of bytes [from, to). */
-export function digestOf(bytes: Uint8Array, from: number, to: number): number {
+export function digestOf(view: DataView, from: number, to: number): number {
   let h = 1;
   let i = from;
-  for (; i + 4 <= to; i += 4) h = mix(h, word(bytes, i));
-  for (; i < to; i++) h = mix(h, bytes[i] ?? 0);
+  for (; i + 4 <= to; i += 4) h = mix(h, view.getUint32(i));
+  for (; i < to; i++) h = mix(h, view.getUint8(i));
   return finish(mix(h, to - from));
 }

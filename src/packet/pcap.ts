@@ -118,8 +118,10 @@ export class PcapReader implements CaptureReader {
       this.header = this.#readHeader(bytes, at);
       at += GLOBAL_HEADER;
     }
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const littleEndian = this.#littleEndian;
     while (bytes.length - at >= RECORD_HEADER) {
-      const captured = this.#number(bytes, at + 8);
+      const captured = view.getUint32(at + 8, littleEndian);
       if (captured > MAXIMUM_RECORD) {
         throw new CaptureError(
           "CORRUPT",
@@ -128,15 +130,15 @@ export class PcapReader implements CaptureReader {
         );
       }
       if (bytes.length - at - RECORD_HEADER < captured) break;
-      const seconds = this.#number(bytes, at) - this.#epochSeconds;
-      const nanoseconds = this.#number(bytes, at + 4) * this.#fraction - this.#epochNanoseconds;
+      const seconds = view.getUint32(at, littleEndian) - this.#epochSeconds;
+      const nanoseconds = view.getUint32(at + 4, littleEndian) * this.#fraction - this.#epochNanoseconds;
       this.records++;
       this.#sink(
         seconds * 1e9 + nanoseconds,
         bytes,
         at + RECORD_HEADER,
         captured,
-        Math.max(this.#number(bytes, at + 12), captured),
+        Math.max(view.getUint32(at + 12, littleEndian), captured),
         0,
       );
       at += RECORD_HEADER + captured;

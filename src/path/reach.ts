@@ -19,7 +19,7 @@ export interface Reach {
 /** @param places of the hops, by hop number; undefined where the snapshot does not know the interface */
 export function reach(network: Network, places: readonly (Place | undefined)[]): Reach {
   const byPlace = new Map<number, { distance: Uint8Array; routes: Uint8Array }>();
-  const rows: ({ distance: Uint8Array; routes: Uint8Array } | undefined)[] = [];
+  const rows = new Array<{ distance: Uint8Array; routes: Uint8Array } | undefined>(places.length).fill(undefined);
   const l3 = new Map<number, Place[]>();
   for (const place of network.places) {
     if (place.master) continue;
@@ -27,9 +27,7 @@ export function reach(network: Network, places: readonly (Place | undefined)[]):
     if (list) list.push(place);
     else l3.set(place.nodeNumber, [place]);
   }
-  const row = (hop: number): { distance: Uint8Array; routes: Uint8Array } => {
-    const known = rows[hop];
-    if (known) return known;
+  const make = (hop: number): { distance: Uint8Array; routes: Uint8Array } => {
     const place = places[hop];
     let made = place === undefined ? undefined : byPlace.get(place.number);
     if (made === undefined) {
@@ -43,8 +41,8 @@ export function reach(network: Network, places: readonly (Place | undefined)[]):
     return made;
   };
   return {
-    distance: (from, to) => row(from).distance[to] ?? FAR,
-    routes: (from, to) => row(from).routes[to] ?? FAR,
+    distance: (from, to) => (rows[from] ?? make(from)).distance[to] ?? FAR,
+    routes: (from, to) => (rows[from] ?? make(from)).routes[to] ?? FAR,
   };
 }
 

@@ -84,7 +84,7 @@ export class TraceCore {
       exchanges.unite(keep, give, turned);
     });
     const losses = new TapLosses(hops.length);
-    const latency = new Latency();
+    const latency = new Latency(hops.length);
     const copies = new Copies(columns, packets, latency, scene.reach);
     const parts = new PartIndex(columns, packets);
     const endings = new Endings(scene, columns, book, packets, flows, losses, options);

@@ -41,13 +41,36 @@ export class FlowIndex {
     this.#unite = unite;
   }
 
-  /** Entry of a sighting in its node, NONE where its tuple is new there. */
-  entryOf(row: number): number {
-    return this.lookup(row, this.#scene.nodes[this.#columns.hop[row] ?? 0] ?? 0);
+  /** Entry of a sighting that has just come in its node, NONE where its tuple is new there. Kept for `entryOf`. */
+  identify(row: number): number {
+    const entry = this.#find(row, this.#nodeOf(row));
+    this.#columns.entry[row] = entry;
+    return entry;
   }
 
-  /** Entry of a sighting's tuple in a node. An ICMP error has the tuple of an answer to the packet it quotes. */
+  /** Entry of a sighting in its node, NONE where its tuple is new there. A sighting is asked for its entry several times. */
+  entryOf(row: number): number {
+    const known = this.#columns.entry[row] ?? NONE;
+    return known === NONE ? this.identify(row) : known;
+  }
+
+  /** Entry of a sighting's tuple in a node. */
   lookup(row: number, node: number): number {
+    return this.#nodeOf(row) === node ? this.entryOf(row) : this.#find(row, node);
+  }
+
+  /** Forgets the connections that have ended: entries get other numbers. */
+  sweep(): void {
+    this.table.sweep((flow) => !flow.ended);
+    this.#columns.entry.fill(NONE);
+  }
+
+  #nodeOf(row: number): number {
+    return this.#scene.nodes[this.#columns.hop[row] ?? 0] ?? 0;
+  }
+
+  /** An ICMP error has the tuple of an answer to the packet it quotes. */
+  #find(row: number, node: number): number {
     const c = this.#columns;
     const family = c.family[row] ?? 0;
     if (c.kind[row] === Kind.icmpError) {
@@ -89,7 +112,9 @@ export class FlowIndex {
 
   /** Enters the tuple of a sighting, and that of its answers. */
   enter(row: number, flow: Flow, direction: Direction): number {
-    return this.#enter(this.#keyOf(row), flow, direction);
+    const entry = this.#enter(this.#keyOf(row), flow, direction);
+    this.#columns.entry[row] = entry;
+    return entry;
   }
 
   /**
@@ -104,7 +129,7 @@ export class FlowIndex {
     const own = owner && !again ? entry : this.enter(row, flow, direction);
     if (owner && owner !== flow && !again) this.#join(flow, owner, this.table.direction(entry) !== direction);
     if (this.sameTuple(parent, row)) return "same";
-    const before = this.lookup(parent, this.#scene.nodes[this.#columns.hop[row] ?? 0] ?? 0);
+    const before = this.lookup(parent, this.#nodeOf(row));
     if (before === NONE) return "new";
     const known = this.table.translated(before);
     if (!this.table.isSure(before)) {
@@ -120,7 +145,7 @@ export class FlowIndex {
    */
   mayBecome(before: number, row: number, entry: number): boolean {
     const c = this.#columns;
-    const known = this.lookup(before, this.#scene.nodes[c.hop[row] ?? 0] ?? 0);
+    const known = this.lookup(before, this.#nodeOf(row));
     if (known === NONE || !this.table.isSure(known)) return true;
     const expected = this.table.translated(known);
     if (expected === entry) return true;
@@ -132,7 +157,7 @@ export class FlowIndex {
   /** Whether joining `row` to `parent` would say something of NAT that neither conntrack nor an earlier join has said. */
   isNews(row: number, entry: number, parent: number): boolean {
     if (this.sameTuple(parent, row)) return false;
-    const before = this.lookup(parent, this.#scene.nodes[this.#columns.hop[row] ?? 0] ?? 0);
+    const before = this.lookup(parent, this.#nodeOf(row));
     return before === NONE || !this.table.isSure(before) || this.table.translated(before) !== entry;
   }
 
@@ -208,7 +233,7 @@ export class FlowIndex {
     const c = this.#columns;
     const error = c.kind[row] === Kind.icmpError;
     return {
-      node: this.#scene.nodes[c.hop[row] ?? 0] ?? 0,
+      node: this.#nodeOf(row),
       family: c.family[row] ?? 0,
       protocol: (error ? c.innerProtocol[row] : c.protocol[row]) ?? 0,
       source: (error ? c.innerDestination[row] : c.source[row]) ?? 0,

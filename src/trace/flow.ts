@@ -1,6 +1,6 @@
 /** Connections, and which of them a sighting belongs to. */
 import { grown } from "../packet/columns.js";
-import { finish, mix } from "../packet/address.js";
+import { finish, part } from "../packet/address.js";
 
 export const Direction = { request: 0, reply: 1 } as const;
 export type Direction = (typeof Direction)[keyof typeof Direction];
@@ -295,5 +295,10 @@ export class FlowTable {
 }
 
 function hashOf(node: number, kind: number, source: number, destination: number, ports: number): number {
-  return finish(mix(mix(mix(mix(node, kind), source), destination), ports));
+  return finish(
+    part(source, 0x9e3779b1) ^
+      part(destination, 0x85ebca77) ^
+      part(ports, 0xc2b2ae3d) ^
+      part((node << 16) | kind, 0x27d4eb2f),
+  );
 }

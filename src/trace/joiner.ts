@@ -73,7 +73,7 @@ export class Joiner {
     this.#flows.nameFragment(row);
     if (c.kind[row] === Kind.udp && (c.length[row] ?? 0) > (this.#scene.longest[hop] ?? Infinity))
       c.marks[row] = (c.marks[row] ?? 0) | Mark.oversize;
-    const entry = this.#flows.entryOf(row);
+    const entry = this.#flows.identify(row);
     if (!this.#join(row, entry) && !this.#joinParts(row, entry)) this.#begin(row, entry);
   }
 

@@ -263,7 +263,7 @@ export class Lifetimes {
     parts.remove(packet);
     packets.remove(packet);
     exchanges.expire(this.now);
-    if (exchanges.stale(flows.table.size)) flows.table.sweep((one) => !one.ended);
+    if (exchanges.stale(flows.table.size)) flows.sweep();
   }
 
   #touched(packet: number): number {

@@ -4,12 +4,14 @@
  *
  * Within one tap the order of the capture stands, whatever its stamps say.
  */
+import { grown } from "../packet/columns.js";
+
 interface Tap {
-  rows: number[];
-  /** Position of the next row in `rows`. */
+  /** A ring, as long as a power of two: an array that is filled and emptied again is allocated anew each time. */
+  rows: Int32Array;
+  /** Rows that were taken, and rows that came: their positions in the ring, beyond its length counted on. */
   head: number;
-  /** Time by which the next row is ordered: never before the row that went ahead of it. */
-  key: number;
+  tail: number;
   /** Key of the last row that was taken: the next one is not ordered before it. */
   floor: number;
   /** The tap has promised to bring nothing older. Decides when others may go, never how its own rows are ordered. */
@@ -20,6 +22,8 @@ interface Tap {
 export class Merge {
   readonly #times: (row: number) => number;
   readonly #taps: Tap[] = [];
+  /** By tap: time by which its next row is ordered, never before the row that went ahead of it. */
+  #keys = new Float64Array(8);
   /** Taps with rows, as a heap by (key, tap). */
   readonly #heap: number[] = [];
   #waiting = 0;
@@ -34,10 +38,13 @@ export class Merge {
 
   /** @returns number of the tap: ties go to the lower one */
   add(): number {
+    if (this.#taps.length === this.#keys.length) {
+      this.#keys = grown(Float64Array, this.#keys, this.#keys.length * 2);
+    }
     this.#taps.push({
-      rows: [],
+      rows: new Int32Array(64),
       head: 0,
-      key: 0,
+      tail: 0,
       floor: Number.NEGATIVE_INFINITY,
       watermark: Number.NEGATIVE_INFINITY,
       ended: false,
@@ -52,16 +59,16 @@ export class Merge {
 
   /** Taps that must deliver before anything more can be released. */
   starving(): number[] {
-    return this.#taps.flatMap((tap, number) => (tap.head === tap.rows.length && !tap.ended ? [number] : []));
+    return this.#taps.flatMap((tap, number) => (tap.head === tap.tail && !tap.ended ? [number] : []));
   }
 
   push(number: number, row: number): void {
     const tap = this.#tap(number);
-    const empty = tap.head === tap.rows.length;
-    tap.rows.push(row);
+    if (tap.tail - tap.head === tap.rows.length) widen(tap);
+    tap.rows[tap.tail & (tap.rows.length - 1)] = row;
     this.#waiting++;
-    if (!empty) return;
-    tap.key = Math.max(tap.floor, this.#times(row));
+    if (tap.tail++ !== tap.head) return;
+    this.#keys[number] = Math.max(tap.floor, this.#times(row));
     this.#up(number);
   }
 
@@ -74,8 +81,8 @@ export class Merge {
   /** Nothing older than this will come from any tap, Infinity where all have ended. */
   get low(): number {
     let low = Infinity;
-    for (const { rows, head, key, watermark, ended } of this.#taps) {
-      if (head < rows.length) low = Math.min(low, key);
+    for (const [number, { head, tail, watermark, ended }] of this.#taps.entries()) {
+      if (head !== tail) low = Math.min(low, this.#keys[number] ?? 0);
       else if (!ended) low = Math.min(low, watermark);
     }
     return low;
@@ -88,7 +95,7 @@ export class Merge {
   /** Next row of a tap, -1 where it has none. */
   headOf(number: number): number {
     const tap = this.#tap(number);
-    return tap.rows[tap.head] ?? -1;
+    return tap.head === tap.tail ? -1 : (tap.rows[tap.head & (tap.rows.length - 1)] ?? -1);
   }
 
   /** Next row of one tap out of turn, -1 where it has none. */
@@ -111,11 +118,11 @@ export class Merge {
     }
     const number = this.#heap[at];
     if (number === undefined) return -1;
-    const tap = this.#tap(number);
-    if (!force && !this.#ripe(tap.key, number)) return -1;
-    if (tap.key < this.#lastKey || (tap.key === this.#lastKey && number < this.#lastTap)) late?.(number);
+    const key = this.#keys[number] ?? 0;
+    if (!force && !this.#ripe(key, number)) return -1;
+    if (key < this.#lastKey || (key === this.#lastKey && number < this.#lastTap)) late?.(number);
     else {
-      this.#lastKey = tap.key;
+      this.#lastKey = key;
       this.#lastTap = number;
     }
     return this.#take(at);
@@ -136,7 +143,7 @@ export class Merge {
     if (this.#heap.length === this.#taps.length) return true;
     for (let other = 0; other < this.#taps.length; other++) {
       const tap = this.#tap(other);
-      if (tap.head < tap.rows.length || tap.ended) continue;
+      if (tap.head !== tap.tail || tap.ended) continue;
       if (tap.watermark < key || (tap.watermark === key && other < number)) return false;
     }
     return true;
@@ -145,22 +152,18 @@ export class Merge {
   #take(at: number): number {
     const number = this.#heap[at] ?? 0;
     const tap = this.#tap(number);
-    const row = tap.rows[tap.head] ?? -1;
-    tap.head++;
+    const { rows } = tap;
+    const row = rows[tap.head++ & (rows.length - 1)] ?? -1;
     this.#waiting--;
-    tap.floor = tap.key;
-    tap.watermark = Math.max(tap.watermark, tap.key);
-    const following = tap.rows[tap.head];
-    if (following === undefined) {
-      tap.rows.length = 0;
+    const key = this.#keys[number] ?? 0;
+    tap.floor = key;
+    if (key > tap.watermark) tap.watermark = key;
+    if (tap.head === tap.tail) {
       tap.head = 0;
+      tap.tail = 0;
       this.#remove(at);
     } else {
-      if (tap.head > 4096 && tap.head * 2 > tap.rows.length) {
-        tap.rows = tap.rows.slice(tap.head);
-        tap.head = 0;
-      }
-      tap.key = Math.max(tap.floor, this.#times(following));
+      this.#keys[number] = Math.max(key, this.#times(rows[tap.head & (rows.length - 1)] ?? 0));
       this.#down(at);
     }
     return row;
@@ -203,8 +206,8 @@ export class Merge {
   }
 
   #before(a: number, b: number): boolean {
-    const keyA = this.#tap(a).key;
-    const keyB = this.#tap(b).key;
+    const keyA = this.#keys[a] ?? 0;
+    const keyB = this.#keys[b] ?? 0;
     return keyA < keyB || (keyA === keyB && a < b);
   }
 
@@ -213,4 +216,14 @@ export class Merge {
     if (!tap) throw new RangeError(`there is no tap ${number}`);
     return tap;
   }
+}
+
+/** Twice the room for the rows of a tap, whose ring is full. */
+function widen(tap: Tap): void {
+  const { rows, head } = tap;
+  const wide = new Int32Array(rows.length * 2);
+  for (let at = 0; at < rows.length; at++) wide[at] = rows[(head + at) & (rows.length - 1)] ?? 0;
+  tap.rows = wide;
+  tap.head = 0;
+  tap.tail = rows.length;
 }

@@ -17,6 +17,8 @@ const MAXIMUM_SEARCH = 2048;
 const MAXIMUM_BUCKETS = 64;
 /** Stands in `#previous` of a packet that is in no bucket. */
 const OUTSIDE = -2;
+/** Stands in `#bytes` of what is no TCP segment. */
+const NO_STREAM = 0xffff_ffff;
 
 export class PartIndex {
   readonly #columns: Columns;
@@ -25,6 +27,9 @@ export class PartIndex {
   #next = new Int32Array(1024);
   #previous = new Int32Array(1024).fill(OUTSIDE);
   #key = new Uint32Array(1024);
+  /** Where the bytes of a TCP segment begin in the stream, and how many they are. */
+  #start = new Uint32Array(1024);
+  #bytes = new Uint32Array(1024);
   readonly #found: number[] = [];
   /** Buckets that the longest packet so far lies in, beyond its first. */
   #span = 1;
@@ -41,6 +46,8 @@ export class PartIndex {
     const key = this.#keyOf(row, placeOf(this.#columns, row));
     const first = this.#buckets[key] ?? NONE;
     this.#key[packet] = key;
+    this.#start[packet] = this.#columns.sequence[row] ?? 0;
+    this.#bytes[packet] = this.#columns.kind[row] === Kind.tcp ? bytesOf(this.#columns, row) : NO_STREAM;
     this.#next[packet] = first;
     this.#previous[packet] = NONE;
     if (first !== NONE) this.#previous[first] = packet;
@@ -59,9 +66,13 @@ export class PartIndex {
     this.#previous[packet] = OUTSIDE;
   }
 
-  /** Packets that may carry bytes of a row, in no order; others that share their buckets are among them. Valid until the next call. */
+  /** Packets that may carry bytes of a row, in no order; others that share their buckets may be among them. Valid until the next call. */
   near(row: number): readonly number[] {
-    const place = placeOf(this.#columns, row);
+    const c = this.#columns;
+    const place = placeOf(c, row);
+    const tcp = c.kind[row] === Kind.tcp;
+    const start = c.sequence[row] ?? 0;
+    const bytes = bytesOf(c, row);
     const found = this.#found;
     found.length = 0;
     const last = Math.min(this.#spanOf(row), MAXIMUM_BUCKETS);
@@ -70,7 +81,10 @@ export class PartIndex {
       const key = this.#keyOf(row, place + bucket);
       for (let p = this.#buckets[key] ?? NONE; p !== NONE && searched < MAXIMUM_SEARCH; p = this.#next[p] ?? NONE) {
         searched++;
-        found.push(p);
+        // Most segments that share a bucket are apart, as `commonBytes` has it: of those it need not be asked.
+        const length = this.#bytes[p] ?? 0;
+        const shift = (start - (this.#start[p] ?? 0)) | 0;
+        if (!tcp || length === NO_STREAM || (shift < length && shift + bytes > 0)) found.push(p);
       }
     }
     return found;
@@ -97,6 +111,8 @@ export class PartIndex {
     this.#previous = grown(Int32Array, this.#previous, capacity);
     this.#previous.fill(OUTSIDE, from);
     this.#key = grown(Uint32Array, this.#key, capacity);
+    this.#start = grown(Uint32Array, this.#start, capacity);
+    this.#bytes = grown(Uint32Array, this.#bytes, capacity);
   }
 }
 

@@ -10,6 +10,9 @@ import { type AddressBook, macNumber } from "../packet/address.js";
 /** Ethernet with one VLAN tag. */
 const LINK_HEADER = 18;
 
+/** Addresses whose last answer of `isLocal` is at hand; a power of two. */
+const RECENT = 1024;
+
 /** Any number of routers may lie between two hops. */
 const inARow: Reach = { distance: (from, to) => Math.abs(from - to), routes: () => 0 };
 
@@ -35,6 +38,10 @@ export class Scene {
   readonly #nat: boolean[] = [];
   readonly #book: AddressBook;
   readonly #local = new Map<number, boolean>();
+  /** Answers of `isLocal` once more, a slot an address: a map with keys beyond 31 bits takes five times as long. */
+  readonly #recentAddress = new Uint32Array(RECENT);
+  /** Node, family and answer; -1 where there is none yet. */
+  readonly #recentAnswer = new Int32Array(RECENT).fill(-1);
 
   /** @param bare captures of a network that nobody has described: its hops stand in the order of the way, and that is all */
   constructor(snapshot: Snapshot, hops: readonly Hop[], book: AddressBook, bare = false) {
@@ -92,6 +99,17 @@ export class Scene {
 
   /** Whether an address belongs to the node itself. */
   isLocal(node: number, family: number, address: number): boolean {
+    const slot = (address ^ (address >>> 8) ^ (node << 4)) & (RECENT - 1);
+    const asked = (node << 2) | (family === 6 ? 2 : 0);
+    const answer = this.#recentAnswer[slot] ?? -1;
+    if (this.#recentAddress[slot] === address && (answer & ~1) === asked) return (answer & 1) === 1;
+    const local = this.#look(node, family, address);
+    this.#recentAddress[slot] = address;
+    this.#recentAnswer[slot] = asked | (local ? 1 : 0);
+    return local;
+  }
+
+  #look(node: number, family: number, address: number): boolean {
     const key = (node * 2 + (family === 6 ? 1 : 0)) * 0x1_0000_0000 + address;
     const known = this.#local.get(key);
     if (known !== undefined) return known;

@@ -33,12 +33,10 @@ export class Ways {
   parentOf(packet: number, row: number, entry: number, divided: boolean): number {
     const c = this.#columns;
     const packets = this.#packets;
-    const { reach, bridgesNat } = this.#scene;
+    const { reach, nodes, bridgesNat } = this.#scene;
     const hop = c.hop[row] ?? 0;
     const ttl = c.ttl[row] ?? 0;
     const kind = c.kind[row];
-    const { nodes } = this.#scene;
-    const sameNode = (a: number, b: number): boolean => nodes[a] === nodes[b];
     const bridged = kind === Kind.arp || kind === Kind.frame;
     // What has arrived may still be seen late where it has been, but no router makes anything new of it.
     const over =
@@ -48,15 +46,15 @@ export class Ways {
     for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
       if (divided && commonBytes(c, s, row) === 0) continue;
       const lowered = (c.ttl[s] ?? 0) - ttl;
-      const same = this.#flows.sameTuple(s, row);
       const from = c.hop[s] ?? 0;
+      const same = this.#flows.sameTuple(s, row);
       // NAT is a router's work, but for a bridge that hands its frames to IP: no other tuple without a lower TTL.
       if (lowered === 0 && (same ? from === hop : !bridged && !bridgesNat[hop] && !bridgesNat[from])) return NONE;
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
       if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
       if (divided && same && this.#comesHome(s, row)) continue;
-      const passedNat = lowered > 0 || (lowered === 0 && bridgesNat[hop] === 1 && sameNode(from, hop));
+      const passedNat = lowered > 0 || (lowered === 0 && bridgesNat[hop] === 1 && nodes[from] === nodes[hop]);
       if (!same && (bridged || over || !passedNat || !this.#flows.mayBecome(s, row, entry))) continue;
       bestDistance = distance;
       best = s;

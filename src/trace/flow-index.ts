@@ -128,7 +128,7 @@ export class FlowIndex {
     const again = owner !== undefined && owner !== flow && owner.closed && !flow.closed;
     const own = owner && !again ? entry : this.enter(row, flow, direction);
     if (owner && owner !== flow && !again) this.#join(flow, owner, this.table.direction(entry) !== direction);
-    if (this.sameTuple(parent, row)) return "same";
+    if (this.sameTuple(parent, row) || isNameless(this.#columns, parent)) return "same";
     const before = this.lookup(parent, this.#nodeOf(row));
     if (before === NONE) return "new";
     const known = this.table.translated(before);
@@ -156,7 +156,7 @@ export class FlowIndex {
 
   /** Whether joining `row` to `parent` would say something of NAT that neither conntrack nor an earlier join has said. */
   isNews(row: number, entry: number, parent: number): boolean {
-    if (this.sameTuple(parent, row)) return false;
+    if (this.sameTuple(parent, row) || isNameless(this.#columns, parent)) return false;
     const before = this.lookup(parent, this.#nodeOf(row));
     return before === NONE || !this.table.isSure(before) || this.table.translated(before) !== entry;
   }

@@ -107,9 +107,14 @@ export class Joiner {
   }
 
   /** Several open packets are equal to a row: for now it goes to the likeliest; `Copies` has the last word. */
-  #choose(candidates: readonly number[], row: number, entry: number): number {
+  #choose(found: readonly number[], row: number, entry: number): number {
     const c = this.#columns;
     const flow = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    // Which one has the tuple already is known, whatever NAT may make of others.
+    const same = found.filter((packet) =>
+      this.#flows.sameTuple(this.#ways.parentOf(packet, row, entry, false), row),
+    );
+    const candidates = same.length > 0 ? same : found;
     const own = flow ? candidates.filter((packet) => this.#packets.flow[packet] === flow) : [];
     const ports = candidates.filter((packet) => c.sourcePort[this.#packets.head[packet] ?? 0] === c.sourcePort[row]);
     // NAT keeps the source port where it can.

@@ -111,9 +111,7 @@ export class Joiner {
     const c = this.#columns;
     const flow = entry === NONE ? undefined : this.#flows.table.flow(entry);
     // Which one has the tuple already is known, whatever NAT may make of others.
-    const same = found.filter((packet) =>
-      this.#flows.sameTuple(this.#ways.parentOf(packet, row, entry, false), row),
-    );
+    const same = found.filter((packet) => this.#flows.sameTuple(this.#ways.parentOf(packet, row, entry, false), row));
     const candidates = same.length > 0 ? same : found;
     const own = flow ? candidates.filter((packet) => this.#packets.flow[packet] === flow) : [];
     const ports = candidates.filter((packet) => c.sourcePort[this.#packets.head[packet] ?? 0] === c.sourcePort[row]);

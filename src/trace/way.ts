@@ -92,9 +92,10 @@ export class Ways {
       // At the end of a list its parent stands somewhere before it; in between, its neighbour is its parent.
       packets.parent[row] = after === packets.tail[packet] ? parent : after;
       const follower = packets.next[after] ?? NONE;
-      if (follower !== NONE && packets.parent[follower] === after && (c.time[follower] ?? 0) >= (c.time[row] ?? 0)) {
-        packets.parent[follower] = row;
-      }
+      const onward =
+        follower !== NONE &&
+        ((c.time[follower] ?? 0) >= (c.time[row] ?? 0) || (c.ttl[follower] ?? 0) < (c.ttl[row] ?? 0));
+      if (onward && packets.parent[follower] === after) packets.parent[follower] = row;
     }
     packets.insert(packet, row, after);
   }
@@ -121,7 +122,7 @@ export class Ways {
     const shorter =
       direct &&
       reach.distance(first, hop) + reach.distance(hop, parentHop) <
-      reach.distance(first, parentHop) + reach.distance(parentHop, hop);
+        reach.distance(first, parentHop) + reach.distance(parentHop, hop);
     return shorter ? before : parent;
   }
 

@@ -31,7 +31,7 @@ export class Tally {
     return exact + strong + ordered + ambiguous;
   }
 
-  /** Joined packets of worlds whose links double nothing and whose connections are not made to look alike; how many are exact or strong. */
+  /** Joined packets of worlds whose links double nothing (which of two copies came from where cannot be said); how many are exact or strong. */
   plain = 0;
   plainSure = 0;
 
@@ -61,7 +61,7 @@ export function judge(world: World, packets: readonly PacketEvent[], tally: Tall
     const right = seen.every((one) => one.parcel.parts.some(({ truth }) => truths.has(truth)));
     const certain = packet.match === "exact" || packet.match === "strong";
     tally.matches[packet.match]++;
-    if (packet.match !== "single" && !world.options.twins && world.options.duplicate === 0) {
+    if (packet.match !== "single" && world.options.duplicate === 0) {
       tally.plain++;
       if (certain) tally.plainSure++;
     }
@@ -114,7 +114,11 @@ function keyOf(parcel: Parcel): string {
   return JSON.stringify([
     [family, protocol, kind, named, payload, sequence, acknowledgement, flags, window, ...stamps],
     // An error quotes no bytes of its packet's content here.
-    [kind === "tcp" || kind === "error" ? 0 : content, fragment, parcel.inner && keyOf({ ...parcel.inner, content: 0 })],
+    [
+      kind === "tcp" || kind === "error" ? 0 : content,
+      fragment,
+      parcel.inner && keyOf({ ...parcel.inner, content: 0 }),
+    ],
   ]);
 }
 

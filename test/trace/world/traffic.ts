@@ -206,7 +206,7 @@ class Teller {
       if (!this.#options.twins && next() < this.#options.large) {
         const whole = this.#parcel(side, "udp", between(next, 1600, 5000), {});
         // Of two datagrams between the same hosts no fragments have one number (RFC 6864).
-        const id = (this.#connection.family === 4 && whole.id) || 1 + (this.#truths.sizes.length % 0xfffe);
+        const id = 1 + (this.#truths.sizes.length % 0xfffe);
         for (const piece of fragments({ ...whole, id }, this.#connection.family === 4 ? 1480 : 1448))
           this.#send(side, {
             ...piece,

@@ -36,30 +36,57 @@ export class Ways {
     const { reach } = this.#scene;
     const hop = c.hop[row] ?? 0;
     const ttl = c.ttl[row] ?? 0;
-    const kind = c.kind[row];
-    const { nodes, bridgesNat } = this.#scene;
-    const bridged = kind === Kind.arp || kind === Kind.frame;
     // What has arrived may still be seen late where it has been, but no router makes anything new of it.
     const over =
       ((packets.state[packet] ?? 0) & State.complete) !== 0 && (c.time[row] ?? 0) > (packets.touched[packet] ?? 0);
+    // In order, and so most come, the parent stands last, one step away: nothing else can be nearer.
+    const last = packets.tail[packet] ?? 0;
+    if (
+      !divided &&
+      this.#scene.distinct &&
+      reach.distance(c.hop[last] ?? 0, hop) === 1 &&
+      !this.#wasAt(packet, hop) &&
+      this.#follows(last, row, entry, false, over)
+    ) {
+      return last;
+    }
     let best = NONE;
     let bestDistance = FAR;
     for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
       if (divided && commonBytes(c, s, row) === 0) continue;
-      const lowered = (c.ttl[s] ?? 0) - ttl;
       const from = c.hop[s] ?? 0;
-      if (from === hop && lowered === 0 && this.#flows.sameTuple(s, row)) return NONE; // another copy of it
+      if (from === hop && c.ttl[s] === ttl && this.#flows.sameTuple(s, row)) return NONE; // another copy of it
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
-      if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
-      const same = this.#flows.sameTuple(s, row);
-      if (divided && same && this.#comesHome(s, row)) continue;
-      const passedNat = lowered > 0 || (lowered === 0 && bridgesNat[hop] === 1 && nodes[from] === nodes[hop]);
-      if (!same && (bridged || over || !passedNat || !this.#flows.mayBecome(s, row, entry))) continue;
+      if (!this.#follows(s, row, entry, divided, over)) continue;
       bestDistance = distance;
       best = s;
     }
     return best;
+  }
+
+  #wasAt(packet: number, hop: number): boolean {
+    const c = this.#columns;
+    const packets = this.#packets;
+    for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
+      if (c.hop[s] === hop) return true;
+    }
+    return false;
+  }
+
+  /** Whether time, TTL and addresses allow a row to be what was seen as `before`. */
+  #follows(before: number, row: number, entry: number, divided: boolean, over: boolean): boolean {
+    const c = this.#columns;
+    const { reach, nodes, bridgesNat } = this.#scene;
+    const from = c.hop[before] ?? 0;
+    const hop = c.hop[row] ?? 0;
+    const lowered = (c.ttl[before] ?? 0) - (c.ttl[row] ?? 0);
+    if (!this.#possible(before, row, lowered, reach.routes(from, hop))) return false;
+    if (this.#flows.sameTuple(before, row)) return !divided || !this.#comesHome(before, row);
+    const kind = c.kind[row];
+    const bridged = kind === Kind.arp || kind === Kind.frame;
+    const passedNat = lowered > 0 || (lowered === 0 && bridgesNat[hop] === 1 && nodes[from] === nodes[hop]);
+    return !bridged && !over && passedNat && this.#flows.mayBecome(before, row, entry);
   }
 
   /** Whether the TTL fell as the routers between two hops lower it, and time did not run backwards. */

@@ -38,10 +38,11 @@ export interface EndingOptions {
 
 /** Predictions kept: losses tend to repeat. */
 const REMEMBERED = 256;
+const DELIVERED: Verdict = { kind: "delivered" };
 
 export class Endings {
   /** Verdict of the packet that was closed last. */
-  last: Verdict = { kind: "delivered" };
+  last: Verdict = DELIVERED;
   readonly #scene: Scene;
   readonly #columns: Columns;
   readonly #book: AddressBook;
@@ -149,7 +150,7 @@ export class Endings {
   #verdict(packet: number, flow: Flow, state: number, match: MatchClass): Verdict {
     const refusal = this.#refusals.get(packet);
     if (refusal) return { kind: "refused", ...refusal };
-    if (state & State.complete) return { kind: "delivered" };
+    if (state & State.complete) return DELIVERED;
     if (state & State.evicted) return { kind: "unknown", reason: "it left the window before it closed" };
     const tail =
       state & State.segmented ? lastWhole(this.#columns, this.#packets, packet) : (this.#packets.tail[packet] ?? 0);

@@ -88,11 +88,8 @@ const NONE = -1;
 
 /** Finds the flow of a tuple. Open addressing over columns; entries of ended flows go when the table is made anew. */
 export class FlowTable {
-  #node = new Uint16Array(1024);
-  #kind = new Uint16Array(1024);
-  #source = new Uint32Array(1024);
-  #destination = new Uint32Array(1024);
-  #ports = new Uint32Array(1024);
+  /** Four words an entry, which are read together: node and kind, source, destination, ports. */
+  #keys = new Uint32Array(4 * 1024);
   #flows: Flow[] = [];
   #direction = new Uint8Array(1024);
   /** Entry under which the node sends on what arrives with this one; itself where there is no NAT; -1 unknown. */
@@ -117,23 +114,17 @@ export class FlowTable {
     sourcePort: number,
     destinationPort: number,
   ): number {
-    const kind = (family << 8) | protocol;
-    const ports = ((sourcePort << 16) | destinationPort) >>> 0;
-    const mask = this.#slots.length - 1;
-    let slot = hashOf(node, kind, source, destination, ports) & mask;
-    for (;;) {
-      const entry = this.#slots[slot] ?? NONE;
+    const where = placeOf(node, family, protocol);
+    const ports = portsOf(sourcePort, destinationPort);
+    const keys = this.#keys;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    for (let slot = hashOf(where, source, destination, ports) & mask; ; slot = (slot + 1) & mask) {
+      const entry = slots[slot] ?? NONE;
       if (entry === NONE) return NONE;
-      if (
-        this.#source[entry] === source &&
-        this.#destination[entry] === destination &&
-        this.#ports[entry] === ports &&
-        this.#node[entry] === node &&
-        this.#kind[entry] === kind
-      ) {
+      const at = entry * 4;
+      if (keys[at] === where && keys[at + 1] === source && keys[at + 2] === destination && keys[at + 3] === ports)
         return entry;
-      }
-      slot = (slot + 1) & mask;
     }
   }
 
@@ -161,21 +152,19 @@ export class FlowTable {
       this.#direction[known] = direction;
       return known;
     }
-    if (this.#count === this.#node.length) this.#grow();
+    if (this.#count === this.#direction.length) this.#grow();
     const entry = this.#count++;
-    const kind = (key.family << 8) | key.protocol;
-    const ports = ((key.sourcePort << 16) | key.destinationPort) >>> 0;
-    this.#node[entry] = key.node;
-    this.#kind[entry] = kind;
-    this.#source[entry] = key.source;
-    this.#destination[entry] = key.destination;
-    this.#ports[entry] = ports;
+    const keys = this.#keys;
+    keys[entry * 4] = placeOf(key.node, key.family, key.protocol);
+    keys[entry * 4 + 1] = key.source;
+    keys[entry * 4 + 2] = key.destination;
+    keys[entry * 4 + 3] = portsOf(key.sourcePort, key.destinationPort);
     this.#flows[entry] = flow;
     this.#direction[entry] = direction;
     this.#translated[entry] = NONE;
     this.#doubtful[entry] = 0;
     this.#terminal[entry] = NONE;
-    this.#enter(entry, hashOf(key.node, kind, key.source, key.destination, ports));
+    this.#enter(entry);
     return entry;
   }
 
@@ -217,14 +206,13 @@ export class FlowTable {
   }
 
   keyOf(entry: number): FlowKey {
-    const kind = this.#kind[entry] ?? 0;
-    const ports = this.#ports[entry] ?? 0;
+    const [where = 0, source = 0, destination = 0, ports = 0] = this.#keys.subarray(entry * 4, entry * 4 + 4);
     return {
-      node: this.#node[entry] ?? 0,
-      family: kind >> 8,
-      protocol: kind & 255,
-      source: this.#source[entry] ?? 0,
-      destination: this.#destination[entry] ?? 0,
+      node: where >>> 16,
+      family: (where >>> 8) & 255,
+      protocol: where & 255,
+      source,
+      destination,
       sourcePort: ports >>> 16,
       destinationPort: ports & 0xffff,
     };
@@ -239,11 +227,7 @@ export class FlowTable {
     }
     const place = new Map(kept.map((entry, index) => [entry, index]));
     for (const [index, entry] of kept.entries()) {
-      this.#node[index] = this.#node[entry] ?? 0;
-      this.#kind[index] = this.#kind[entry] ?? 0;
-      this.#source[index] = this.#source[entry] ?? 0;
-      this.#destination[index] = this.#destination[entry] ?? 0;
-      this.#ports[index] = this.#ports[entry] ?? 0;
+      this.#keys.copyWithin(index * 4, entry * 4, entry * 4 + 4);
       const flow = this.#flows[entry]?.root;
       this.#direction[index] = this.direction(entry);
       if (flow) this.#flows[index] = flow;
@@ -257,12 +241,8 @@ export class FlowTable {
   }
 
   #grow(): void {
-    const capacity = this.#node.length * 2;
-    this.#node = grown(Uint16Array, this.#node, capacity);
-    this.#kind = grown(Uint16Array, this.#kind, capacity);
-    this.#source = grown(Uint32Array, this.#source, capacity);
-    this.#destination = grown(Uint32Array, this.#destination, capacity);
-    this.#ports = grown(Uint32Array, this.#ports, capacity);
+    const capacity = this.#direction.length * 2;
+    this.#keys = grown(Uint32Array, this.#keys, capacity * 4);
     this.#direction = grown(Uint8Array, this.#direction, capacity);
     this.#translated = grown(Int32Array, this.#translated, capacity);
     this.#doubtful = grown(Uint8Array, this.#doubtful, capacity);
@@ -272,33 +252,30 @@ export class FlowTable {
 
   #rehash(slots: number): void {
     this.#slots = new Int32Array(slots).fill(NONE);
-    for (let entry = 0; entry < this.#count; entry++) {
-      this.#enter(
-        entry,
-        hashOf(
-          this.#node[entry] ?? 0,
-          this.#kind[entry] ?? 0,
-          this.#source[entry] ?? 0,
-          this.#destination[entry] ?? 0,
-          this.#ports[entry] ?? 0,
-        ),
-      );
-    }
+    for (let entry = 0; entry < this.#count; entry++) this.#enter(entry);
   }
 
-  #enter(entry: number, hash: number): void {
+  #enter(entry: number): void {
+    const keys = this.#keys;
+    const at = entry * 4;
     const mask = this.#slots.length - 1;
-    let slot = hash & mask;
+    let slot = hashOf(keys[at] ?? 0, keys[at + 1] ?? 0, keys[at + 2] ?? 0, keys[at + 3] ?? 0) & mask;
     while (this.#slots[slot] !== NONE) slot = (slot + 1) & mask;
     this.#slots[slot] = entry;
   }
 }
 
-function hashOf(node: number, kind: number, source: number, destination: number, ports: number): number {
+/** Node, family and protocol in one word. */
+function placeOf(node: number, family: number, protocol: number): number {
+  return ((node << 16) | (family << 8) | protocol) >>> 0;
+}
+
+function portsOf(source: number, destination: number): number {
+  return ((source << 16) | destination) >>> 0;
+}
+
+function hashOf(where: number, source: number, destination: number, ports: number): number {
   return finish(
-    part(source, 0x9e3779b1) ^
-      part(destination, 0x85ebca77) ^
-      part(ports, 0xc2b2ae3d) ^
-      part((node << 16) | kind, 0x27d4eb2f),
+    part(where, 0x27d4eb2f) ^ part(source, 0x9e3779b1) ^ part(destination, 0x85ebca77) ^ part(ports, 0xc2b2ae3d),
   );
 }

@@ -44,7 +44,7 @@ export class Latency {
     const pair = this.#pair(from, to);
     const count = (this.#count[pair] ?? 0) + 1;
     this.#count[pair] = count;
-    const weight = Math.max(WEIGHT, 1 / count);
+    const weight = count * WEIGHT < 1 ? 1 / count : WEIGHT;
     const difference = gap - (this.#gap[pair] ?? 0);
     this.#gap[pair] = (this.#gap[pair] ?? 0) + weight * difference;
     if (count > 1) {

@@ -17,6 +17,7 @@ const MAXIMUM_SEARCH = 2048;
 const MAXIMUM_BUCKETS = 64;
 /** Stands in `#previous` of a packet that is in no bucket. */
 const OUTSIDE = -2;
+const NOBODY: readonly number[] = [];
 /** Stands in `#bytes` of what is no TCP segment. */
 const NO_STREAM = 0xffff_ffff;
 
@@ -30,7 +31,6 @@ export class PartIndex {
   /** Where the bytes of a TCP segment begin in the stream, and how many they are. */
   #start = new Uint32Array(1024);
   #bytes = new Uint32Array(1024);
-  readonly #found: number[] = [];
   /** Buckets that the longest packet so far lies in, beyond its first. */
   #span = 1;
 
@@ -66,15 +66,14 @@ export class PartIndex {
     this.#previous[packet] = OUTSIDE;
   }
 
-  /** Packets that may carry bytes of a row, in no order; others that share their buckets may be among them. Valid until the next call. */
+  /** Packets that may carry bytes of a row, in no order; others that share their buckets may be among them. */
   near(row: number): readonly number[] {
     const c = this.#columns;
     const place = placeOf(c, row);
     const tcp = c.kind[row] === Kind.tcp;
     const start = c.sequence[row] ?? 0;
     const bytes = bytesOf(c, row);
-    const found = this.#found;
-    found.length = 0;
+    let found: number[] | undefined;
     const last = Math.min(this.#spanOf(row), MAXIMUM_BUCKETS);
     for (let bucket = -this.#span; bucket <= last; bucket++) {
       let searched = 0;
@@ -84,10 +83,10 @@ export class PartIndex {
         // Most segments that share a bucket are apart, as `commonBytes` has it: of those it need not be asked.
         const length = this.#bytes[p] ?? 0;
         const shift = (start - (this.#start[p] ?? 0)) | 0;
-        if (!tcp || length === NO_STREAM || (shift < length && shift + bytes > 0)) found.push(p);
+        if (!tcp || length === NO_STREAM || (shift < length && shift + bytes > 0)) (found ??= []).push(p);
       }
     }
-    return found;
+    return found ?? NOBODY;
   }
 
   #keyOf(row: number, place: number): number {

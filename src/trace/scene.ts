@@ -22,6 +22,8 @@ export class Scene {
   readonly names: readonly string[];
   /** By hop; undefined where the snapshot does not know the interface. */
   readonly places: readonly (Place | undefined)[];
+  /** No interface is two hops. */
+  readonly distinct: boolean;
   readonly reach: Reach;
   /** By hop: number of its node. Nodes that the snapshot does not know have numbers as well. */
   readonly nodes: Uint16Array;
@@ -49,6 +51,8 @@ export class Scene {
     this.hops = hops;
     this.names = hops.map(hopName);
     this.places = hops.map((hop) => this.network.place(hop.node, hop.interface));
+    const known = this.places.filter((place) => place !== undefined);
+    this.distinct = new Set(known).size === known.length;
     this.reach = bare ? inARow : reach(this.network, this.places);
     this.#book = book;
     for (const node of snapshot.nodes) {

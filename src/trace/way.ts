@@ -33,33 +33,74 @@ export class Ways {
   parentOf(packet: number, row: number, entry: number, divided: boolean): number {
     const c = this.#columns;
     const packets = this.#packets;
-    const { reach, nodes, bridgesNat } = this.#scene;
+    const { reach } = this.#scene;
     const hop = c.hop[row] ?? 0;
     const ttl = c.ttl[row] ?? 0;
-    const kind = c.kind[row];
-    const bridged = kind === Kind.arp || kind === Kind.frame;
     // What has arrived may still be seen late where it has been, but no router makes anything new of it.
     const over =
       ((packets.state[packet] ?? 0) & State.complete) !== 0 && (c.time[row] ?? 0) > (packets.touched[packet] ?? 0);
+    // In order, and so most come, the parent stands last, one step away: nothing else can be nearer.
+    const last = packets.tail[packet] ?? 0;
+    if (
+      !divided &&
+      this.#scene.distinct &&
+      reach.distance(c.hop[last] ?? 0, hop) === 1 &&
+      this.#isNewTo(packet, row) &&
+      this.#follows(last, row, entry, false, over)
+    ) {
+      return last;
+    }
     let best = NONE;
     let bestDistance = FAR;
     for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
       if (divided && commonBytes(c, s, row) === 0) continue;
-      const lowered = (c.ttl[s] ?? 0) - ttl;
       const from = c.hop[s] ?? 0;
-      const same = this.#flows.sameTuple(s, row);
-      // NAT is a router's work, but for a bridge that hands its frames to IP: no other tuple without a lower TTL.
-      if (lowered === 0 && (same ? from === hop : !bridged && !bridgesNat[hop] && !bridgesNat[from])) return NONE;
+      if (c.ttl[s] === ttl && this.#excludes(s, row)) return NONE;
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
-      if (!this.#possible(s, row, lowered, reach.routes(from, hop))) continue;
-      if (divided && same && this.#comesHome(s, row)) continue;
-      const passedNat = lowered > 0 || (lowered === 0 && bridgesNat[hop] === 1 && nodes[from] === nodes[hop]);
-      if (!same && (bridged || over || !passedNat || !this.#flows.mayBecome(s, row, entry))) continue;
+      if (!this.#follows(s, row, entry, divided, over)) continue;
       bestDistance = distance;
       best = s;
     }
     return best;
+  }
+
+  /** Whether a packet was not at the hop of a row, and had no other tuple at its TTL. */
+  #isNewTo(packet: number, row: number): boolean {
+    const c = this.#columns;
+    const packets = this.#packets;
+    for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
+      if (c.hop[s] === c.hop[row] || (c.ttl[s] === c.ttl[row] && !this.#flows.sameTuple(s, row))) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Whether two sightings of one TTL cannot be of one packet: copies of it at one hop; or other tuples, as NAT is a router's
+   * work, but for a bridge that hands its frames to IP.
+   */
+  #excludes(before: number, row: number): boolean {
+    const c = this.#columns;
+    const [from, hop] = [c.hop[before] ?? 0, c.hop[row] ?? 0];
+    if (this.#flows.sameTuple(before, row)) return from === hop;
+    const { bridgesNat } = this.#scene;
+    const bridged = c.kind[row] === Kind.arp || c.kind[row] === Kind.frame;
+    return !bridged && bridgesNat[hop] === 0 && bridgesNat[from] === 0;
+  }
+
+  /** Whether time, TTL and addresses allow a row to be what was seen as `before`. */
+  #follows(before: number, row: number, entry: number, divided: boolean, over: boolean): boolean {
+    const c = this.#columns;
+    const { reach, nodes, bridgesNat } = this.#scene;
+    const from = c.hop[before] ?? 0;
+    const hop = c.hop[row] ?? 0;
+    const lowered = (c.ttl[before] ?? 0) - (c.ttl[row] ?? 0);
+    if (!this.#possible(before, row, lowered, reach.routes(from, hop))) return false;
+    if (this.#flows.sameTuple(before, row)) return !divided || !this.#comesHome(before, row);
+    const kind = c.kind[row];
+    const bridged = kind === Kind.arp || kind === Kind.frame;
+    const passedNat = lowered > 0 || (lowered === 0 && bridgesNat[hop] === 1 && nodes[from] === nodes[hop]);
+    return !bridged && !over && passedNat && this.#flows.mayBecome(before, row, entry);
   }
 
   /** Whether the TTL fell as the routers between two hops lower it, and time did not run backwards. */

@@ -200,7 +200,7 @@ async function bridge(count: number): Promise<void> {
     );
   print("end", of("end"));
   if (root) print("ip -all netns delete (does not wait)", least(theirEnd));
-  print("up, whole, without the start of node", least(ups), "with reading back what was made");
+  print("up, whole, without the start of node", least(ups));
   print("down, whole, without the start of node", least(downs), `${times(least(downs), least(ups))} the time of up`);
   console.log(`  init's memory ${Math.max(...whole.map((each) => each.memory)).toFixed(1)} MB`);
   const walls: number[] = [];

@@ -1,5 +1,5 @@
-// Builds everything that is not in git: dist/ (tsc), dist/bundle (what bin/yapc-net.js starts), yapc-init (cc), and the
-// manifest of the commands, from which oclif prints help without loading them.
+// Builds everything that is not in git: dist/ (tsc), dist/bundle (what bin/yapc-net.js starts) and its compiled code,
+// yapc-init (cc), and the manifest of the commands, from which oclif prints help without loading them.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -17,6 +17,7 @@ run(process.execPath, "node_modules/typescript/bin/tsc", "-p", ".");
 removeStale("dist/commands", "commands");
 run("sh", "helper/build.sh");
 await bundle(root);
+run(process.execPath, "bin/compile.mjs");
 
 rmSync(path.join(root, "oclif.manifest.json"), { force: true });
 const { Plugin } = await import("@oclif/core");

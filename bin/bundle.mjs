@@ -1,8 +1,10 @@
 // Makes dist/bundle of what tsc made: a file for each command, what they share in chunks. A start then reads few files, and
-// evaluates what its command imports and nothing else.
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+// evaluates what its command imports and nothing else. bin/modules.js loads them.
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
+
+const target = "node20.19";
 
 /** Native code, and packages that do not survive bundling: blessed requires by names it makes, pcap-parser warns. */
 const external = ["koffi", "blessed", "pcap-parser", "typescript"];
@@ -17,8 +19,7 @@ const oclifParts = {
       contents: `export * as Args from "@oclif/core/args";
         export * as Flags from "@oclif/core/flags";
         export { Command } from "@oclif/core/command";
-        export { Config } from "@oclif/core/config";
-        export { run } from "@oclif/core/run";`,
+        export { Config } from "@oclif/core/config";`,
     }));
   },
 };
@@ -29,7 +30,7 @@ export async function bundle(root) {
   const commands = readdirSync(path.join(root, "dist/commands")).filter((file) => file.endsWith(".js"));
   const entries = commands.map((file) => [`commands/${path.basename(file, ".js")}`, `dist/commands/${file}`]);
   rmSync(outdir, { recursive: true, force: true });
-  const { metafile } = await build({
+  const { metafile, outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: { main: "dist/commands/base/main.js", ...Object.fromEntries(entries) },
     outdir,
@@ -39,17 +40,31 @@ export async function bundle(root) {
     format: "esm",
     platform: "node",
     mainFields: ["module", "main"],
-    target: "node20.19",
+    target,
     external,
     plugins: [oclifParts],
-    // What is CommonJS in a bundle still asks for node's modules by require.
-    banner: {
-      js: 'import { createRequire as requireOf } from "node:module";\nconst require = requireOf(import.meta.url);',
-    },
     logLevel: "warning",
     metafile: true,
+    write: false,
   });
+  for (const { path: file, text } of outputFiles) {
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, await asFunction(text));
+  }
   writeFileSync(path.join(outdir, "LICENSES.txt"), licences(root, Object.keys(metafile.inputs)));
+}
+
+/** The body of a function of `exports`, `require`, `module` and `importMeta`: esbuild itself splits none but ES modules. */
+async function asFunction(text) {
+  const { code } = await transform(text, {
+    format: "cjs",
+    platform: "node",
+    target,
+    charset: "ascii",
+    supported: { "dynamic-import": false },
+    define: { "import.meta": "importMeta" },
+  });
+  return code;
 }
 
 /** The licence of each package that went in. */

@@ -1,16 +1,20 @@
 #!/usr/bin/env node
-// Starts the bundled program, nothing else. `--version` is answered before any of it is loaded.
-import { readFileSync } from "node:fs";
-import os from "node:os";
+// Starts the bundled program, nothing else. `--version` is answered before any of it is loaded. A CommonJS module
+// (package.json of this folder): those start 5 ms faster.
+"use strict";
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
 
 const [first, ...rest] = process.argv.slice(2);
 if ((first === "--version" || first === "-v") && rest.length === 0) {
-  const { name, version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  const { name, version } = JSON.parse(fs.readFileSync(path.join(__dirname, "../package.json"), "utf8"));
   console.log(`${name}/${version} ${process.platform}-${process.arch} node-${process.version}`);
 } else {
   nameNobody();
-  const { main } = await import("../dist/bundle/main.js");
-  await main(process.argv.slice(2));
+  const { Modules } = require("./modules.js");
+  const folder = path.join(__dirname, "../dist/bundle");
+  void new Modules(folder).load(path.join(folder, "main.js")).main(process.argv.slice(2));
 }
 
 /**

@@ -37,6 +37,7 @@ A second \`up\` changes what differs and nothing else. FILE may be the name of a
       strict: flags.strict,
       real: flags.real,
       assignments: flags.set,
+      readBack: this.jsonEnabled(),
       signal,
       onProgress: (done, total) =>
         this.progress.show(done < total ? `${done} of ${total} operations` : "waiting until the lab is ready"),

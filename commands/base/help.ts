@@ -1,5 +1,5 @@
 /** Help is oclif's, made from the manifest that the build leaves: no command is loaded for it. */
-import { run } from "@oclif/core";
+import { run } from "@oclif/core/run";
 import { packageRoot } from "../../src/session/places.js";
 import { commandFile } from "./command-file.js";
 

@@ -11,6 +11,7 @@ import type {
 import type { CurrentNode } from "./current.js";
 import { equal } from "./equal.js";
 import type { Draft } from "./phase.js";
+import { waits } from "./up.js";
 
 const mainTable = 254;
 /** RTPROT_BOOT and RTPROT_STATIC: routes that somebody wrote; all others are the kernel's or a daemon's. */
@@ -26,17 +27,25 @@ export interface Layer3Context {
   readonly current: CurrentNode | undefined;
   /** Why what is on an interface of now does not stay there, or has to come anew; undefined where it stays. */
   readonly lost: (interfaceName: string) => string | undefined;
+  /** Why what an interface that goes down loses has to come anew; undefined where it neither goes down nor comes up. */
+  readonly cycles: (interfaceName: string) => string | undefined;
   /** Whether what the topology does not name may be taken away from this interface. */
   readonly ours: (interfaceName: string) => boolean;
 }
 
-export function planAddresses({ draft, name, wanted, current, lost, ours }: Layer3Context): void {
+/** Why an address does not stay: only those of IPv6 go with an interface that goes down. */
+function lossOf({ lost, cycles }: Layer3Context, name: string, family: 4 | 6): string | undefined {
+  return lost(name) ?? (family === 6 ? cycles(name) : undefined);
+}
+
+export function planAddresses(context: Layer3Context): void {
+  const { draft, name, wanted, current, ours } = context;
   const members = new Map((wanted?.interfaces ?? []).map((member) => [member.name, member]));
   for (const existing of current?.interfaces.values() ?? []) {
     const keep = members.get(existing.name);
-    const reason = lost(existing.name);
-    const gone = reason !== undefined;
     for (const { family, address, prefixLength } of existing.addresses) {
+      const reason = lossOf(context, existing.name, family);
+      const gone = reason !== undefined;
       const found: ResolvedAddress = { family, address, prefixLength };
       const stays = !gone && keep?.addresses.some((other) => equal(other, found));
       if (stays === true || isAutomatic(found, existing.kind) || (!gone && !ours(existing.name))) continue;
@@ -49,9 +58,10 @@ export function planAddresses({ draft, name, wanted, current, lost, ours }: Laye
     }
   }
   for (const member of members.values()) {
-    const existing = lost(member.name) === undefined ? current?.interfaces.get(member.name) : undefined;
     for (const address of member.addresses) {
       const { family, address: text, prefixLength } = address;
+      const stays = lossOf(context, member.name, family) === undefined;
+      const existing = stays ? current?.interfaces.get(member.name) : undefined;
       const there = existing?.addresses.some(
         (other) => other.family === family && other.address === text && other.prefixLength === prefixLength,
       );
@@ -68,20 +78,22 @@ function isAutomatic({ family, address }: ResolvedAddress, kind: string): boolea
   return (family === 6 && isLinkLocal(parsed)) || (kind === "loopback" && isLoopback(parsed));
 }
 
-export function planRoutes({ draft, name, wanted, current, lost, ours }: Layer3Context): void {
+export function planRoutes(context: Layer3Context): void {
+  const { draft, name, wanted, current, lost, cycles, ours } = context;
   const there = (current?.snapshot.routes ?? []).filter(isWritten).map(asRoute);
   // A route goes with its interface, and with the address that it says for a source.
   const lostSources = new Map(
     [...(current?.interfaces.values() ?? [])].flatMap((member) =>
-      lost(member.name) === undefined
-        ? []
-        : member.addresses.map(({ address }) => [address, lost(member.name)] as const),
+      member.addresses.flatMap(({ family, address }) => {
+        const why = lossOf(context, member.name, family);
+        return why === undefined ? [] : [[address, why] as const];
+      }),
     ),
   );
-  const missing = [...(wanted?.routes ?? [])];
+  const missing = (wanted?.routes ?? []).filter((route) => wanted && !waits(wanted, route));
   for (const route of there) {
     const why =
-      (route.interface === undefined ? undefined : lost(route.interface)) ??
+      (route.interface === undefined ? undefined : (lost(route.interface) ?? cycles(route.interface))) ??
       (route.preferredSource === undefined ? undefined : lostSources.get(route.preferredSource));
     const gone = why !== undefined;
     const index = gone ? -1 : missing.findIndex((other) => sameRoute(other, route));
@@ -179,11 +191,11 @@ function asRule(rule: PolicyRuleSnapshot): ResolvedPolicyRule | undefined {
   };
 }
 
-export function planNeighbours({ draft, name, wanted, current, lost }: Layer3Context): void {
+export function planNeighbours({ draft, name, wanted, current, lost, cycles }: Layer3Context): void {
   const there = (current?.snapshot.neighbours ?? []).flatMap((entry) => asNeighbour(entry) ?? []);
   const missing = [...(wanted?.neighbours ?? [])];
   for (const neighbour of there) {
-    const reason = lost(neighbour.interface);
+    const reason = lost(neighbour.interface) ?? cycles(neighbour.interface);
     const index = reason !== undefined ? -1 : missing.findIndex((other) => equal(other, neighbour));
     if (index >= 0) missing.splice(index, 1);
     else {

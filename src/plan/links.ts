@@ -7,6 +7,7 @@ import type { LinkChange } from "./operation.js";
 import { type Doomed, placeOf } from "./doomed.js";
 import { bridgeOf, portOf } from "./existing.js";
 import type { Draft, Phase } from "./phase.js";
+import { carrierOf, carrierRises, isUp } from "./up.js";
 import { vrfOf } from "./vrf.js";
 
 export function planBridge(
@@ -80,10 +81,12 @@ export function planDevice(
   current: CurrentNode | undefined,
   doomed: Doomed,
 ): void {
-  const { settings, name, ...state } = device;
+  const { settings, name, ...own } = device;
+  const state = { ...own, up: isUp(node, name) };
   if (existing && current) {
     const phase = device.mtu < existing.mtu ? "device.shrink" : "device.change";
-    planEnd(draft, { node: node.name, interface: name, ...state }, existing, current, doomed, phase);
+    const followed = { ...existing, up: planFollowing(draft, node, existing, current) };
+    planEnd(draft, { node: node.name, interface: name, ...state }, followed, current, doomed, phase);
     return;
   }
   const longName = node.interfaces.find((member) => member.name === name)?.longName;
@@ -93,6 +96,30 @@ export function planDevice(
     device: { ...state, name, settings },
     ...(longName === undefined ? {} : { longName }),
   });
+}
+
+/**
+ * A vlan goes down and comes up with its carrier. It goes down before it, by name: undone after it, it could not come up.
+ * @returns whether the device is up once its carrier is what it shall be
+ */
+function planFollowing(
+  draft: Draft,
+  node: ResolvedNode,
+  { name, up }: InterfaceSnapshot,
+  { interfaces }: CurrentNode,
+): boolean {
+  const carrier = carrierOf(node, name);
+  if (carrier === undefined) return up;
+  if (isUp(node, carrier)) return up || carrierRises(node, name, interfaces);
+  if (!up) return false;
+  draft.add("device.shrink", `${carrier} goes down`, {
+    kind: "link.change",
+    node: node.name,
+    interface: name,
+    change: { up: false },
+    previous: { up: true },
+  });
+  return false;
 }
 
 function withoutUndefined(value: Readonly<Record<string, unknown>>): LinkChange {

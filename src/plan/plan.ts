@@ -21,6 +21,7 @@ import {
 } from "./node.js";
 import type { OperationBody, Plan } from "./operation.js";
 import { Draft } from "./phase.js";
+import { cyclingInterfaces, isUp } from "./up.js";
 import { movingInterfaces, planVrfJoins, planVrfLeaves } from "./vrf.js";
 
 export function plan(topology: ResolvedTopology, current?: Current, options: PlanOptions = {}): Plan {
@@ -37,6 +38,7 @@ export function plan(topology: ResolvedTopology, current?: Current, options: Pla
   );
   const doomed = doomedInterfaces(topology, existing, replaced, options);
   const moving = movingInterfaces(topology, existing, doomed);
+  const cycling = cyclingInterfaces(topology, existing, doomed);
   planLinkRemovals(draft, existing, doomed);
   planVrfLeaves(draft, topology, existing, doomed);
 
@@ -52,6 +54,7 @@ export function plan(topology: ResolvedTopology, current?: Current, options: Pla
         isMachine: isMachine(name),
         doomed,
         moving,
+        cycling,
         options,
         hosts: hostsAfter.get(name) ?? [],
         hostsBefore: kept && hostsBefore.get(name),
@@ -80,13 +83,15 @@ interface NodeContext {
   readonly doomed: ReadonlySet<string>;
   /** As `node:interface`: its vrf changes. */
   readonly moving: ReadonlySet<string>;
+  /** As `node:interface`: it goes down or comes up, with the reason to tell. */
+  readonly cycling: ReadonlyMap<string, string>;
   readonly options: PlanOptions;
   readonly hosts: readonly HostsLine[];
   readonly hostsBefore: readonly HostsLine[] | undefined;
 }
 
 function planNode(draft: Draft, node: ResolvedNode, current: CurrentNode | undefined, context: NodeContext): void {
-  const { isMachine, doomed, moving, options, hosts, hostsBefore } = context;
+  const { isMachine, doomed, moving, cycling, options, hosts, hostsBefore } = context;
   const { name } = node;
   const there = (member: string) => (doomed.has(placeOf(name, member)) ? undefined : current?.interfaces.get(member));
   if (!current && !isMachine) {
@@ -103,6 +108,7 @@ function planNode(draft: Draft, node: ResolvedNode, current: CurrentNode | undef
     wanted: node,
     current,
     lost: lostWith(name, doomed, moving),
+    cycles: (member: string) => cycling.get(placeOf(name, member)),
     ours: oursOn(current, isMachine, options),
   };
   planAddresses(layer3);
@@ -114,6 +120,8 @@ function planNode(draft: Draft, node: ResolvedNode, current: CurrentNode | undef
   if (!isMachine) planHosts(draft, name, hosts, hostsBefore);
   planContainer(draft, name, node, current);
 }
+
+const never = (): undefined => undefined;
 
 /** Why what is on an interface of a node does not stay with it. */
 function lostWith(node: string, doomed: ReadonlySet<string>, moving?: ReadonlySet<string>): Layer3Context["lost"] {
@@ -147,7 +155,7 @@ function planUp(
 ): void {
   const members = [...(isMachine ? [] : ["lo"]), ...node.bridges.map(({ name }) => name)];
   for (const member of members) {
-    const up = node.interfaces.find(({ name }) => name === member)?.up ?? true;
+    const up = isUp(node, member);
     const before = there(member)?.up ?? false;
     if (before === up) continue;
     draft.add("link.up", there(member) ? `${before ? "up" : "down"} -> ${up ? "up" : "down"}` : "new", {
@@ -168,7 +176,15 @@ function planEmptying(
   hosts: readonly HostsLine[] | undefined,
   doomed: ReadonlySet<string>,
 ): void {
-  const layer3 = { draft, name, wanted: undefined, current, lost: lostWith(name, doomed), ours: () => true };
+  const layer3 = {
+    draft,
+    name,
+    wanted: undefined,
+    current,
+    lost: lostWith(name, doomed),
+    cycles: never,
+    ours: () => true,
+  };
   planContainer(draft, name, undefined, current);
   planNftables(draft, name, undefined, current);
   planNeighbours(layer3);

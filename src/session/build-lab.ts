@@ -8,7 +8,7 @@ import { labsOnMachine } from "../lab/machine/lab-on-machine.js";
 import { isUplink } from "../lab/machine/uplink-network.js";
 import { bootId, type LabFolder, type LabRecord } from "../lab/state.js";
 import { sweep } from "../lab/sweep.js";
-import type { InterfaceSnapshot, NodeSnapshot, Snapshot } from "../model/snapshot.js";
+import type { InterfaceSnapshot, NodeSnapshot } from "../model/snapshot.js";
 import type { PlanOptions } from "../plan/current.js";
 import { ownKinds } from "../plan/doomed.js";
 import type { Operation } from "../plan/operation.js";
@@ -35,7 +35,6 @@ export interface BuildOptions {
 export interface BuiltLab {
   readonly lab: OpenLab;
   readonly operations: readonly Operation[];
-  readonly snapshot: Snapshot;
 }
 
 /**
@@ -78,7 +77,7 @@ export async function buildLab(
     const current = machine.snapshot === undefined ? undefined : { snapshot: machine.snapshot };
     const { operations } = plan(topology, current, planOptions(record, line.ids));
     await applyTo(lab, topology, operations, false, options, { machine, ready: true });
-    return { lab, operations, snapshot: await lab.snapshot() };
+    return { lab, operations };
   } catch (error) {
     await abandonLab(lab);
     throw error;

@@ -8,8 +8,9 @@ import { Failure } from "../model/failure.js";
 import { didYouMean } from "../model/spelling.js";
 import type { Operation } from "../plan/operation.js";
 import { plan } from "../plan/plan.js";
+import { carrierOf, egressesOf } from "../plan/up.js";
 import { parseDuration, parsePercentage, parseRate } from "../topology/quantity.js";
-import type { ResolvedEnd, ResolvedShaping } from "../topology/resolved.js";
+import type { ResolvedEnd, ResolvedNode, ResolvedShaping, ResolvedTopology } from "../topology/resolved.js";
 import { planOptions } from "./build-lab.js";
 import { OpenLab } from "./open-lab.js";
 import { checkNode, findLab, type FoundLab, parseTarget } from "./target.js";
@@ -169,17 +170,21 @@ function shapingFailure(error: unknown, end: End): unknown {
   );
 }
 
-/** A link that goes down takes its IPv6 addresses and its routes with it: what the file says of it comes back. */
+/**
+ * A link that goes down takes its IPv6 addresses, neighbours and routes with it: what the file says of it comes back. So
+ * do routes that waited since the file says that it is down.
+ */
 async function restore(lab: OpenLab, end: End, { onWarning, signal }: LinkOptions): Promise<void> {
   const { record, folder } = lab.found;
-  const { topology } = record;
+  const topology = withUp(record.topology, end);
+  const node = topology.nodes.find(({ name }) => name === end.node);
   const { operations } = plan(
     topology,
     { snapshot: await lab.snapshot(), topology },
     planOptions(record, lab.line.ids),
   );
   await apply(
-    operations.filter((operation) => belongsTo(operation, end)),
+    operations.filter((operation) => node && belongsTo(operation, node, end.interface)),
     {
       undo: true,
       line: lab.line,
@@ -191,10 +196,34 @@ async function restore(lab: OpenLab, end: End, { onWarning, signal }: LinkOption
   );
 }
 
-function belongsTo(operation: Operation, { node, interface: name }: End): boolean {
-  if (operation.kind === "address.add") return operation.node === node && operation.interface === name;
-  if (operation.kind === "neighbour.add") return operation.node === node && operation.neighbour.interface === name;
-  return operation.kind === "route.add" && operation.node === node && operation.route.interface === name;
+/** As if the file said of this end that it is up. */
+function withUp(topology: ResolvedTopology, end: End): ResolvedTopology {
+  return {
+    ...topology,
+    nodes: topology.nodes.map((node) => ({
+      ...node,
+      interfaces: node.interfaces.map((member) =>
+        sameEnd({ node: node.name, interface: member.name }, end) ? { ...member, up: true } : member,
+      ),
+    })),
+    links: topology.links.map(({ kind, ends: [left, right] }) => ({ kind, ends: [asUp(left, end), asUp(right, end)] })),
+  };
+}
+
+function asUp(own: ResolvedEnd, end: End): ResolvedEnd {
+  return sameEnd(own, end) ? { ...own, up: true } : own;
+}
+
+/** Whether it puts something on an interface, or on a vlan that it carries, or lets a route lead over it. */
+function belongsTo(operation: Operation, node: ResolvedNode, name: string): boolean {
+  const isOnIt = (member: string): boolean => {
+    const carrier = carrierOf(node, member);
+    return member === name || (carrier !== undefined && isOnIt(carrier));
+  };
+  if (!("node" in operation) || operation.node !== node.name) return false;
+  if (operation.kind === "address.add") return isOnIt(operation.interface);
+  if (operation.kind === "neighbour.add") return isOnIt(operation.neighbour.interface);
+  return operation.kind === "route.add" && egressesOf(node, operation.route).some(isOnIt);
 }
 
 function fileEnd(lab: OpenLab, end: End): ResolvedEnd | undefined {

@@ -26,6 +26,8 @@ export interface UpOptions {
   readonly strict: boolean;
   /** Build the machine's node on the machine itself. A lab that runs stays what it is. */
   readonly real: boolean;
+  /** Read the lab once more when all is done, for `snapshot` of the result: a third of the processor time with 100 nodes. */
+  readonly readBack?: boolean;
   /** `NAME=VALUE`. */
   readonly assignments: readonly string[];
   readonly onProgress?: (done: number, total: number) => void;
@@ -44,8 +46,10 @@ export interface UpResult {
   /** False where the lab ran already. */
   readonly created: boolean;
   readonly dryRun: boolean;
+  /** Names, in the order of the file. */
+  readonly nodes: readonly string[];
   readonly operations: readonly PlannedOperation[];
-  /** After the last operation; absent in a dry run of a lab that does not run. */
+  /** After the last operation, where that was asked for; absent in a dry run of a lab that does not run. */
   readonly snapshot?: Snapshot;
 }
 
@@ -88,8 +92,9 @@ async function create(
   options: UpOptions,
   folder: LabFolder,
 ): Promise<UpResult> {
-  const { lab, operations, snapshot } = await buildLab(topology, file, folder, options);
+  const { lab, operations } = await buildLab(topology, file, folder, options);
   try {
+    const snapshot = options.readBack === true ? await lab.snapshot() : undefined;
     folder.write({ ...lab.found.record, committed: true });
     await lab.line.commit();
     await nameNodes(lab, options);
@@ -132,7 +137,7 @@ async function change(
   const { machine: _, ...rest } = settled;
   folder.write({ ...rest, ...machineRecord(topology, isReal(record)), file, topology });
   machine.settle(topology);
-  const after = await lab.snapshot();
+  const after = options.readBack === true ? await lab.snapshot() : undefined;
   await nameNodes(lab, options);
   return result(file, topology, options, operations, false, after, record.topology);
 }
@@ -165,6 +170,7 @@ function result(
     file,
     created,
     dryRun: options.dryRun,
+    nodes: topology.nodes.map(({ name }) => name),
     operations: [
       ...operations.map((operation) => ({ text: describeBody(operation), reason: operation.reason })),
       ...uplinkChanges(topology, before),

@@ -12,6 +12,7 @@ import {
 } from "../model/address.js";
 import { checkClashes } from "./clash.js";
 import { checkDevice } from "./devices.js";
+import { checkDownLinks } from "./down.js";
 import { addressesOf, type Draft, type DraftInterface, type DraftNode, findInterface, findNode } from "./draft.js";
 import type { RouteForm } from "./form/node.js";
 import type { Path } from "./problem.js";
@@ -39,6 +40,7 @@ export function checkDraft(draft: Draft, routing: Routing): void {
       });
     }
   }
+  checkDownLinks(draft, routing);
   checkClashes(draft);
 }
 

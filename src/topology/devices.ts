@@ -49,6 +49,13 @@ export function parentOf(member: DraftInterface): DraftInterface | undefined {
     : [...member.node.interfaces.values()].find((other) => wireName(other.name) === parent);
 }
 
+/** A vlan goes down and comes up with what carries it (vlan_device_event in net/8021q/vlan.c). */
+export function isUp(member: DraftInterface): boolean {
+  const line = lineage(member);
+  const end = line.findIndex(({ device }) => device?.kind !== "vlan");
+  return line.slice(0, end < 0 ? undefined : end + 1).every(({ settings }) => settings.up !== false);
+}
+
 export function checkDevice(draft: Draft, member: DraftInterface, device: ResolvedDeviceSettings): void {
   const { document } = draft;
   const { node, name, at, master, settings } = member;

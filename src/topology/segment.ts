@@ -18,8 +18,14 @@ export interface Subnet {
   readonly attachments: readonly Attachment[];
 }
 
-/** All interfaces of each broadcast domain. */
-export function segmentsOf(draft: Draft): DraftInterface[][] {
+/**
+ * All interfaces of each broadcast domain.
+ * @param takesPart which interfaces hear and are heard: the others are in none
+ */
+export function segmentsOf(
+  draft: Draft,
+  takesPart: (member: DraftInterface) => boolean = () => true,
+): DraftInterface[][] {
   const parents = new Map<DraftInterface, DraftInterface>();
   const root = (start: DraftInterface): DraftInterface => {
     let current = start;
@@ -28,11 +34,12 @@ export function segmentsOf(draft: Draft): DraftInterface[][] {
     return current;
   };
   const join = (a: DraftInterface, b: DraftInterface): void => {
+    if (!takesPart(a) || !takesPart(b)) return;
     const [rootA, rootB] = [root(a), root(b)];
     if (rootA !== rootB) parents.set(rootB, rootA);
   };
   for (const { ends } of draft.links) join(...ends);
-  const all = [...draft.nodes.values()].flatMap((node) => [...node.interfaces.values()]);
+  const all = [...draft.nodes.values()].flatMap((node) => [...node.interfaces.values()].filter(takesPart));
   for (const member of all) {
     const bridge = member.master === undefined ? undefined : member.node.interfaces.get(member.master);
     if (bridge) join(bridge, member);

@@ -1,5 +1,4 @@
 /** What `up` says when it is done. */
-import type { Snapshot } from "../model/snapshot.js";
 import { noInk, type Ink } from "./ink.js";
 import { count } from "./quantity.js";
 
@@ -7,13 +6,13 @@ export interface UpSummary {
   readonly lab: string;
   readonly created: boolean;
   readonly operations: readonly unknown[];
-  readonly snapshot?: Snapshot;
+  /** Their names. */
+  readonly nodes: readonly string[];
 }
 
 /** A sentence, and what to type next. */
-export function upLines({ lab, created, operations, snapshot }: UpSummary, ink: Ink = noInk): string[] {
+export function upLines({ lab, created, operations, nodes }: UpSummary, ink: Ink = noInk): string[] {
   if (!created && operations.length === 0) return [`lab '${lab}' is as its topology says; nothing was changed`];
-  const nodes = snapshot?.nodes ?? [];
   const done = created ? "is up" : "is changed";
   const first = `lab '${lab}' ${done}: ${count(nodes.length, "node")}, ${count(operations.length, "operation")}`;
   const [from] = nodes;
@@ -22,10 +21,7 @@ export function upLines({ lab, created, operations, snapshot }: UpSummary, ink: 
     ...(from === undefined || !created
       ? []
       : [
-          ink(
-            "dim",
-            `next: yapc-net inspect ${lab} · yapc-net trace --from ${from.name} -- COMMAND · yapc-net down ${lab}`,
-          ),
+          ink("dim", `next: yapc-net inspect ${lab} · yapc-net trace --from ${from} -- COMMAND · yapc-net down ${lab}`),
         ]),
   ];
 }

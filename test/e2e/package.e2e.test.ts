@@ -1,5 +1,5 @@
 /** What `npm pack` makes is the whole program: unpacked beside its dependencies alone, it does its work. */
-import { mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import test from "ava";
 import { has } from "../tools.js";
@@ -38,5 +38,11 @@ test("the package, unpacked beside nothing but its dependencies, builds a lab an
     t.is(code, 0, `${args.join(" ")}: ${stderr}`);
     t.regex(stdout, says);
   }
+  // What npm does where the package is installed: the script "install".
+  const compiled = path.join(unpacked, "dist/bundle/compiled");
+  t.false(existsSync(compiled), "it is made for the node that is there");
+  t.is((await program(process.execPath, path.join(unpacked, "bin/compile.mjs"))).code, 0);
+  t.deepEqual(readdirSync(compiled), [`${process.version}-${process.arch}`]);
+  t.regex((await run("validate", "docker-bridge")).stdout, /valid \(3 nodes/);
   t.deepEqual(readdirSync(path.join(unpacked, "dist")).toSorted(), ["bundle", "src"], "no tests, no benchmarks");
 });

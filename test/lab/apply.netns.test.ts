@@ -19,6 +19,7 @@ import { Failure } from "../../src/model/failure.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { down } from "../../src/session/down.js";
 import { exec } from "../../src/session/exec.js";
+import { changeLink } from "../../src/session/link.js";
 import { inspect } from "../../src/session/inspect.js";
 import { OpenLab } from "../../src/session/open-lab.js";
 import { findLab } from "../../src/session/target.js";
@@ -118,6 +119,57 @@ test.serial("generated labs become each other", async (t) => {
   t.log(`seed ${seed}: ${count} pairs`);
   for (const part of missing) t.log(`this kernel has no ${part}: without it`);
   t.pass();
+});
+
+/*
+ *   web -x- host:br0 - router -x- isp - net      x: down in the first file, up in the second
+ */
+const withLinks = (up: boolean) => ({
+  nodes: {
+    host: {},
+    web: { neighbours: [{ interface: "eth0", address: "10.0.0.9", mac: "02:00:00:00:00:09" }] },
+    router: { interfaces: { wan: ["192.0.2.1/24", "fd00:2::1/64"] } },
+    isp: {
+      interfaces: { eth0: ["192.0.2.2/24", "fd00:2::2/64"], eth1: ["198.51.100.1/24", "fd00:3::1/64"] },
+      routes: [
+        { to: "10.77.0.0/16", via: "192.0.2.1" },
+        { to: "fd77::/32", via: "fd00:2::1" },
+      ],
+    },
+    net: { interfaces: { eth0: ["198.51.100.2/24", "fd00:3::2/64"] } },
+  },
+  networks: {
+    lan: { bridge: "host:br0", subnets: ["10.0.0.0/24", "fd00:1::/64"], members: { web: { up }, router: {} } },
+  },
+  links: [{ ends: ["router:wan", "isp:eth0"], up }, ["isp:eth1", "net:eth0"]],
+});
+
+test.serial("routes over links that are down wait until they are up: by the file, or by link --up", async (t) => {
+  const [down, up] = [write(withLinks(false)), write(withLinks(true))];
+  await becomes(t, down, up, "down -> up");
+  await becomes(t, up, down, "up -> down");
+  const name = lab(t);
+  await start(name, up);
+  const whole = reading(await read(name));
+  const written = ({ nodes }: Snapshot) =>
+    nodes.flatMap(({ name: node, routes }) =>
+      routes.filter(({ protocol }) => protocol === 4).map(({ destination }) => `${node} ${destination}`),
+    );
+  t.true(written(await read(name)).includes("isp fd77::/32"));
+  await start(name, down);
+  // Who is left to send sends to where the way ends.
+  t.deepEqual(written(await read(name)).toSorted(), ["host 0.0.0.0/0", "host ::/0", "net 0.0.0.0/0", "net ::/0"]);
+  for (const end of ["web:eth0", "router:wan"])
+    await changeLink({
+      lab: name,
+      end,
+      both: true,
+      up: true,
+      reset: false,
+      signal: new AbortController().signal,
+      ...quiet,
+    });
+  t.deepEqual(reading(await read(name)), whole);
 });
 
 test.serial("what a container wrote stays while its node does, a layer for each root", async (t) => {

@@ -45,7 +45,7 @@ const device = fc.constantFrom(
   ["mac0", { macvlan: { parent: "", mode: "bridge" }, addresses: "10.7.0.1/24" }],
   ["mac0", { macvlan: { parent: "", mode: "vepa" }, mtu: 1300 }],
   ["tag0", { vlan: { parent: "", id: 7 }, addresses: "fd00:7::1/64" }],
-  ["tag0", { vlan: { parent: "", id: 8 }, up: false }],
+  ["tag0", { vlan: { parent: "", id: 8 }, up: false, addresses: "fd00:7::1/64" }],
   ["red", { vrf: { table: 10, members: [""] }, addresses: "10.5.0.1/32" }],
   ["red", { vrf: { table: 11, members: [""] } }],
   ["tun0", { vxlan: { id: 9, remote: "192.0.2.9" } }],
@@ -53,21 +53,30 @@ const device = fc.constantFrom(
 );
 
 const settings = fc.record({
+  up: sometimes(fc.boolean()),
   mtu: sometimes(fc.constantFrom(1400, 9000)),
   rate: sometimes(fc.constantFrom("1mbit", "10mbit")),
   delay: sometimes(fc.constantFrom("5ms", "7ms")),
   offload: sometimes(fc.constantFrom({ tso: false }, { gro: false, tx: false })),
 });
 
+/** What the first node of a link has on it, and whether the second end differs. */
+const onLink = fc.record({
+  route: sometimes(fc.constantFrom("via", "interface", "source")),
+  neighbour: fc.boolean(),
+  farUp: sometimes(fc.boolean()),
+});
+
 /** A link between two nodes: its interfaces are named after the other side, so that each pair has one at most. */
 const link = fc
-  .tuple(fc.constantFrom(0, 1, 2), fc.constantFrom(1, 2, 3), settings, sometimes(fc.constantFrom(4, 6)))
+  .tuple(fc.constantFrom(0, 1, 2), fc.constantFrom(1, 2, 3), settings, sometimes(fc.constantFrom(4, 6)), onLink)
   .filter(([left, right]) => left < right)
-  .map(([left, right, own, family]) => ({
+  .map(([left, right, own, family, extra]) => ({
     left: nodes[left],
     right: nodes[right],
     own,
     family,
+    extra,
     number: left * 4 + right,
   }));
 
@@ -78,6 +87,7 @@ const network = fc.record({
   stp: fc.boolean(),
   isolated: sometimes(fc.boolean()),
   mtu: sometimes(fc.constantFrom(1400, 9000)),
+  up: sometimes(fc.boolean()),
   bridgeMtu: sometimes(fc.constantFrom(1400, 3000)),
   family: fc.constantFrom(4, 6, 46),
 });
@@ -101,7 +111,7 @@ export const anyTopology: fc.Arbitrary<string> = fc
     );
     const links = shape.links
       .filter(({ left, right }) => has(left) && has(right))
-      .map(({ left, right, own, family, number }) => {
+      .map(({ left, right, own, family, extra, number }) => {
         const prefix = family === 6 ? "fd00:8:0:" : "10.8.";
         const address = (host: number) =>
           family === 6 ? `${prefix}${number}::${host}/64` : `${prefix}${number}.${host}/24`;
@@ -109,18 +119,22 @@ export const anyTopology: fc.Arbitrary<string> = fc
           Object.assign(forms[left]?.interfaces as object, { [`to-${right}`]: address(1) });
           Object.assign(forms[right]?.interfaces as object, { [`to-${left}`]: address(2) });
         }
-        return { ends: [`${left}:to-${right}`, `${right}:to-${left}`], ...own };
+        const add = () => {
+          if (family !== undefined) addOnLink(forms[left] ?? {}, `to-${right}`, family, address, number, extra);
+        };
+        const ends = [`${left}:to-${right}`, `${right}:to-${left}`] as const;
+        return { form: { ends: [ends[0], { at: ends[1], up: extra.farUp }], ...own }, ends, add };
       });
     const networks = shape.networks
       .filter(({ holder }) => has(holder))
-      .map(({ holder, bridge, members, stp, isolated, family, mtu, bridgeMtu }, index) => {
+      .map(({ holder, bridge, members, stp, isolated, family, mtu, up, bridgeMtu }, index) => {
         Object.assign(forms[holder]?.bridges as object, { [bridge]: { stp, mtu: bridgeMtu } });
         const subnets = [
           ...(family === 6 ? [] : [`10.9.${index}.0/24`]),
           ...(family === 4 ? [] : [`fd00:9:0:${index}::/64`]),
         ];
         const joined = members.filter((name) => has(name) && name !== holder);
-        return [`net${index}`, { bridge: `${holder}:${bridge}`, subnets, members: joined, isolated, mtu }];
+        return [`net${index}`, { bridge: `${holder}:${bridge}`, subnets, members: joined, isolated, mtu, up }];
       });
     for (const [name, [device, form]] of shape.devices) {
       const { interfaces, bridges } = forms[name] ?? {};
@@ -132,10 +146,33 @@ export const anyTopology: fc.Arbitrary<string> = fc
       if (!interfaces || (parent === undefined && text.includes('""'))) continue;
       (interfaces as Record<string, unknown>)[device] = JSON.parse(text.replace('""', JSON.stringify(parent)));
     }
+    for (const { add } of links) add();
     return JSON.stringify({
       routing: shape.routing,
       nodes: forms,
       networks: Object.fromEntries(networks) as unknown,
-      links,
+      links: links.map(({ form }) => form),
     });
   });
+
+/** A static route over the link, and a permanent neighbour on it. */
+function addOnLink(
+  form: Record<string, unknown>,
+  name: string,
+  family: number,
+  address: (host: number) => string,
+  number: number,
+  { route, neighbour }: { readonly route?: string | undefined; readonly neighbour: boolean },
+): void {
+  const [near, far] = [1, 2].map((host) => address(host).split("/")[0]);
+  const to = family === 6 ? `fd00:77:0:${number}::/64` : `10.77.${number}.0/24`;
+  // A gateway in a vrf is found by its interface only.
+  const inVrf = Object.values(form.interfaces ?? {}).some((member) => typeof member === "object" && "vrf" in member);
+  const ways: Record<string, object> = {
+    via: { to, via: far, ...(inVrf ? { interface: name } : {}) },
+    interface: { to, interface: name },
+    source: { to, interface: "lo", source: near },
+  };
+  if (route !== undefined) form.routes = [...((form.routes as object[] | undefined) ?? []), ways[route]];
+  if (neighbour) form.neighbours = [{ interface: name, address: far, mac: "02:00:00:00:00:aa" }];
+}

@@ -270,11 +270,29 @@ export class ModelKernel {
     }
     Object.assign(member.offload, change.offload);
     if (change.up === undefined || change.up === member.up) return;
-    member.up = change.up;
+    this.#setUp(node, name, member, change.up);
+  }
+
+  #setUp(node: string, name: string, member: Interface, up: boolean): void {
+    const owner = this.#node(node);
+    const { device } = member;
+    if (up && device?.kind === "vlan") {
+      this.#refuse(!this.#interface(node, device.parent).up, `ENETDOWN ${device.parent} carries ${node}:${name}`);
+    }
+    member.up = up;
     member.addresses = member.addresses.filter(({ automatic }) => !automatic);
-    if (change.up) member.addresses.push(...automaticAddresses(member.kind));
-    // fib_disable_ip and rt6_disable_ip: what leads over a link that goes down is gone.
-    else this.#flushRoutes(node, name);
+    if (up) member.addresses.push(...automaticAddresses(member.kind));
+    else {
+      // fib_disable_ip and addrconf_ifdown: what leads over a link that goes down is gone, and so are its neighbours.
+      member.addresses = member.addresses.filter(({ family }) => family === 4);
+      owner.neighbours = owner.neighbours.filter((entry) => entry.interface !== name);
+      this.#flushRoutes(node, name);
+    }
+    // vlan_device_event: whatever they were.
+    for (const [child, state] of owner.interfaces) {
+      const follows = state.device?.kind === "vlan" && state.device.parent === name && state.up !== up;
+      if (follows) this.#setUp(node, child, state, up);
+    }
   }
 
   /** do_set_master: off its bridge, or out of its vrf. */
@@ -367,19 +385,20 @@ export class ModelKernel {
       node.routes.some((other) => routeKey(other) === routeKey(route)),
       `EEXIST ${route.destination}`,
     );
-    const own = [...node.interfaces].flatMap(([member, { addresses }]) =>
-      addresses.map((address) => ({ member, ...address })),
+    const own = [...node.interfaces].flatMap(([member, { addresses, up }]) =>
+      addresses.map((address) => ({ member, up, ...address })),
     );
     if (route.preferredSource !== undefined) {
       this.#refuse(
-        !own.some(({ address }) => address === route.preferredSource),
+        !own.some(({ address, family, up }) => address === route.preferredSource && (up || family === 4)),
         `EINVAL source ${route.preferredSource}`,
       );
     }
     let out = route.interface;
     if (route.gateway !== undefined) {
       const near = own.find(
-        ({ member, address, prefixLength }) =>
+        ({ member, up, address, prefixLength }) =>
+          up &&
           (out === undefined ? this.#tableOf(name, member) === (route.table ?? 254) : out === member) &&
           holds(prefixOf(address, prefixLength), route.gateway),
       );

@@ -74,6 +74,42 @@ const masqueraded = (masquerade: object) => ({
   links: [cable("outside", "nat"), cable("nat", "inside"), cable("inside", "deep")],
 });
 
+/*
+ *   pc -- r1 -- r2 -- far      r1 -- r2 is down, r1 -- r3 -- r2 is not
+ *         r1 -- r3 -- r2
+ */
+test("ways lead over links that are up; what those do not lead to keeps its way, and nobody stops to forward", (t) => {
+  const ring = (direct: object, round: object = {}) =>
+    read({
+      nodes: {
+        pc: { interfaces: { eth0: "10.1.0.2/24" } },
+        r1: { interfaces: { lan: "10.1.0.1/24", east: "10.12.0.1/24", south: "10.13.0.1/24" } },
+        r2: { interfaces: { west: "10.12.0.2/24", lan: "10.2.0.1/24", south: "10.23.0.2/24" } },
+        r3: { interfaces: { west: "10.13.0.3/24", east: "10.23.0.3/24" } },
+        far: { interfaces: { eth0: "10.2.0.2/24" } },
+      },
+      links: [
+        ["pc:eth0", "r1:lan"],
+        { ends: ["r1:east", "r2:west"], ...direct },
+        { ends: ["r1:south", "r3:west"], ...round },
+        ["r3:east", "r2:south"],
+        ["r2:lan", "far:eth0"],
+      ],
+    });
+  const up = ring({});
+  const wayOf = (topology: ResolvedTopology, node: string, to: string) =>
+    routesOf(topology, node).filter((route) => route.startsWith(to));
+  t.deepEqual(wayOf(up, "r1", "10.2.0.0/24"), ["10.2.0.0/24 via 10.12.0.2"]);
+  t.deepEqual(wayOf(ring({ up: false }), "r1", "10.2.0.0/24"), ["10.2.0.0/24 via 10.13.0.3"]);
+  // One end is enough: the other has no carrier then.
+  const half = ring({ ends: ["r1:east", { at: "r2:west", up: false }] });
+  t.deepEqual(wayOf(half, "r1", "10.2.0.0/24"), ["10.2.0.0/24 via 10.13.0.3"]);
+  const none = ring({ up: false }, { up: false });
+  t.deepEqual(wayOf(none, "r1", "10.2.0.0/24"), ["10.2.0.0/24 via 10.12.0.2"]);
+  for (const node of ["r1", "r3"]) t.is(sysctl(none, node, "net.ipv4.ip_forward"), "1", node);
+  for (const topology of [up, none]) t.deepEqual(routesOf(topology, "pc"), ["0.0.0.0/0 via 10.1.0.1"]);
+});
+
 test("nothing behind a masquerade is announced outside it, at any depth", (t) => {
   for (const masquerade of [{ from: "10.0.0.0/8", out: "outside" }, { out: "outside" }]) {
     const topology = read(masqueraded(masquerade));

@@ -17,6 +17,7 @@ import { Endings, type Explain } from "./ending.js";
 import { ExchangeBook } from "./exchange.js";
 import { sightingFilter } from "./filter.js";
 import { FlowIndex } from "./flow-index.js";
+import { Gaps } from "./gaps.js";
 import { Joiner } from "./joiner.js";
 import { Latency } from "./latency.js";
 import { Lifetimes } from "./lifetime.js";
@@ -70,6 +71,7 @@ export class TraceCore {
   readonly #window: number;
   readonly #seen: number[];
   readonly #losses: TapLosses;
+  readonly #gaps: Gaps;
   #received = 0;
   #ended = false;
 
@@ -84,15 +86,17 @@ export class TraceCore {
       exchanges.unite(keep, give, turned);
     });
     const losses = new TapLosses(hops.length);
+    const gaps = new Gaps(columns, packets, hops.length);
     const latency = new Latency();
     const copies = new Copies(columns, packets, latency);
     const parts = new PartIndex(columns, packets);
-    const endings = new Endings(scene, columns, book, packets, flows, losses, options);
+    const endings = new Endings(scene, columns, book, packets, flows, losses, gaps, options);
     this.#options = options;
     this.#scene = scene;
     this.#exchanges = exchanges;
     this.#flows = flows;
     this.#losses = losses;
+    this.#gaps = gaps;
     this.#endings = endings;
     this.#window = options.window ?? 262_144;
     this.#seen = hops.map(() => 0);
@@ -227,6 +231,8 @@ export class TraceCore {
         hop: name,
         seen: this.#seen[hop] ?? 0,
         dropped: this.#losses.lost(hop),
+        missing: this.#gaps.missing(hop),
+        next: this.#gaps.after(hop).map((next) => ({ ...next, hop: this.#scene.names[next.hop] ?? "" })),
         ...(this.#losses.died(hop) ? { died: true } : {}),
       });
     }

@@ -10,6 +10,7 @@ import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { EventMaker } from "./event.js";
 import type { Flow } from "./flow.js";
 import { type FlowIndex, isNameless } from "./flow-index.js";
+import type { Gaps } from "./gaps.js";
 import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { errorText } from "./summary.js";
@@ -48,6 +49,7 @@ export class Endings {
   readonly #packets: Packets;
   readonly #flows: FlowIndex;
   readonly #losses: TapLosses;
+  readonly #gaps: Gaps;
   readonly #options: EndingOptions;
   readonly #events: EventMaker;
   readonly #refusals = new Map<number, { readonly by: string; readonly reason: string }>();
@@ -66,6 +68,7 @@ export class Endings {
     packets: Packets,
     flows: FlowIndex,
     losses: TapLosses,
+    gaps: Gaps,
     options: EndingOptions,
   ) {
     this.#scene = scene;
@@ -74,6 +77,7 @@ export class Endings {
     this.#packets = packets;
     this.#flows = flows;
     this.#losses = losses;
+    this.#gaps = gaps;
     this.#options = options;
     this.#limit = options.count ?? Infinity;
     this.#events = new EventMaker(scene, columns, book, packets);
@@ -120,6 +124,9 @@ export class Endings {
     this.#shown++;
     this.#matches[match]++;
     this.#verdicts[verdict.kind]++;
+    this.#gaps.time(packet);
+    if (verdict.kind === "dropped" && verdict.before !== undefined)
+      this.#gaps.lose(this.#hopNumbers.get(verdict.before) ?? -1);
     if (state & State.evicted) this.#evicted += this.#packets.count[packet] ?? 0;
     return this.#options.countOnly ? undefined : this.#events.make(packet, flow, match, verdict, false);
   }

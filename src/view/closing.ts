@@ -80,10 +80,16 @@ function translation(exchange: ExchangeEvent): string {
 
 export function hopLines(hops: readonly HopEvent[], ink: Ink): string[] {
   return columns(
-    [{ title: "hop" }, { title: "seen", align: "right" }, { title: "lost by tap", align: "right" }],
-    hops.map(({ hop, seen, dropped, died }) => [
+    [
+      { title: "hop" },
+      { title: "seen", align: "right" },
+      { title: "missing", align: "right" },
+      { title: "lost by tap", align: "right" },
+    ],
+    hops.map(({ hop, seen, missing, dropped, died }) => [
       hop,
       String(seen),
+      missing > 0 ? ink("bad", String(missing)) : "0",
       died === true ? ink("bad", "it ended") : dropped > 0 ? ink("bad", String(dropped)) : "0",
     ]),
     { heading: (line) => ink("dim", line) },
@@ -104,10 +110,10 @@ export function gapLines(times: GapTimes, hops: readonly string[], ink: Ink): st
     ],
     times
       .list(hops)
-      .map(({ from, to, packets, least, median, p99, most }) => [
+      .map(({ from, to, packets, least, p50, p99, most }) => [
         `${from} -> ${to}`,
         String(packets),
-        ...[least, median, p99, most].map(microseconds),
+        ...[least, p50, p99, most].map(microseconds),
       ]),
     { heading: (line) => ink("dim", line) },
   );

@@ -159,6 +159,8 @@ export interface HopEvent {
    * carry one and the same stamp; of a packet that was divided, its first part counts.
    */
   readonly next: readonly NextHop[];
+  /** For how long the tap did not answer, in nanoseconds: of what passed meanwhile, a missing sighting here proves nothing. */
+  readonly silent?: number;
   /** The tap ended before the trace did (its interface disappeared, somebody killed it): later it saw nothing. */
   readonly died?: true;
 }

@@ -39,8 +39,8 @@ export interface LiveTraceOptions {
   /** What the reader must know of the trace itself: a tap that ended, an interface without one. */
   readonly onWarning?: (text: string) => void;
   /**
-   * False: nothing is told before every tap has shown what comes after it, or has ended. For who can wait: on a busy
-   * machine a tap may be later than the wall clock allows for, and what it shows then joins nothing.
+   * False: nothing is told before every tap has shown what comes after it, or has ended, not even where one does not answer.
+   * For who can wait: on a busy machine a tap may be late, and what it shows when others went on joins nothing.
    */
   readonly clock?: boolean;
   /** Aborted: the end does not wait for a quiet network. */
@@ -179,7 +179,16 @@ export class LiveTrace implements Disposable {
       onBytes: () => (this.#lastRecord = Date.now()),
       onDeath: (name, reason) =>
         this.#warn(`the tap at ${name} ended (${reason}): what passes there is no longer seen`),
+      ...(this.options.clock === false ? {} : { onSilence: (name, silent) => this.#tellSilence(name, silent) }),
     });
+  }
+
+  #tellSilence(name: string, silent: boolean): void {
+    this.#warn(
+      silent
+        ? `the tap at ${name} does not answer: the others go on, and what passes there is seen late if at all`
+        : `the tap at ${name} answers again`,
+    );
   }
 
   #watchRate(set: TapSet): void {

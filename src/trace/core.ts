@@ -85,7 +85,9 @@ export class TraceCore {
       packets.hand(give, keep, turned);
       exchanges.unite(keep, give, turned);
     });
-    const losses = new TapLosses(hops.length);
+    const delay = longestDelay(snapshot, hops);
+    const timeout = options.timeout ?? TIMEOUT + delay;
+    const losses = new TapLosses(hops.length, timeout);
     const gaps = new Gaps(columns, packets, hops.length);
     const latency = new Latency();
     const copies = new Copies(columns, packets, latency);
@@ -100,7 +102,6 @@ export class TraceCore {
     this.#endings = endings;
     this.#window = options.window ?? 262_144;
     this.#seen = hops.map(() => 0);
-    const delay = longestDelay(snapshot, hops);
     this.#lifetimes = new Lifetimes(
       {
         scene,
@@ -114,7 +115,7 @@ export class TraceCore {
         resolve: (cluster) => this.#joiner.resolve(cluster),
         emit: options.emit,
       },
-      options.timeout ?? TIMEOUT + delay,
+      timeout,
       delay,
     );
     this.#joiner = new Joiner(
@@ -211,6 +212,18 @@ export class TraceCore {
     this.#losses.die(hop);
   }
 
+  /** The tap of a hop does not answer: others go on without what it saw from `since` on. */
+  silent(hop: number, since: number): void {
+    if (this.#ended) return;
+    this.#losses.silence(hop, since);
+  }
+
+  /** It answers again, and has delivered what it saw before `time`. */
+  answers(hop: number, time: number): void {
+    if (this.#ended) return;
+    this.#losses.answer(hop, time);
+  }
+
   /** A container wrote a line: told behind the packets that have come to their end by then. */
   line(line: LogEvent): void {
     if (this.#ended) return;
@@ -226,6 +239,7 @@ export class TraceCore {
     this.#ended = true;
     this.#exchanges.end(this.#endings.full);
     for (const [hop, name] of this.#scene.names.entries()) {
+      const silent = this.#losses.silent(hop, this.#lifetimes.now);
       this.#options.emit({
         type: "hop",
         hop: name,
@@ -233,6 +247,7 @@ export class TraceCore {
         dropped: this.#losses.lost(hop),
         missing: this.#gaps.missing(hop),
         next: this.#gaps.after(hop).map((next) => ({ ...next, hop: this.#scene.names[next.hop] ?? "" })),
+        ...(silent > 0 ? { silent } : {}),
         ...(this.#losses.died(hop) ? { died: true } : {}),
       });
     }

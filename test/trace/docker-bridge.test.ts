@@ -379,6 +379,57 @@ function gapsOf(events: readonly TraceEvent[]): readonly GapTime[] {
   return times.list(names);
 }
 
+test("a tap that does not answer holds nothing up; what it brings later is late, and nobody is said to have lost it", (t) => {
+  const bench = new Bench();
+  const silent = bench.taps[names.indexOf("host:yapc0")]!;
+  const others = bench.taps.filter((tap) => tap !== silent);
+  const pass = (time: number): void => {
+    for (const tap of others) tap.quiet(Number(epoch / 1_000_000n) + time / 1e6);
+    bench.trace.settle();
+  };
+  /** What the stopped tap sees stays in its ring. */
+  const frames: (() => void)[] = [];
+  const see = bench.see.bind(bench);
+  bench.see = (hop, time, frame) => {
+    if (hop === "host:yapc0" && time >= 1e9 && time < 9e9) frames.push(() => see(hop, time, frame));
+    else see(hop, time, frame);
+  };
+  request(bench, 1e6, { id: 99, sequence: 999, flags: flag.psh | flag.ack, payload: 1 });
+  request(bench, 1e9, { id: 100, sequence: 1000, flags: flag.psh | flag.ack, payload: 10 });
+  request(bench, 2e9, { id: 101, sequence: 1010, flags: flag.psh | flag.ack, payload: 10 }, 2);
+  pass(3e9);
+  t.is(bench.packets.length, 0, "others wait for it");
+  silent.silent();
+  pass(7e9);
+  t.deepEqual(
+    bench.packets.map(({ sightings, verdict }) => [sightings.length, verdict]),
+    [
+      [5, { kind: "delivered" }],
+      [4, { kind: "delivered" }],
+      [2, { kind: "unknown", reason: "the tap of host:yapc0 did not answer then" }],
+    ],
+  );
+  for (const late of frames) late();
+  silent.quiet(Number(epoch / 1_000_000n) + 8000);
+  silent.answers();
+  request(bench, 12e9, { id: 102, sequence: 1020, flags: flag.psh | flag.ack, payload: 10 }, 2);
+  pass(20e9);
+  silent.quiet(Number(epoch / 1_000_000n) + 20_000);
+  bench.end();
+  t.deepEqual(
+    bench.packets.slice(3).map(({ sightings, verdict }) => [sightings.map(({ hop }) => hop).join(" "), verdict.kind]),
+    [
+      ["host:yapc0", "unknown"],
+      ["client:eth0 host:eth0", "dropped"],
+    ],
+    "late ones by themselves; afterwards a loss is a loss again",
+  );
+  const [hop] = bench.events.filter((event) => event.type === "hop" && event.hop === "host:yapc0");
+  t.like(hop, { seen: 2, missing: 1, silent: 8e9 - (1e6 + 4000) });
+  t.true(bench.log.some((entry) => "late" in entry));
+  t.deepEqual(replay(bench), bench.events);
+});
+
 test("a saved trace replays to the same events", (t) => {
   const bench = new Bench();
   connection(bench);

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { HopEvent, LogEvent, TraceEnded } from "../../model/trace.js";
-import { closingLines, DeathCount, lasted } from "../closing.js";
+import { closingLines, DeathCount, isWhole, lasted, lossOf } from "../closing.js";
 import { markup } from "../html-text.js";
 import { FirstPackets, inOrder } from "../first-packets.js";
 import { GapTimes, type GapTime } from "../gap-times.js";
@@ -121,10 +121,16 @@ function gapTable(gaps: readonly GapTime[]): string {
 
 function hopTable(hops: readonly HopEvent[]): string {
   if (hops.length === 0) return "";
-  const rows = hops.map(
-    ({ hop, seen, missing, dropped, died = false }) =>
-      `<tr><td>${markup(hop)}</td><td class="number">${seen}</td><td class="number${missing > 0 ? " dropped" : ""}">${missing}</td><td class="number${died || dropped > 0 ? " dropped" : ""}">${died ? "it ended" : dropped}</td></tr>`,
-  );
+  const rows = hops.map((event) => {
+    const { hop, seen, missing } = event;
+    const number = (bad: boolean, text: string): string => `<td class="number${bad ? " dropped" : ""}">${text}</td>`;
+    const cells = [
+      number(false, String(seen)),
+      number(missing > 0, String(missing)),
+      number(!isWhole(event), lossOf(event)),
+    ];
+    return `<tr><td>${markup(hop)}</td>${cells.join("")}</tr>`;
+  });
   return `<h2>Hops</h2>
 <table><thead><tr><th>hop</th><th>seen</th><th>missing</th><th>lost by tap</th></tr></thead><tbody>${rows.join("\n")}</tbody></table>`;
 }

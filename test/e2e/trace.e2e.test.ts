@@ -87,7 +87,10 @@ test.serial(
       const stories = await Promise.all(readdirSync(folder).map((file) => bytesOf(path.join(folder, file))));
       t.is(stories.length, 5);
       for (const story of stories) t.deepEqual(story, stories[0], "the same at every hop");
-      t.is(packetsOf(parseEvents(trace.stdout)).length, stories[0]?.segments ?? 0);
+      const packets = packetsOf(parseEvents(trace.stdout));
+      t.is(packets.length, stories[0]?.segments ?? 0);
+      for (const { id, sightings, verdict } of packets)
+        t.deepEqual([sightings.length, verdict.kind], [5, "delivered"], `run ${run}, packet ${id}`);
     }
   },
 );

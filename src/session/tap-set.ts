@@ -26,6 +26,8 @@ export interface TapSetOptions {
   readonly block: boolean;
   readonly recording: RecordingWriter | undefined;
   readonly onBytes: () => void;
+  /** A tap has said how far it has come. */
+  readonly onQuiet: () => void;
   readonly onDeath: (name: string, reason: string) => void;
   /** A tap does not answer, or answers again. Not told: everything waits for it. */
   readonly onSilence?: (name: string, silent: boolean) => void;
@@ -103,7 +105,10 @@ export class TapSet implements Disposable {
         this.#feeds[at]?.lost(total - (this.#dropped[at] ?? 0));
         this.#dropped[at] = total;
       },
-      onQuiet: (time) => this.#feeds[at]?.quiet(time),
+      onQuiet: (time) => {
+        this.#feeds[at]?.quiet(time);
+        this.options.onQuiet();
+      },
       ...(onSilence !== undefined && {
         onSilence: (silent: boolean) => {
           if (silent) this.#feeds[at]?.silent();

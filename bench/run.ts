@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 
 const benches = readdirSync(import.meta.dirname)
-  .filter((file) => file.endsWith(".js") && !["run.js", "measure.js"].includes(file))
+  .filter((file) => file.endsWith(".js") && !["run.js", "measure.js", "screen.js"].includes(file))
   .map((file) => path.basename(file, ".js"))
   .sort();
 const wanted = process.argv.slice(2);

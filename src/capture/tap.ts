@@ -29,7 +29,9 @@ export interface TapOptions {
   readonly onDrops: (dropped: number) => void;
   /** Everything that passed before this time (milliseconds since 1970) has been read: the answer to `ask`. */
   readonly onQuiet?: (time: number) => void;
-  /** tcpdump ended, and nobody had asked it to. What it had written has been read. */
+  /** Asked how far it has come, it has not answered, nor delivered anything, for two seconds; or it answers again. */
+  readonly onSilence?: (silent: boolean) => void;
+  /** tcpdump ended, and nobody had asked it to, or it had to be killed. What it had written has been read. */
   readonly onDeath: (reason: string) => void;
 }
 
@@ -44,6 +46,10 @@ const blockDrain = { interval: 30, equal: 40, attempts: 200, settled: 1300 } as 
 const stampDelay = 20;
 /** Milliseconds after which a question that has no answer is asked again. */
 const askAgain = 1000;
+/** Milliseconds without an answer after which it does not answer, and how often it was looked for then: we may be the busy ones. */
+const silence = { time: 2000, looks: 3 } as const;
+/** Milliseconds after which a tap that is to end and does not answer is killed. */
+const stopPatience = 5000;
 
 export class Tap {
   readonly hop: TapPlace;
@@ -54,16 +60,23 @@ export class Tap {
   readonly #said: TcpdumpMessages;
   readonly #drain: typeof drain | typeof blockDrain;
   readonly #onQuiet: (time: number) => void;
+  readonly #onSilence: (silent: boolean) => void;
   readonly #waiting: ((counts: TcpdumpCounts) => void)[] = [];
   #asked = false;
   /** When it was asked what it has not answered yet. */
   #askedAt: number | undefined;
+  /** When it was first asked what it has not answered, and how often that was looked for. */
+  #unanswered: { readonly since: number; looks: number } | undefined;
+  #heard = 0;
+  /** It was killed, and what its ring held is lost. */
+  #givenUp = false;
+  #silent = false;
   /** Records that count as received and are never read: what came before its filter was set. */
   #never = 0;
   #before: (TcpdumpCounts & { readonly since: number }) | undefined;
 
   private constructor(
-    { hop, block, onQuiet }: TapOptions,
+    { hop, block, onQuiet, onSilence }: TapOptions,
     process: InitProcess,
     stream: net.Socket,
     said: TcpdumpMessages,
@@ -74,6 +87,7 @@ export class Tap {
     this.#stream = stream;
     this.#said = said;
     this.#onQuiet = onQuiet ?? (() => undefined);
+    this.#onSilence = onSilence ?? (() => undefined);
     said.onCounts = (counts) => this.#counted(counts);
     this.ended = new Promise((resolve) => stream.once("close", () => resolve()));
   }
@@ -82,9 +96,12 @@ export class Tap {
   static async start(line: NodeLine, options: TapOptions): Promise<Tap> {
     const { process, output, messages } = await spawn(line, options);
     const stream = new net.Socket({ fd: output, readable: true, writable: false });
-    stream.on("data", (chunk: Buffer) => options.onBytes(chunk));
     const said = new TcpdumpMessages();
     const tap = new Tap(options, process, stream, said);
+    stream.on("data", (chunk: Buffer) => {
+      tap.#heard = Date.now();
+      options.onBytes(chunk);
+    });
     try {
       await listening(process, new net.Socket({ fd: messages, readable: true, writable: false }), said, options);
     } catch (error) {
@@ -101,12 +118,31 @@ export class Tap {
    */
   ask(): void {
     const now = Date.now();
+    this.#lookForAnswer(now);
     if (this.#askedAt !== undefined && now - this.#askedAt < askAgain) return;
     this.#askedAt = now;
     this.#process.signal("SIGUSR1");
   }
 
+  #lookForAnswer(now: number): void {
+    this.#unanswered ??= { since: now, looks: 0 };
+    this.#unanswered.looks += 1;
+    if (this.#silent || this.#asked || this.#unanswered.looks <= silence.looks) return;
+    if (now - Math.max(this.#unanswered.since, this.#heard) < silence.time) return;
+    this.#silent = true;
+    this.#onSilence(true);
+  }
+
+  /** Everything that it saw before this time has been read. */
+  #isQuiet(time: number): void {
+    this.#onQuiet(time);
+    if (!this.#silent) return;
+    this.#silent = false;
+    this.#onSilence(false);
+  }
+
   #counted(counts: TcpdumpCounts): void {
+    this.#unanswered = undefined;
     for (const take of this.#waiting.splice(0)) take(counts);
     const asked = this.#askedAt;
     this.#askedAt = undefined;
@@ -117,28 +153,50 @@ export class Tap {
     if (before?.captured !== captured || before.received !== received) this.#before = { ...counts, since: asked };
     else if (asked - before.since > this.#drain.settled) this.#never = unread;
     // Behind what it has written, which comes by another pipe.
-    if (unread <= this.#never) setImmediate(() => this.#onQuiet(asked - stampDelay));
+    if (unread <= this.#never) setImmediate(() => this.#isQuiet(asked - stampDelay));
   }
 
-  /** Ends tcpdump and reads what it still had; nothing is lost. */
+  /**
+   * Ends tcpdump and reads what it still had; nothing is lost. One that does not answer is let run on, should somebody have
+   * stopped it, and in the end is killed.
+   */
   async stop(): Promise<void> {
     this.#asked = true;
-    await this.#drained();
-    this.#process.signal("SIGINT");
-    await this.#process.exit;
+    const resume = setTimeout(() => this.#process.signal("SIGCONT"), this.#silent ? 0 : silence.time);
+    let kill = this.#killLater();
+    const answered = (): void => {
+      clearTimeout(kill);
+      kill = this.#killLater();
+    };
+    try {
+      await this.#drained(answered);
+      this.#process.signal("SIGINT");
+      await this.#process.exit;
+    } finally {
+      clearTimeout(resume);
+      clearTimeout(kill);
+    }
     await this.ended;
+  }
+
+  #killLater(): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#givenUp = true;
+      this.#process.signal("SIGKILL");
+    }, stopPatience);
   }
 
   /**
    * An interrupted tcpdump leaves unread what its ring holds (pcap_breakloop(3PCAP)), and on a busy machine it may not
    * have run since the last packets came. So it is asked until it has read what it received.
    */
-  async #drained(): Promise<void> {
+  async #drained(answered: () => void): Promise<void> {
     const { interval, equal: enough, attempts } = this.#drain;
     let before: TcpdumpCounts | undefined;
     let equal = 0;
     for (let attempt = 0; attempt < attempts && equal < enough; attempt += 1) {
       const counts = await this.#counts();
+      answered();
       if (counts === undefined || counts.captured + counts.dropped >= counts.received) return;
       // What came before its filter was set counts as received and is never read.
       equal = before?.captured === counts.captured && before.received === counts.received ? equal + 1 : 0;
@@ -169,7 +227,8 @@ export class Tap {
     // Where init is gone, so is the trace: that is told elsewhere.
     if (status === undefined) return;
     await this.ended;
-    if (!this.#asked) onDeath(this.#said.lastWords || ending(status));
+    if (this.#givenUp) onDeath("it did not answer");
+    else if (!this.#asked) onDeath(this.#said.lastWords || ending(status));
   }
 }
 

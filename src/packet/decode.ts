@@ -1,6 +1,6 @@
 /**
  * Frames to columns: Ethernet with VLAN tags, Linux cooked v2, raw IP, ARP, IPv4, IPv6 with extension headers and
- * fragments. `decode-transport.ts` reads what is inside.
+ * fragments. `decode-transport.ts` reads what is inside, `link-header.ts` the link layers of other captures.
  *
  * Nothing here fails: whatever a frame lacks stays zero, and `Mark.cut` says so. Lengths come from the IP header, and
  * from the frame where that says 0 (IPv4 BIG TCP).
@@ -9,6 +9,7 @@ import type { AddressBook } from "./address.js";
 import { type Columns, Kind, Mark } from "./columns.js";
 import { blankTransport, TransportDecoder } from "./decode-transport.js";
 import { DIGEST_BYTES, digestOf, seal } from "./fingerprint.js";
+import { cookedAddress, linkHeader, PacketType } from "./link-header.js";
 import { EtherType, isExtension, LinkType, Protocol } from "./protocol.js";
 
 export class Decoder {
@@ -57,9 +58,38 @@ export class Decoder {
         return 0;
       }
       default:
-        this.#frame(row, 0, view, offset);
+        this.#foreign(row, linkType, view, offset);
         return 0;
     }
+  }
+
+  /** A link layer that no tap of ours has. */
+  #foreign(row: number, linkType: number, view: DataView, offset: number): void {
+    const c = this.#columns;
+    const header = linkHeader(linkType, view, offset, this.#end);
+    if (header === undefined || this.#end - offset < header.length) {
+      this.#frame(row, 0, view, offset, header !== undefined);
+      return;
+    }
+    const { cooked } = header;
+    if (cooked !== undefined) {
+      const { packetType } = cooked;
+      const group = packetType === PacketType.broadcast || packetType === PacketType.multicast;
+      c.marks[row] = packetType === PacketType.outgoing ? Mark.outgoing : group ? Mark.group : 0;
+      if (cooked.addressLength === 6) {
+        const at = offset + cookedAddress;
+        c.sourceMac[row] = view.getUint16(at) * 0x1_0000_0000 + view.getUint32(at + 2);
+      }
+      // The frame as an Ethernet tap would count it.
+      c.length[row] = this.#wireEnd - offset - 2;
+    }
+    let { type } = header;
+    let at = offset + header.length;
+    while ((type === EtherType.vlan || type === EtherType.serviceVlan) && this.#end - at >= 4) {
+      type = view.getUint16(at + 2);
+      at += 4;
+    }
+    this.#network(row, type, view, at, at);
   }
 
   #ethernet(row: number, view: DataView, offset: number): void {

@@ -1,5 +1,6 @@
 /** Fields of what an IP packet carries. */
 import { ipv6Text } from "./address.js";
+import { describeVxlan, isVxlan } from "./describe-vxlan.js";
 import { type Field, type FieldReader, hex, leaf } from "./field.js";
 import { EtherType, Protocol } from "./protocol.js";
 import {
@@ -12,27 +13,32 @@ import {
   tcpOptionNames,
 } from "./protocol-names.js";
 
-/** Describes a packet of layer 3: the one that an ICMP error quotes. */
-export type Network = (type: number, at: number) => void;
+/** Describes what stands inside. */
+export interface Inside {
+  /** A packet of layer 3: the one that an ICMP error quotes. */
+  packet(type: number, at: number): void;
+  /** An Ethernet frame: that of a tunnel. */
+  frame(at: number): void;
+}
 
-export function describeTransport(r: FieldReader, protocol: number, at: number, end: number, network: Network): void {
+export function describeTransport(r: FieldReader, protocol: number, at: number, end: number, inside: Inside): void {
   switch (protocol) {
     case Protocol.tcp:
       tcp(r, at, end);
       return;
     case Protocol.udp:
-      udp(r, at, end);
+      udp(r, at, end, inside);
       return;
     case Protocol.icmp:
     case Protocol.icmpv6:
-      icmp(r, protocol === Protocol.icmpv6, at, end, network);
+      icmp(r, protocol === Protocol.icmpv6, at, end, inside);
       return;
     default:
       r.payload(at, end, nameOf(protocolNames, protocol, `IP protocol ${protocol}`));
   }
 }
 
-function udp(r: FieldReader, at: number, end: number): void {
+function udp(r: FieldReader, at: number, end: number, inside: Inside): void {
   if (!r.has("UDP", at, 8)) return;
   const [source, destination] = [r.half(at), r.half(at + 2)];
   r.layer("UDP", `${source} > ${destination}`, at, 8, [
@@ -41,7 +47,8 @@ function udp(r: FieldReader, at: number, end: number): void {
     leaf("Length", `${r.half(at + 4)} B`, at + 4, 2),
     leaf("Checksum", hex(r.half(at + 6), 4), at + 6, 2),
   ]);
-  r.payload(at + 8, end);
+  if (isVxlan(r, destination, at + 8)) describeVxlan(r, at + 8, (frame) => inside.frame(frame));
+  else r.payload(at + 8, end);
 }
 
 function tcp(r: FieldReader, at: number, end: number): void {
@@ -87,7 +94,7 @@ function tcpOptions(r: FieldReader, from: number, end: number): Field[] {
     : [{ label: "Options", value: `${length} B`, offset: from, length, fields: options }];
 }
 
-function icmp(r: FieldReader, v6: boolean, at: number, end: number, network: Network): void {
+function icmp(r: FieldReader, v6: boolean, at: number, end: number, inside: Inside): void {
   const label = v6 ? "ICMPv6" : "ICMP";
   if (!r.has(label, at, 8)) return;
   const [type, code] = [r.byte(at), r.byte(at + 1)];
@@ -111,7 +118,7 @@ function icmp(r: FieldReader, v6: boolean, at: number, end: number, network: Net
     ...(neighbour ? [leaf("Target", ipv6Text(r.bytes, at + 8), at + 8, 16)] : []),
   ]);
   if (error) {
-    network(v6 ? EtherType.ipv6 : EtherType.ipv4, at + 8);
+    inside.packet(v6 ? EtherType.ipv6 : EtherType.ipv4, at + 8);
     return;
   }
   r.payload(at + (neighbour ? 24 : 8), end);

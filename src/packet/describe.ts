@@ -1,7 +1,8 @@
 /** One record as a tree of labelled fields with their bytes, for a person who looks at it. */
 import { ipv4Text, ipv6Text } from "./address.js";
-import { describeTransport } from "./describe-transport.js";
+import { describeTransport, type Inside } from "./describe-transport.js";
 import { type Field, FieldReader, hex, leaf } from "./field.js";
+import { cookedAddress, linkHeader } from "./link-header.js";
 import { EtherType, isExtension, LinkType, Protocol } from "./protocol.js";
 import { capitalised, etherTypeNames, nameOf, protocolNames } from "./protocol-names.js";
 
@@ -16,7 +17,7 @@ export function describe(bytes: Uint8Array, linkType: number): Field[] {
   const r = new FieldReader(bytes);
   switch (linkType) {
     case LinkType.ethernet:
-      ethernet(r);
+      ethernet(r, 0);
       break;
     case LinkType.linuxCooked2:
       cooked(r);
@@ -26,23 +27,55 @@ export function describe(bytes: Uint8Array, linkType: number): Field[] {
       network(r, (bytes[0] ?? 0) >> 4 === 6 ? EtherType.ipv6 : EtherType.ipv4, 0);
       break;
     default:
-      r.payload(0, bytes.length, `link type ${linkType} is not decoded`);
+      foreign(r, linkType);
   }
   return r.layers;
 }
 
-/** Headers inside of ICMP errors are read too, and no deeper. */
+/** Headers inside of ICMP errors and of tunnels are read too, and no deeper. */
 const MAXIMUM_LAYERS = 12;
 
-function ethernet(r: FieldReader): void {
-  if (!r.has("Ethernet", 0, 14)) return;
-  const type = r.half(12);
-  r.layer("Ethernet", `${r.mac(6)} > ${r.mac(0)}`, 0, 14, [
-    leaf("Destination", r.mac(0), 0, 6),
-    leaf("Source", r.mac(6), 6, 6),
-    leaf("Type", nameOf(etherTypeNames, type, hex(type, 4)), 12, 2),
+function ethernet(r: FieldReader, at: number): void {
+  if (!r.has("Ethernet", at, 14)) return;
+  const type = r.half(at + 12);
+  r.layer("Ethernet", `${r.mac(at + 6)} > ${r.mac(at)}`, at, 14, [
+    leaf("Destination", r.mac(at), at, 6),
+    leaf("Source", r.mac(at + 6), at + 6, 6),
+    leaf("Type", nameOf(etherTypeNames, type, hex(type, 4)), at + 12, 2),
   ]);
-  network(r, type, 14);
+  network(r, type, at + 14);
+}
+
+/** PACKET_* of linux/if_packet.h. */
+const ways = ["to us", "broadcast", "multicast", "to someone else", "sent by us"];
+
+/** A link layer that no tap of ours has. */
+function foreign(r: FieldReader, linkType: number): void {
+  const header = linkHeader(
+    linkType,
+    new DataView(r.bytes.buffer, r.bytes.byteOffset, r.bytes.byteLength),
+    0,
+    r.bytes.length,
+  );
+  if (header === undefined) {
+    r.payload(0, r.bytes.length, `link type ${linkType} is not decoded`);
+    return;
+  }
+  const { label, type, length, cooked, family } = header;
+  if (!r.has(label, 0, length)) return;
+  if (cooked !== undefined) {
+    const { packetType, device, addressLength } = cooked;
+    r.layer(label, ways[packetType] ?? String(packetType), 0, length, [
+      leaf("Packet type", ways[packetType] ?? String(packetType), 0, 2),
+      leaf("Device type (ARPHRD)", String(device), 2, 2),
+      ...(addressLength === 6 ? [leaf("Source", r.mac(cookedAddress), cookedAddress, 6)] : []),
+      leaf("Type", nameOf(etherTypeNames, type, hex(type, 4)), 14, 2),
+    ]);
+  } else if (family !== undefined)
+    r.layer(label, nameOf(etherTypeNames, type, `family ${family}`), 0, length, [
+      leaf("Address family", String(family), 0, 4),
+    ]);
+  network(r, type, length);
 }
 
 /** LINKTYPE_LINUX_SLL2. */
@@ -50,7 +83,6 @@ function cooked(r: FieldReader): void {
   if (!r.has("Linux cooked capture v2", 0, 20)) return;
   const type = r.half(0);
   const kind = r.byte(10);
-  const ways = ["to us", "broadcast", "multicast", "to someone else", "sent by us"];
   r.layer("Linux cooked capture v2", `interface ${r.word(4)}, ${ways[kind] ?? String(kind)}`, 0, 20, [
     leaf("Type", nameOf(etherTypeNames, type, hex(type, 4)), 0, 2),
     leaf("Interface index", String(r.word(4)), 4, 4),
@@ -92,6 +124,16 @@ function network(r: FieldReader, type: number, at: number): void {
     default:
       r.payload(at, r.bytes.length, "Payload");
   }
+}
+
+/** What may stand inside of a transport header: the packet that an ICMP error quotes, the frame of a tunnel. */
+function insideOf(r: FieldReader): Inside {
+  return {
+    packet: (type, at) => network(r, type, at),
+    frame: (at) => {
+      if (r.layers.length <= MAXIMUM_LAYERS) ethernet(r, at);
+    },
+  };
 }
 
 function arp(r: FieldReader, at: number): void {
@@ -140,7 +182,7 @@ function ipv4(r: FieldReader, at: number): void {
     r.payload(at + headerLength, end, "Fragment");
     return;
   }
-  describeTransport(r, protocol, at + headerLength, end, (type, inner) => network(r, type, inner));
+  describeTransport(r, protocol, at + headerLength, end, insideOf(r));
 }
 
 function ipv6(r: FieldReader, at: number): void {
@@ -189,5 +231,5 @@ function ipv6(r: FieldReader, at: number): void {
     }
     protocol = next;
   }
-  describeTransport(r, protocol, here, end, (type, inner) => network(r, type, inner));
+  describeTransport(r, protocol, here, end, insideOf(r));
 }

@@ -1,7 +1,17 @@
 /** Numbers by which a header names the next one. */
 
 /** LINKTYPE_* values that are decoded. */
-export const LinkType = { ethernet: 1, rawOld: 12, raw: 101, linuxCooked2: 276 } as const;
+export const LinkType = {
+  null: 0,
+  ethernet: 1,
+  rawOld: 12,
+  raw: 101,
+  loop: 108,
+  linuxCooked: 113,
+  ipv4: 228,
+  ipv6: 229,
+  linuxCooked2: 276,
+} as const;
 
 export const EtherType = { ipv4: 0x0800, arp: 0x0806, vlan: 0x8100, ipv6: 0x86dd, serviceVlan: 0x88a8 } as const;
 

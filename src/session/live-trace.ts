@@ -39,15 +39,24 @@ export interface LiveTraceOptions {
   /** What the reader must know of the trace itself: a tap that ended, an interface without one. */
   readonly onWarning?: (text: string) => void;
   /**
-   * False: nothing is told before every tap has shown what comes after it, or has ended. For who can wait: on a busy
-   * machine a tap may be later than the wall clock allows for, and what it shows then joins nothing.
+   * False: nothing is told before every tap has shown what comes after it, or has ended, not even where one does not answer.
+   * For who can wait: on a busy machine a tap may be late, and what it shows when others went on joins nothing.
    */
   readonly clock?: boolean;
   /** Aborted: the end does not wait for a quiet network. */
   readonly signal: AbortSignal;
 }
 
-const tickInterval = 50;
+/** Milliseconds between two looks at the clock, for packets that run out of time. */
+const tickInterval = 30;
+/**
+ * From a record until the taps are asked how far they have come, so that the answer covers it (tap.ts allows a record 20 ms
+ * from its stamp into the ring); how long others that follow it are waited for; and the least between two questions, also
+ * where records are many. Milliseconds.
+ */
+const asking = { after: 25, patience: 15, apart: 30, apartBusy: 100 } as const;
+/** Reads since the last question from which on records are many: then they themselves say how far time has passed. */
+const manyReads = 64;
 /** Records that one tap may deliver in the time between (milliseconds) before taps on whole nodes take over: 2,000 a second. */
 const busy = { records: 400, interval: 200 } as const;
 /** From the decision that other taps take over to the moment, in nanoseconds: none may have delivered a record of it. */
@@ -73,6 +82,10 @@ export class LiveTrace implements Disposable {
   readonly #timers: NodeJS.Timeout[] = [];
   #logs: LogFollower | undefined;
   #lastRecord = 0;
+  #lastQuestion = 0;
+  #reads = 0;
+  #question: NodeJS.Timeout | undefined;
+  #settling = false;
   #handingOver: Promise<void> | undefined;
   #finishing = false;
   #onEnd: () => void = () => undefined;
@@ -176,10 +189,20 @@ export class LiveTrace implements Disposable {
       snapshotLength: this.options.snapshotLength,
       block,
       recording: this.#recording,
-      onBytes: () => (this.#lastRecord = Date.now()),
+      onBytes: () => this.#onBytes(),
+      onQuiet: () => this.#settleSoon(),
       onDeath: (name, reason) =>
         this.#warn(`the tap at ${name} ended (${reason}): what passes there is no longer seen`),
+      ...(this.options.clock === false ? {} : { onSilence: (name, silent) => this.#tellSilence(name, silent) }),
     });
+  }
+
+  #tellSilence(name: string, silent: boolean): void {
+    this.#warn(
+      silent
+        ? `the tap at ${name} does not answer: the others go on, and what passes there is seen late if at all`
+        : `the tap at ${name} answers again`,
+    );
   }
 
   #watchRate(set: TapSet): void {
@@ -246,13 +269,52 @@ export class LiveTrace implements Disposable {
   }
 
   #ask(): void {
+    this.#lastQuestion = Date.now();
+    this.#reads = 0;
     for (const set of this.#sets) set.ask();
   }
 
-  /** Idle taps do not say by records how far time has passed: they are asked, where something waits for it. */
+  #onBytes(): void {
+    this.#lastRecord = Date.now();
+    this.#reads += 1;
+    this.#askSoon();
+  }
+
+  /** Idle taps do not say by records how far time has passed: they are asked, as soon as the answer can cover what came. */
+  #askSoon(): void {
+    if (this.#question !== undefined || this.#finishing || this.options.clock === false) return;
+    const began = Date.now();
+    const wait = (): void => {
+      const due = Math.min(this.#lastRecord, began + asking.patience) + asking.after;
+      const left = Math.max(due, this.#lastQuestion + this.#apart) - Date.now();
+      this.#question = left > 0 ? setTimeout(wait, left) : undefined;
+      if (left > 0) return;
+      this.#ask();
+      // The answer does not cover what came just now.
+      if (Date.now() - this.#lastRecord < asking.after) this.#askSoon();
+    };
+    wait();
+  }
+
+  get #apart(): number {
+    return this.#reads > manyReads ? asking.apartBusy : asking.apart;
+  }
+
+  /** One settlement for the answers of all taps that come together. */
+  #settleSoon(): void {
+    if (this.#settling || this.#finishing || this.options.clock === false) return;
+    this.#settling = true;
+    setImmediate(() => {
+      this.#settling = false;
+      if (!this.#finishing) this.#trace.settle();
+    });
+  }
+
+  /** What is still open runs out of time, where the taps say that it has passed. */
   #tick(): void {
     this.#trace.settle();
-    if (this.#trace.waiting) this.#ask();
+    const asked = this.#question !== undefined || Date.now() - this.#lastQuestion < this.#apart;
+    if (this.#trace.waiting && !asked) this.#ask();
   }
 
   /** Nanoseconds since the epoch. */
@@ -265,6 +327,8 @@ export class LiveTrace implements Disposable {
   }
 
   #stopClocks(): void {
+    clearTimeout(this.#question);
+    this.#question = undefined;
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     for (const follower of this.#followers.splice(0)) follower[Symbol.dispose]();
   }

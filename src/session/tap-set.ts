@@ -26,7 +26,11 @@ export interface TapSetOptions {
   readonly block: boolean;
   readonly recording: RecordingWriter | undefined;
   readonly onBytes: () => void;
+  /** A tap has said how far it has come. */
+  readonly onQuiet: () => void;
   readonly onDeath: (name: string, reason: string) => void;
+  /** A tap does not answer, or answers again. Not told: everything waits for it. */
+  readonly onSilence?: (name: string, silent: boolean) => void;
 }
 
 export class TapSet implements Disposable {
@@ -84,7 +88,7 @@ export class TapSet implements Disposable {
   }
 
   async #startTap(place: PlannedTap, at: number): Promise<Tap> {
-    const { line, taps, snapshotLength, block, onDeath } = this.options;
+    const { line, taps, snapshotLength, block, onDeath, onSilence } = this.options;
     const ring = Math.max(rings.least, Math.min(rings.most, Math.floor(rings.together / taps.length)));
     const tap = await Tap.start(line, {
       hop: place,
@@ -101,7 +105,17 @@ export class TapSet implements Disposable {
         this.#feeds[at]?.lost(total - (this.#dropped[at] ?? 0));
         this.#dropped[at] = total;
       },
-      onQuiet: (time) => this.#feeds[at]?.quiet(time),
+      onQuiet: (time) => {
+        this.#feeds[at]?.quiet(time);
+        this.options.onQuiet();
+      },
+      ...(onSilence !== undefined && {
+        onSilence: (silent: boolean) => {
+          if (silent) this.#feeds[at]?.silent();
+          else this.#feeds[at]?.answers();
+          onSilence(hopName(place), silent);
+        },
+      }),
       onDeath: (reason) => {
         this.#feeds[at]?.died();
         onDeath(hopName(place), reason);

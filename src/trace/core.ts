@@ -17,6 +17,7 @@ import { Endings, type Explain } from "./ending.js";
 import { ExchangeBook } from "./exchange.js";
 import { sightingFilter } from "./filter.js";
 import { FlowIndex } from "./flow-index.js";
+import { Gaps } from "./gaps.js";
 import { Joiner } from "./joiner.js";
 import { Latency } from "./latency.js";
 import { Lifetimes } from "./lifetime.js";
@@ -70,6 +71,7 @@ export class TraceCore {
   readonly #window: number;
   readonly #seen: number[];
   readonly #losses: TapLosses;
+  readonly #gaps: Gaps;
   #received = 0;
   #ended = false;
 
@@ -83,20 +85,23 @@ export class TraceCore {
       packets.hand(give, keep, turned);
       exchanges.unite(keep, give, turned);
     });
-    const losses = new TapLosses(hops.length);
+    const delay = longestDelay(snapshot, hops);
+    const timeout = options.timeout ?? TIMEOUT + delay;
+    const losses = new TapLosses(hops.length, timeout);
+    const gaps = new Gaps(columns, packets, hops.length);
     const latency = new Latency(hops.length);
     const copies = new Copies(columns, packets, latency, scene.reach);
     const parts = new PartIndex(columns, packets);
-    const endings = new Endings(scene, columns, book, packets, flows, losses, options);
+    const endings = new Endings(scene, columns, book, packets, flows, losses, gaps, options);
     this.#options = options;
     this.#scene = scene;
     this.#exchanges = exchanges;
     this.#flows = flows;
     this.#losses = losses;
+    this.#gaps = gaps;
     this.#endings = endings;
     this.#window = options.window ?? 262_144;
     this.#seen = hops.map(() => 0);
-    const delay = longestDelay(snapshot, hops);
     this.#lifetimes = new Lifetimes(
       {
         scene,
@@ -110,7 +115,7 @@ export class TraceCore {
         resolve: (cluster) => this.#joiner.resolve(cluster),
         emit: options.emit,
       },
-      options.timeout ?? TIMEOUT + delay,
+      timeout,
       delay,
     );
     this.#joiner = new Joiner(
@@ -207,6 +212,18 @@ export class TraceCore {
     this.#losses.die(hop);
   }
 
+  /** The tap of a hop does not answer: others go on without what it saw from `since` on. */
+  silent(hop: number, since: number): void {
+    if (this.#ended) return;
+    this.#losses.silence(hop, since);
+  }
+
+  /** It answers again, and has delivered what it saw before `time`. */
+  answers(hop: number, time: number): void {
+    if (this.#ended) return;
+    this.#losses.answer(hop, time);
+  }
+
   /** A container wrote a line: told behind the packets that have come to their end by then. */
   line(line: LogEvent): void {
     if (this.#ended) return;
@@ -222,11 +239,15 @@ export class TraceCore {
     this.#ended = true;
     this.#exchanges.end(this.#endings.full);
     for (const [hop, name] of this.#scene.names.entries()) {
+      const silent = this.#losses.silent(hop, this.#lifetimes.now);
       this.#options.emit({
         type: "hop",
         hop: name,
         seen: this.#seen[hop] ?? 0,
         dropped: this.#losses.lost(hop),
+        missing: this.#gaps.missing(hop),
+        next: this.#gaps.after(hop).map((next) => ({ ...next, hop: this.#scene.names[next.hop] ?? "" })),
+        ...(silent > 0 ? { silent } : {}),
         ...(this.#losses.died(hop) ? { died: true } : {}),
       });
     }

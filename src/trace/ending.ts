@@ -10,6 +10,7 @@ import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { EventMaker } from "./event.js";
 import type { Flow } from "./flow.js";
 import { type FlowIndex, isNameless } from "./flow-index.js";
+import type { Gaps } from "./gaps.js";
 import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { errorText } from "./summary.js";
@@ -49,6 +50,7 @@ export class Endings {
   readonly #packets: Packets;
   readonly #flows: FlowIndex;
   readonly #losses: TapLosses;
+  readonly #gaps: Gaps;
   readonly #options: EndingOptions;
   readonly #events: EventMaker;
   readonly #refusals = new Map<number, { readonly by: string; readonly reason: string }>();
@@ -67,6 +69,7 @@ export class Endings {
     packets: Packets,
     flows: FlowIndex,
     losses: TapLosses,
+    gaps: Gaps,
     options: EndingOptions,
   ) {
     this.#scene = scene;
@@ -75,6 +78,7 @@ export class Endings {
     this.#packets = packets;
     this.#flows = flows;
     this.#losses = losses;
+    this.#gaps = gaps;
     this.#options = options;
     this.#limit = options.count ?? Infinity;
     this.#events = new EventMaker(scene, columns, book, packets);
@@ -121,6 +125,9 @@ export class Endings {
     this.#shown++;
     this.#matches[match]++;
     this.#verdicts[verdict.kind]++;
+    this.#gaps.time(packet);
+    if (verdict.kind === "dropped" && verdict.before !== undefined)
+      this.#gaps.lose(this.#hopNumbers.get(verdict.before) ?? -1);
     if (state & State.evicted) this.#evicted += this.#packets.count[packet] ?? 0;
     return this.#options.countOnly ? undefined : this.#events.make(packet, flow, match, verdict, false);
   }
@@ -157,7 +164,7 @@ export class Endings {
     if ((this.#columns.marks[tail] ?? 0) & Mark.group) return { kind: "delivered" };
     if (match === "ambiguous") return { kind: "unknown", reason: "equal packets cannot be told apart" };
     if (this.#options.bare) return this.#bare(packet);
-    const found = this.#lost(tail, this.#packets.parent[tail] ?? NONE);
+    const found = this.#belated(packet) ?? this.#lost(tail, this.#packets.parent[tail] ?? NONE);
     if (found.kind !== "dropped" || !this.#options.explain) return found;
     const header = this.#header(tail);
     if (!header) return found;
@@ -183,6 +190,17 @@ export class Endings {
     return {
       kind: "unknown",
       reason: `not seen at ${missing}; bare captures do not tell whether it should have been`,
+    };
+  }
+
+  /** What a tap brings that had not answered may be of a packet that has been told without it. */
+  #belated(packet: number): Verdict | undefined {
+    const head = this.#packets.head[packet] ?? 0;
+    const hop = this.#columns.hop[head] ?? 0;
+    if (!this.#losses.isBelated(hop, this.#columns.time[head] ?? 0)) return undefined;
+    return {
+      kind: "unknown",
+      reason: `the tap of ${this.#scene.names[hop] ?? ""} did not answer then: what it saw may be of a packet that was told before`,
     };
   }
 
@@ -215,7 +233,7 @@ export class Endings {
       header.tcpFlags,
       header.ttl,
       this.#flows.table.size,
-      this.#losses.state,
+      this.#losses.state(c.time[row] ?? 0),
     ]);
     const known = this.#predictions.get(key);
     if (known) return known;
@@ -225,19 +243,20 @@ export class Endings {
       ...(toward === undefined ? {} : { destinationMac: toward }),
       translate: this.#translate,
     };
-    const verdict = this.#judge(predict(this.#scene.network, start), start, name);
+    const verdict = this.#judge(predict(this.#scene.network, start), start, name, c.time[row] ?? 0);
     if (this.#predictions.size >= REMEMBERED) this.#predictions.clear();
     this.#predictions.set(key, verdict);
     return verdict;
   }
 
-  #judge(prediction: Prediction, start: PredictionStart, after: string): Verdict {
+  /** @param time when it was seen last */
+  #judge(prediction: Prediction, start: PredictionStart, after: string, time: number): Verdict {
     const { end } = prediction;
     // Where it would have gone, had no rule been in its way.
     const onward = end.kind === "dropped" ? predict(this.#scene.network, { ...start, pastRules: true }) : prediction;
     const next = onward.steps.slice(1).find((step) => !step.implied && this.#hopNumbers.has(step.hop));
     const tapped = prediction.steps.slice(1).some((step) => !step.implied && this.#hopNumbers.has(step.hop));
-    const doubt = next && this.#losses.doubt(this.#hopNumbers.get(next.hop) ?? -1, next.hop);
+    const doubt = next && this.#losses.doubt(this.#hopNumbers.get(next.hop) ?? -1, next.hop, time);
     if (doubt !== undefined) return { kind: "unknown", reason: doubt };
     const before = next === undefined ? {} : { before: next.hop };
     if (end.kind === "dropped" && !tapped) return { kind: "dropped", after, ...before, cause: end.cause };
@@ -257,7 +276,7 @@ export class Endings {
     const before = peer && `${peer.node.name}:${peer.interface.name}`;
     const number = before === undefined ? undefined : this.#hopNumbers.get(before);
     if (before === undefined || number === undefined) return { kind: "delivered" };
-    const doubt = this.#losses.doubt(number, before);
+    const doubt = this.#losses.doubt(number, before, c.time[row] ?? 0);
     if (doubt !== undefined) return { kind: "unknown", reason: doubt };
     return { kind: "dropped", after, before };
   }

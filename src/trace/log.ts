@@ -16,6 +16,10 @@ export type LogEntry =
   | { readonly at: number; readonly drops: { readonly hop: number; readonly records: number } }
   /** The tap of a hop ended before the trace: what passes there from now on is not seen. */
   | { readonly at: number; readonly died: { readonly hop: number } }
+  /** The tap of a hop does not answer: from here on nothing waits for it. What it saw before `since` has been delivered. */
+  | { readonly at: number; readonly silent: { readonly hop: number; readonly since: number } }
+  /** It answers again, and has delivered what it saw before `time`. */
+  | { readonly at: number; readonly answers: { readonly hop: number; readonly time: number } }
   /** Record `record` of tap `tap` came after records that are younger, and was taken at this place. */
   | { readonly at: number; readonly late: { readonly tap: number; readonly record: number } }
   /** A container wrote a line. */

@@ -17,6 +17,8 @@ interface Tap {
   /** The tap has promised to bring nothing older. Decides when others may go, never how its own rows are ordered. */
   watermark: number;
   ended: boolean;
+  /** Nothing waits for it. */
+  passedOver: boolean;
 }
 
 export class Merge {
@@ -48,6 +50,7 @@ export class Merge {
       floor: Number.NEGATIVE_INFINITY,
       watermark: Number.NEGATIVE_INFINITY,
       ended: false,
+      passedOver: false,
     });
     return this.#taps.length - 1;
   }
@@ -78,12 +81,22 @@ export class Merge {
     if (time > tap.watermark) tap.watermark = time;
   }
 
-  /** Nothing older than this will come from any tap, Infinity where all have ended. */
+  /** Whether others wait for this tap. What one that they did not wait for brings after its turn is late. */
+  await(number: number, waited: boolean): void {
+    this.#tap(number).passedOver = !waited;
+  }
+
+  /** Nothing older than this will come from this tap. */
+  watermark(number: number): number {
+    return this.#tap(number).watermark;
+  }
+
+  /** Nothing older than this will come from any tap that is waited for, Infinity where there is none. */
   get low(): number {
     let low = Infinity;
-    for (const [number, { head, tail, watermark, ended }] of this.#taps.entries()) {
+    for (const [number, { head, tail, watermark, ended, passedOver }] of this.#taps.entries()) {
       if (head !== tail) low = Math.min(low, this.#keys[number] ?? 0);
-      else if (!ended) low = Math.min(low, watermark);
+      else if (!ended && !passedOver) low = Math.min(low, watermark);
     }
     return low;
   }
@@ -143,7 +156,7 @@ export class Merge {
     if (this.#heap.length === this.#taps.length) return true;
     for (let other = 0; other < this.#taps.length; other++) {
       const tap = this.#tap(other);
-      if (tap.head !== tap.tail || tap.ended) continue;
+      if (tap.head !== tap.tail || tap.ended || tap.passedOver) continue;
       if (tap.watermark < key || (tap.watermark === key && other < number)) return false;
     }
     return true;

@@ -44,6 +44,8 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
     else if ("conntrack" in entry) core.conntrack(entry.conntrack);
     else if ("drops" in entry) core.drops(entry.drops.hop, entry.drops.records);
     else if ("died" in entry) core.died(entry.died.hop);
+    else if ("silent" in entry) core.silent(entry.silent.hop, entry.silent.since);
+    else if ("answers" in entry) core.answers(entry.answers.hop, entry.answers.time);
     else if ("line" in entry) core.line(entry.line);
     else if ("end" in entry) finish();
     else if ("late" in entry) {

@@ -24,6 +24,10 @@ export interface TraceTap {
   quiet(time: number): void;
   /** The tap lost records since the last call. */
   lost(records: number): void;
+  /** It does not answer: nothing waits for it any more, until it answers. */
+  silent(): void;
+  /** It answers again, and has delivered what it saw before it was last `quiet`. */
+  answers(): void;
   /** The tap ended before the trace: that a packet is not seen here proves nothing from now on. */
   died(): void;
   /** Nothing more comes. @throws CaptureError where the capture ends inside a record; the tap is over all the same */
@@ -118,6 +122,24 @@ export function createTrace(options: TraceOptions): Trace {
         for (const hop of feed.hops) {
           log({ at: core.received, drops: { hop, records } });
           core.drops(hop, records);
+        }
+      },
+      silent() {
+        // What it saw before the epoch is nothing.
+        const since = Math.max(0, merge.watermark(feed.tap));
+        for (const hop of feed.hops) {
+          log({ at: core.received, silent: { hop, since } });
+          core.silent(hop, since);
+        }
+        merge.await(feed.tap, false);
+        drain(false);
+      },
+      answers() {
+        merge.await(feed.tap, true);
+        const time = Math.max(0, merge.watermark(feed.tap));
+        for (const hop of feed.hops) {
+          log({ at: core.received, answers: { hop, time } });
+          core.answers(hop, time);
         }
       },
       died() {

@@ -80,14 +80,32 @@ function translation(exchange: ExchangeEvent): string {
 
 export function hopLines(hops: readonly HopEvent[], ink: Ink): string[] {
   return columns(
-    [{ title: "hop" }, { title: "seen", align: "right" }, { title: "lost by tap", align: "right" }],
-    hops.map(({ hop, seen, dropped, died }) => [
-      hop,
-      String(seen),
-      died === true ? ink("bad", "it ended") : dropped > 0 ? ink("bad", String(dropped)) : "0",
+    [
+      { title: "hop" },
+      { title: "seen", align: "right" },
+      { title: "missing", align: "right" },
+      { title: "lost by tap", align: "right" },
+    ],
+    hops.map((event) => [
+      event.hop,
+      String(event.seen),
+      event.missing > 0 ? ink("bad", String(event.missing)) : "0",
+      isWhole(event) ? "0" : ink("bad", lossOf(event)),
     ]),
     { heading: (line) => ink("dim", line) },
   );
+}
+
+/** Whether the tap of a hop delivered all that it saw, in time. */
+export function isWhole({ dropped, died, silent }: HopEvent): boolean {
+  return dropped === 0 && died !== true && silent === undefined;
+}
+
+/** What is wanting in what the tap of a hop saw: `12`, `silent for 3.20 s`, `it ended`, `0`. */
+export function lossOf({ dropped, died, silent }: HopEvent): string {
+  if (died === true) return "it ended";
+  if (silent === undefined) return String(dropped);
+  return `${dropped > 0 ? `${dropped}, ` : ""}silent for ${duration(silent)}`;
 }
 
 /** How long the packets took from hop to hop, in microseconds, in both directions. @param hops in the order of the trace */
@@ -104,10 +122,10 @@ export function gapLines(times: GapTimes, hops: readonly string[], ink: Ink): st
     ],
     times
       .list(hops)
-      .map(({ from, to, packets, least, median, p99, most }) => [
+      .map(({ from, to, packets, least, p50, p99, most }) => [
         `${from} -> ${to}`,
         String(packets),
-        ...[least, median, p99, most].map(microseconds),
+        ...[least, p50, p99, most].map(microseconds),
       ]),
     { heading: (line) => ink("dim", line) },
   );
@@ -189,6 +207,9 @@ function trustLines(ended: TraceEnded, hops: readonly HopEvent[]): string[] {
     const places = lossy.map(({ hop, dropped }) => `${hop} (${dropped})`).join(", ");
     lines.push(`taps lost records at ${places}: a packet not seen there may have passed`);
   }
+  const silent = hops.flatMap(({ hop, silent: time }) => (time === undefined ? [] : [`${hop} (${duration(time)})`]));
+  if (silent.length > 0)
+    lines.push(`taps did not answer at ${silent.join(", ")}: what they saw then came late, and may be told twice`);
   const dead = hops.filter(({ died }) => died === true);
   if (dead.length > 0)
     lines.push(`the tap at ${dead.map(({ hop }) => hop).join(", ")} ended before the trace: later it saw nothing`);

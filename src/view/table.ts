@@ -53,6 +53,7 @@ class TraceTable {
     if (event.type === "packet") return event.provisional === true ? "" : this.#packet(event);
     if (event.type === "log") return this.#row(event);
     this.#log.push(event);
+    if (event.type === "hop") this.#gapTimes.push(event);
     return event.type === "end" ? this.#close() : "";
   };
 

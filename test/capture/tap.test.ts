@@ -1,5 +1,6 @@
 /** Taps: how tcpdump is called, what it says, and every way in which it fails. */
 import { spawn } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
 import fc from "fast-check";
 import { Tap, type TapOptions } from "../../src/capture/tap.js";
@@ -144,6 +145,47 @@ test("a tap that dies midway says why, once what it had written was read", async
   await Tap.start(scripted(`${listens} printf bytes; kill -9 $$`), killed.options);
   await killed.died;
   t.deepEqual(killed.seen().deaths, ["tcpdump was ended by SIGKILL after bytes"]);
+});
+
+test("a tap that is asked and does not answer is said to be silent, until it answers that all is read", async (t) => {
+  const { options } = watched();
+  const told: boolean[] = [];
+  const words = 'echo "tcpdump: 1 packet captured, 1 packet received by filter, 0 packets dropped by kernel" >&2';
+  const script = `trap '${words}' USR1; ${listens} while :; do sleep 0.01; done`;
+  let pid = 0;
+  const line = scripted(script);
+  const tap = await Tap.start(
+    {
+      ...line,
+      spawn: async (...how) => {
+        const process = await line.spawn(...how);
+        pid = process.pid;
+        return process;
+      },
+    }, // a tap asks for nothing else
+    { ...options, onSilence: (silent) => told.push(silent) },
+  );
+  const asking = setInterval(() => tap.ask(), 50);
+  t.teardown(() => clearInterval(asking));
+  process.kill(pid, "SIGSTOP");
+  const stopped = Date.now();
+  while (told.length === 0) await delay(20);
+  t.deepEqual(told, [true]);
+  t.true(Date.now() - stopped >= 1900, "not before two seconds");
+  process.kill(pid, "SIGCONT");
+  while (told.length === 1) await delay(20);
+  t.deepEqual(told, [true, false]);
+  // Stopped again, it is let run on at the end, and what it says then counts.
+  process.kill(pid, "SIGSTOP");
+  await Promise.all([tap.stop(), tap.ended]);
+});
+
+test("a tap that never answers is killed at its end, and that is told", async (t) => {
+  const { options, died, seen } = watched();
+  const tap = await Tap.start(scripted(`trap '' USR1 INT; ${listens} while :; do sleep 0.01; done`), options);
+  await tap.stop();
+  await died;
+  t.deepEqual(seen().deaths, ["it did not answer after "]);
 });
 
 test("a tap that is let go of is not said to have died", async (t) => {

@@ -8,6 +8,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import test, { type ExecutionContext } from "ava";
+import type { PacketEvent } from "../../src/model/trace.js";
 import { Cli, executable, isRoot, packetsOf, parseEvents, program, type Running, until } from "./cli.js";
 import { has, skip } from "../tools.js";
 
@@ -86,7 +87,10 @@ test.serial(
       const stories = await Promise.all(readdirSync(folder).map((file) => bytesOf(path.join(folder, file))));
       t.is(stories.length, 5);
       for (const story of stories) t.deepEqual(story, stories[0], "the same at every hop");
-      t.is(packetsOf(parseEvents(trace.stdout)).length, stories[0]?.segments ?? 0);
+      const packets = packetsOf(parseEvents(trace.stdout));
+      t.is(packets.length, stories[0]?.segments ?? 0);
+      for (const { id, sightings, verdict } of packets)
+        t.deepEqual([sightings.length, verdict.kind], [5, "delivered"], `run ${run}, packet ${id}`);
     }
   },
 );
@@ -198,6 +202,52 @@ test.serial("a tap that is killed is told", async (t) => {
   // Without root, it runs under the same user in the lab's user namespace: it may be signalled all the same.
   t.true(process.kill(tap, "SIGKILL"));
   await death(t, traced, /warning: the tap at (host:veth1|test:veth0) ended \(.*SIGKILL\)/);
+});
+
+/** Of JSON Lines that are still coming, those that have come, and nothing else. */
+function wholeLines(output: string): string {
+  return output
+    .split("\n")
+    .filter((line) => /^\{"type".*\}$/.test(line))
+    .join("\n");
+}
+
+test.serial("a tap that is stopped holds nothing up, and that it does not answer is told", async (t) => {
+  const { running, mark: own, saved } = await listening(t);
+  const { stdout: processes } = await program("ps", "-eo", "pid=,args=");
+  const line = processes.split("\n").find((each) => each.includes(`port ${own}`) && each.includes(" -i veth0 "));
+  const tap = Number(line?.trim().split(" ")[0]);
+  const script = 'require("node:dgram").createSocket("udp4").bind(9, () => console.log("bound"))';
+  const listener = place.start(["exec", `${pair}/test`, "--", process.execPath, "-e", script]);
+  t.teardown(() => listener.child.kill());
+  t.true(await until(() => listener.output().includes("bound")), listener.output());
+  const told = (): PacketEvent[] => packetsOf(parseEvents(wholeLines(running.output())));
+  await send(1);
+  t.true(await until(() => told().length === 1), running.output());
+  process.kill(tap, "SIGSTOP");
+  await send(3);
+  // In front of it they are not seen again, and that says nothing.
+  t.true(await until(() => told().length === 4), running.output());
+  t.regex(running.output(), /warning: the tap at test:veth0 does not answer/);
+  t.true(
+    told().every(({ id, verdict }) => verdict.kind === (id === 1 ? "delivered" : "unknown")),
+    running.output(),
+  );
+  process.kill(tap, "SIGCONT");
+  t.true(await until(() => running.output().includes("the tap at test:veth0 answers again")), running.output());
+  await send(1);
+  t.true(await until(() => told().some(({ sightings }, at) => at > 3 && sightings.length === 2)), running.output());
+  // Stopped at the end, it is let run on: what it saw counts.
+  process.kill(tap, "SIGSTOP");
+  await send(1);
+  running.child.kill("SIGINT");
+  const { code, stdout } = await running.ended;
+  t.is(code, 0);
+  const events = parseEvents(stdout);
+  const [hop] = events.filter((event) => event.type === "hop" && event.hop === "test:veth0");
+  t.like(hop, { seen: 6, missing: 0 });
+  t.true(hop?.type === "hop" && (hop.silent ?? 0) > 2e9, "two seconds at least");
+  t.is(await place.ok("view", saved, "--json"), stdout);
 });
 
 for (const [mode, words] of [

@@ -14,7 +14,7 @@ import { LinkType } from "../../src/packet/protocol.js";
 import { describe, type Field } from "../../src/packet/describe.js";
 import { pcapHeader, pcapRecord } from "../../src/packet/pcap.js";
 import { arp, bytes, echo, flag, icmpError, ip, ipFrame, mac, tcp, udp, udpDatagram } from "../trace/frames.js";
-import { skip } from "../tools.js";
+import { skip, testWith } from "../tools.js";
 
 const fuzzRuns = process.env.YAPC_NET_SOAK ? 500_000 : 20_000;
 
@@ -132,6 +132,92 @@ test("SLL2 and raw IP carry the same packet as Ethernet", (t) => {
   t.is(columns.length[any], columns.length[ethernet]);
 });
 
+/** Link layers of captures that others made, each with the same datagram inside: as tcpdump(1) writes and reads them. */
+const foreign: readonly { name: string; linkType: number; family: 4 | 6; header: Uint8Array }[] = [
+  {
+    name: "Linux cooked v1, sent",
+    linkType: LinkType.linuxCooked,
+    family: 4,
+    header: bytes(0, 4, 0, 1, 0, 6, mac("02:00:00:00:00:01"), 0, 0, 8, 0),
+  },
+  {
+    name: "Linux cooked v1, multicast, with a VLAN tag",
+    linkType: LinkType.linuxCooked,
+    family: 6,
+    header: bytes(0, 2, 0, 1, 0, 6, mac("02:00:00:00:00:01"), 0, 0, 0x81, 0, 0, 7, 0x86, 0xdd),
+  },
+  { name: "BSD loopback, little-endian", linkType: LinkType.null, family: 4, header: bytes(2, 0, 0, 0) },
+  { name: "BSD loopback, big-endian, macOS", linkType: LinkType.null, family: 6, header: bytes(0, 0, 0, 30) },
+  { name: "BSD loopback, little-endian, FreeBSD", linkType: LinkType.null, family: 6, header: bytes(28, 0, 0, 0) },
+  { name: "OpenBSD loopback", linkType: LinkType.loop, family: 6, header: bytes(0, 0, 0, 24) },
+  { name: "IPv4 alone", linkType: LinkType.ipv4, family: 4, header: bytes() },
+  { name: "IPv6 alone", linkType: LinkType.ipv6, family: 6, header: bytes() },
+];
+const endsOf = { 4: ends, 6: { ...ends, source: "fd00::1", destination: "fd00::2" } } as const;
+
+test("link layers of other captures carry the same packet as Ethernet, and are described", (t) => {
+  for (const { name, linkType, family, header } of foreign) {
+    const packet = ip({ ...endsOf[family], id: 7 }, 17, udpDatagram(ends, new Uint8Array(9)));
+    const frame = ipFrame({ ...endsOf[family], id: 7 }, 17, udpDatagram(ends, new Uint8Array(9)));
+    const columns = new Columns();
+    const decoder = new Decoder(columns, new AddressBook());
+    const [ethernet, other] = [columns.take(), columns.take()];
+    decoder.decode(ethernet, LinkType.ethernet, frame, 0, frame.length, frame.length);
+    const record = bytes(header, packet);
+    t.is(decoder.decode(other, linkType, record, 0, record.length, record.length), 0, name);
+    t.true(sameInvariants(columns, ethernet, other), name);
+    const labels = describe(record, linkType).map(({ label }) => label);
+    t.deepEqual(labels.slice(-3), [family === 4 ? "IPv4" : "IPv6", "UDP", "Payload"], name);
+    const mark = columns.marks[other]! & (Mark.outgoing | Mark.group);
+    t.is(mark, name.endsWith("sent") ? Mark.outgoing : name.includes("multicast") ? Mark.group : 0, name);
+    if (name.endsWith("sent")) t.is(columns.length[other], columns.length[ethernet]);
+  }
+});
+
+testWith("tcpdump")("tcpdump reads the same out of those link layers", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "yapc-net-links-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  for (const { name, linkType, family, header } of foreign) {
+    const { source, destination } = endsOf[family];
+    const packet = ip({ ...endsOf[family], id: 7 }, 17, udpDatagram(ends, new Uint8Array(9)));
+    const path = join(folder, "one.pcap");
+    writeFileSync(path, Buffer.concat([pcapHeader(linkType), pcapRecord(1n, bytes(header, packet))]));
+    const { stdout } = spawnSync("tcpdump", ["-nn", "-t", "-r", path], { encoding: "utf8" });
+    t.true(stdout.includes(`${source}.40000 > ${destination}.8080: UDP, length 9`), `${name}: ${stdout}`);
+  }
+});
+
+testWith("tcpdump")("VXLAN: the outer packet is the packet, the one inside is shown too", (t) => {
+  const inner = tcp({ ...inside, flags: flag.syn });
+  const outer = { source: "192.0.2.1", destination: "192.0.2.2", sourcePort: 50_000, destinationPort: 4789 };
+  const frame = ipFrame({ ...outer, id: 9 }, 17, udpDatagram(outer, bytes(8, 0, 0, 0, 0, 0, 42, 0, inner)));
+  const { columns: c, rows, book } = decoded([frame]);
+  t.deepEqual([c.kind[rows[0]!], book.text(4, c.source[rows[0]!]!)], [Kind.udp, "192.0.2.1"]);
+  t.deepEqual(
+    describe(frame, LinkType.ethernet).map(({ label, value }) => `${label}: ${value}`),
+    [
+      "Ethernet: 02:00:00:00:00:01 > 02:00:00:00:00:02",
+      "IPv4: 192.0.2.1 > 192.0.2.2",
+      "UDP: 50000 > 4789",
+      "VXLAN: network 42",
+      "Ethernet: 02:00:00:00:00:01 > 02:00:00:00:00:02",
+      "IPv4: 203.0.113.2 > 10.0.0.10",
+      "TCP: 40000 > 80 SYN",
+    ],
+  );
+  const folder = mkdtempSync(join(tmpdir(), "yapc-net-vxlan-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, "one.pcap"), Buffer.concat([pcapHeader(1), pcapRecord(1n, frame)]));
+  const { stdout } = spawnSync("tcpdump", ["-nn", "-t", "-r", join(folder, "one.pcap")], { encoding: "utf8" });
+  t.regex(stdout, /VXLAN, flags \[I\] \(0x08\), vni 42\n.*203\.0\.113\.2\.40000 > 10\.0\.0\.10\.80: Flags \[S\]/);
+  // To that port, and something else.
+  const plain = ipFrame(outer, 17, udpDatagram(outer, new Uint8Array(40)));
+  t.deepEqual(
+    describe(plain, LinkType.ethernet).map(({ label }) => label),
+    ["Ethernet", "IPv4", "UDP", "Payload"],
+  );
+});
+
 /** Every field lies in the record, and inside of its layer. */
 function checkRanges(fields: readonly Field[], from: number, to: number): boolean {
   return fields.every(
@@ -158,14 +244,22 @@ const seeds: readonly Uint8Array[] = [
     1280,
   ),
   arp(2, { mac: "02:00:00:00:00:01", address: "10.0.0.1" }, { mac: "02:00:00:00:00:02", address: "10.0.0.2" }),
+  vxlan(vxlan(tcp(ends))),
+  ...foreign.map(({ header, family }) => bytes(header, ip(endsOf[family], 17, udpDatagram(ends, new Uint8Array(9))))),
 ];
+
+/** A frame in a datagram in a frame. */
+function vxlan(frame: Uint8Array): Uint8Array {
+  const outer = { ...ends, destinationPort: 4789 };
+  return ipFrame(outer, 17, udpDatagram(outer, bytes(8, 0, 0, 0, 0, 0, 42, 0, frame)));
+}
 
 test("fuzz: damaged frames are decoded and described without a fault, inside of their bytes", (t) => {
   const columns = new Columns();
   const book = new AddressBook();
   const decoder = new Decoder(columns, book);
   const edits = fc.array(fc.tuple(fc.nat(200), fc.integer({ min: 0, max: 255 })), { maxLength: 5 });
-  const linkTypes = fc.constantFrom<number>(LinkType.ethernet, LinkType.linuxCooked2, LinkType.raw, 9999);
+  const linkTypes = fc.constantFrom<number>(...Object.values(LinkType), 9999);
   const frame = fc.oneof(
     fc.tuple(fc.constantFrom(...seeds), edits, fc.nat(100)).map(([seed, changes, cut]) => {
       const damaged = Uint8Array.from(seed);

@@ -1,5 +1,5 @@
 import test from "ava";
-import type { ExchangeEvent, PacketEvent, TraceEvent } from "../../src/model/trace.js";
+import type { ExchangeEvent, HopEvent, PacketEvent, TraceEvent } from "../../src/model/trace.js";
 import type { Snapshot } from "../../src/model/snapshot.js";
 import { hops } from "../../src/path/hops.js";
 import { pcapHeader, pcapRecord } from "../../src/packet/pcap.js";
@@ -8,6 +8,7 @@ import { createTrace, type Trace, type TraceTap } from "../../src/trace/trace.js
 import { type CoreOptions, noFilter } from "../../src/trace/core.js";
 import type { LogEntry } from "../../src/trace/log.js";
 import { longestDelay } from "../../src/trace/patience.js";
+import { GapTimes, type GapTime } from "../../src/view/gap-times.js";
 import { dockerBridge, macs } from "../path/docker-bridge.js";
 import { arp, echo, flag, icmpError, ip, tcp, type TcpOptions, udp } from "./frames.js";
 
@@ -337,7 +338,95 @@ test("a tap that died makes the loss unknown, and says so at its hop; others joi
   bench.end();
   t.deepEqual(bench.packets[0]!.verdict, { kind: "unknown", reason: "the tap of host:yapc0 ended before the trace" });
   const hop = bench.events.find((event) => event.type === "hop" && event.hop === "host:yapc0");
-  t.deepEqual(hop, { type: "hop", hop: "host:yapc0", seen: 0, dropped: 0, died: true });
+  t.deepEqual(hop, { type: "hop", hop: "host:yapc0", seen: 0, dropped: 0, missing: 0, next: [], died: true });
+  t.deepEqual(replay(bench), bench.events);
+});
+
+test("a hop tells how long packets took to the next ones, and how many were lost in front of it; counting alone tells the same", (t) => {
+  const told = (more: Partial<CoreOptions>): HopEvent[] => {
+    const bench = new Bench(noFilter, more);
+    connection(bench);
+    request(bench, 4e6, { id: 200, sequence: 5, flags: flag.syn }, 2, 8081, 81);
+    request(bench, 5e6, { id: 201, sequence: 5, flags: flag.syn }, 2, 8081, 81);
+    bench.end();
+    t.deepEqual(replay(bench), bench.events);
+    if (more.countOnly !== true) t.deepEqual(fromPackets(bench.packets), gapsOf(bench.events));
+    return bench.events.filter((event) => event.type === "hop");
+  };
+  const hopEvents = told({});
+  t.deepEqual(
+    hopEvents.map(({ missing }) => missing),
+    [0, 0, 2, 0, 0],
+  );
+  // One way for requests, the other for answers; what a bridge passes up carries the stamp of its port, which is no duration.
+  t.deepEqual(
+    hopEvents.map(({ next }) => next.map(({ hop }) => hop)),
+    [["host:eth0"], ["client:eth0", "host:yapc0"], ["host:eth0", "host:vethweb"], ["web:eth0"], ["host:vethweb"]],
+  );
+  t.deepEqual(told({ countOnly: true }), hopEvents);
+});
+
+/** What a reader of the packets alone makes of them: what the hops tell must be the same. */
+function fromPackets(packets: readonly PacketEvent[]): readonly GapTime[] {
+  const times = new GapTimes();
+  for (const packet of packets) times.push(packet);
+  return times.list(names);
+}
+
+function gapsOf(events: readonly TraceEvent[]): readonly GapTime[] {
+  const times = new GapTimes();
+  for (const event of events) if (event.type === "hop") times.push(event);
+  return times.list(names);
+}
+
+test("a tap that does not answer holds nothing up; what it brings later is late, and nobody is said to have lost it", (t) => {
+  const bench = new Bench();
+  const silent = bench.taps[names.indexOf("host:yapc0")]!;
+  const others = bench.taps.filter((tap) => tap !== silent);
+  const pass = (time: number): void => {
+    for (const tap of others) tap.quiet(Number(epoch / 1_000_000n) + time / 1e6);
+    bench.trace.settle();
+  };
+  /** What the stopped tap sees stays in its ring. */
+  const frames: (() => void)[] = [];
+  const see = bench.see.bind(bench);
+  bench.see = (hop, time, frame) => {
+    if (hop === "host:yapc0" && time >= 1e9 && time < 9e9) frames.push(() => see(hop, time, frame));
+    else see(hop, time, frame);
+  };
+  request(bench, 1e6, { id: 99, sequence: 999, flags: flag.psh | flag.ack, payload: 1 });
+  request(bench, 1e9, { id: 100, sequence: 1000, flags: flag.psh | flag.ack, payload: 10 });
+  request(bench, 2e9, { id: 101, sequence: 1010, flags: flag.psh | flag.ack, payload: 10 }, 2);
+  pass(3e9);
+  t.is(bench.packets.length, 0, "others wait for it");
+  silent.silent();
+  pass(7e9);
+  t.deepEqual(
+    bench.packets.map(({ sightings, verdict }) => [sightings.length, verdict]),
+    [
+      [5, { kind: "delivered" }],
+      [4, { kind: "delivered" }],
+      [2, { kind: "unknown", reason: "the tap of host:yapc0 did not answer then" }],
+    ],
+  );
+  for (const late of frames) late();
+  silent.quiet(Number(epoch / 1_000_000n) + 8000);
+  silent.answers();
+  request(bench, 12e9, { id: 102, sequence: 1020, flags: flag.psh | flag.ack, payload: 10 }, 2);
+  pass(20e9);
+  silent.quiet(Number(epoch / 1_000_000n) + 20_000);
+  bench.end();
+  t.deepEqual(
+    bench.packets.slice(3).map(({ sightings, verdict }) => [sightings.map(({ hop }) => hop).join(" "), verdict.kind]),
+    [
+      ["host:yapc0", "unknown"],
+      ["client:eth0 host:eth0", "dropped"],
+    ],
+    "late ones by themselves; afterwards a loss is a loss again",
+  );
+  const [hop] = bench.events.filter((event) => event.type === "hop" && event.hop === "host:yapc0");
+  t.like(hop, { seen: 2, missing: 1, silent: 8e9 - (1e6 + 4000) });
+  t.true(bench.log.some((entry) => "late" in entry));
   t.deepEqual(replay(bench), bench.events);
 });
 

@@ -13,6 +13,7 @@ import type {
   TraceStarted,
   Verdict,
 } from "../../src/model/trace.js";
+import { GapTimes } from "../../src/view/gap-times.js";
 
 const hops = ["client:eth0", "host:eth0", "host:yapc0", "host:vethweb", "web:eth0"] as const;
 const macs = ["02:00:00:00:00:02", "02:00:00:00:00:01", "02:00:00:00:0a:01", "02:00:00:00:0a:ff", "02:00:00:00:0a:0a"];
@@ -228,6 +229,10 @@ export const bridged: PacketEvent = {
 
 const packets = [arp, ...exchangeOne, ...exchangeTwo, lost];
 
+const gapTimes = new GapTimes();
+for (const packet of packets) gapTimes.push(packet);
+const times = gapTimes.list(hops);
+
 /** In the order of a live run: the provisional form of a packet comes before its closed one. */
 export const events: TraceEvent[] = [
   started,
@@ -287,6 +292,8 @@ export const events: TraceEvent[] = [
     hop,
     seen: records.get(hop) ?? 0,
     dropped: hop === "host:eth0" ? 3 : 0,
+    missing: packets.filter(({ verdict }) => verdict.kind === "dropped" && verdict.before === hop).length,
+    next: times.flatMap(({ from, to, ...durations }) => (from === hop ? [{ hop: to, ...durations }] : [])),
   })),
   {
     type: "end",

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { HopEvent, LogEvent, TraceEnded } from "../../model/trace.js";
-import { closingLines, DeathCount, lasted } from "../closing.js";
+import { closingLines, DeathCount, isWhole, lasted, lossOf } from "../closing.js";
 import { markup } from "../html-text.js";
 import { FirstPackets, inOrder } from "../first-packets.js";
 import { GapTimes, type GapTime } from "../gap-times.js";
@@ -35,7 +35,8 @@ export function htmlPrinter(options: Pick<PrinterOptions, "title" | "source">): 
       packets.push(event);
       deaths.push(event);
       times.push(event);
-    } else if (event.type === "log") lines.push(event);
+    } else if (event.type === "hop") times.push(event);
+    else if (event.type === "log") lines.push(event);
     return event.type === "end" ? page({ log, packets, lines, ended: event, deaths, times }, options) : "";
   };
 }
@@ -109,8 +110,8 @@ function exchangeTable({ exchanges, exchangesGone }: TraceLog): string {
 
 function gapTable(gaps: readonly GapTime[]): string {
   if (gaps.length === 0) return "";
-  const rows = gaps.map(({ from, to, packets, least, median, p99, most }) => {
-    const numbers = [String(packets), ...[least, median, p99, most].map(microseconds)];
+  const rows = gaps.map(({ from, to, packets, least, p50, p99, most }) => {
+    const numbers = [String(packets), ...[least, p50, p99, most].map(microseconds)];
     return `<tr><td>${markup(`${from} → ${to}`)}</td>${numbers.map((number) => `<td class="number">${number}</td>`).join("")}</tr>`;
   });
   return `<h2>Time on each gap, µs</h2>
@@ -120,12 +121,18 @@ function gapTable(gaps: readonly GapTime[]): string {
 
 function hopTable(hops: readonly HopEvent[]): string {
   if (hops.length === 0) return "";
-  const rows = hops.map(
-    ({ hop, seen, dropped, died = false }) =>
-      `<tr><td>${markup(hop)}</td><td class="number">${seen}</td><td class="number${died || dropped > 0 ? " dropped" : ""}">${died ? "it ended" : dropped}</td></tr>`,
-  );
+  const rows = hops.map((event) => {
+    const { hop, seen, missing } = event;
+    const number = (bad: boolean, text: string): string => `<td class="number${bad ? " dropped" : ""}">${text}</td>`;
+    const cells = [
+      number(false, String(seen)),
+      number(missing > 0, String(missing)),
+      number(!isWhole(event), lossOf(event)),
+    ];
+    return `<tr><td>${markup(hop)}</td>${cells.join("")}</tr>`;
+  });
   return `<h2>Hops</h2>
-<table><thead><tr><th>hop</th><th>seen</th><th>lost by tap</th></tr></thead><tbody>${rows.join("\n")}</tbody></table>`;
+<table><thead><tr><th>hop</th><th>seen</th><th>missing</th><th>lost by tap</th></tr></thead><tbody>${rows.join("\n")}</tbody></table>`;
 }
 
 function packetList(packets: FirstPackets, lines: FirstPackets<LogEvent>, source: PacketSource): string {

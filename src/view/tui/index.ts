@@ -59,7 +59,7 @@ export function canRunTui(
 
 const packetsKept = 20_000;
 /** Milliseconds between two drawings that new packets ask for, and that keys ask for. */
-const frameInterval = 85;
+const frameInterval = 50;
 const keyInterval = 25;
 
 const signals: readonly (readonly [NodeJS.Signals, TuiEnd])[] = [

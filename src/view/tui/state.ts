@@ -103,6 +103,7 @@ export class TuiState {
     }
     if (event.type !== "packet") {
       this.log.push(event);
+      if (event.type === "hop") this.gapTimes.push(event);
       if (event.type === "end") this.#whileSelecting(() => this.list.settle());
       return;
     }

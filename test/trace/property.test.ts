@@ -67,15 +67,29 @@ test("joins: none is wrong where it says exact or strong, nearly all say so, and
   t.true(tally.sure >= (soak ? 0.999 : 0.997), `${tally.sure}`);
 });
 
-/** Worlds in which a join that said `strong` was wrong: bytes sent twice, equal contents of two connections, a tap that missed the first. */
-const onceWrong = [100_013, 100_275, 100_325, 500_391, 700_152];
+/**
+ * Worlds in which a join that said `strong` was wrong: bytes sent twice, equal contents of two connections, a tap that missed the
+ * first, a place that an ambiguous packet had taken.
+ */
+const onceWrong = [100_013, 100_275, 100_325, 500_136, 500_391, 700_152, 910_319];
+/**
+ * Worlds in which something else was told that was not so: tuples used again, errors that quote equal datagrams, copies out of
+ * order, fragments whose ports are not known, a hairpin with a tap that misses records.
+ */
+const onceMistold = [100_413, 500_344, 700_038, 800_382, 800_772, 900_076, 900_192, 900_993, 920_400, 921_226, 930_756];
 
-test("joins: what once was wrong and sure", (t) => {
-  for (const number of onceWrong) {
+test("joins: what once was wrong", (t) => {
+  t.timeout(60_000);
+  for (const number of [...onceWrong, ...onceMistold]) {
     const tally = new Tally();
     const world = makeWorld(optionsOf(number, packets));
     judge(world, run(world), tally);
-    t.is(tally.wrong.exact + tally.wrong.strong, 0, tally.faults.join("\n"));
+    const { wrong, decidable, disordered, falseDrops, falseDeliveries } = tally;
+    t.is(
+      wrong.exact + wrong.strong + decidable + disordered + falseDrops + falseDeliveries,
+      0,
+      tally.faults.join("\n"),
+    );
     t.true(tally.joined > 200);
   }
 });

@@ -112,7 +112,7 @@ export class Copies {
 
   /**
    * The sightings of a cluster by passage of a hop, in path order: what has the higher TTL is further up, then what is
-   * nearer to where one of them was seen first.
+   * nearer to where one of that TTL was seen first.
    */
   #passages(cluster: Cluster): number[][] {
     const c = this.#columns;
@@ -125,9 +125,13 @@ export class Copies {
     for (const { rows } of passages)
       rows.sort((a, b) => (c.time[a] ?? 0) - (c.time[b] ?? 0) || (c.record[a] ?? 0) - (c.record[b] ?? 0));
     const since = ({ rows }: { rows: readonly number[] }): number => c.time[rows[0] ?? 0] ?? 0;
-    const [start] = passages.sort((a, b) => b.ttl - a.ttl || since(a) - since(b));
-    const place = (hop: number): number => this.#reach.distance(start?.hop ?? 0, hop);
-    return passages.sort((a, b) => b.ttl - a.ttl || place(a.hop) - place(b.hop)).map(({ rows }) => rows);
+    passages.sort((a, b) => b.ttl - a.ttl || since(a) - since(b));
+    const place = ({ hop, ttl }: { hop: number; ttl: number }): number =>
+      this.#reach.distance(passages.find((first) => first.ttl === ttl)?.hop ?? hop, hop);
+    const places = new Map(passages.map((passage) => [passage, place(passage)]));
+    return passages
+      .sort((a, b) => b.ttl - a.ttl || (places.get(a) ?? 0) - (places.get(b) ?? 0))
+      .map(({ rows }) => rows);
   }
 
   #rowsOf(packet: number): number[] {

@@ -71,16 +71,15 @@ test("joins: none is wrong where it says exact or strong, nearly all say so, and
  * Worlds in which a join that said `strong` was wrong: bytes sent twice, equal contents of two connections, a tap that missed the
  * first, a place that an ambiguous packet had taken.
  */
-const onceWrong = [100_013, 100_275, 100_325, 500_136, 500_391, 700_152, 910_319];
-/**
- * Worlds in which something else was told that was not so: tuples used again, errors that quote equal datagrams, copies out of
- * order, fragments whose ports are not known, a hairpin with a tap that misses records.
- */
-const onceMistold = [100_413, 500_344, 700_038, 800_382, 800_772, 900_076, 900_192, 900_993, 920_400, 921_226, 930_756];
+const onceWrong = [100_013, 100_275, 100_325, 500_391, 700_152, 910_319];
+/** Worlds in which a packet was told as lost that had arrived, or its sightings in another order than it took. */
+const onceMistold = [500_136, 700_038, 900_192, 930_756];
+/** Worlds in which a fragment whose ports were not known taught a translation that was none: a quarter was not sure. */
+const onceUnsure = [920_400, 921_226];
 
 test("joins: what once was wrong", (t) => {
   t.timeout(60_000);
-  for (const number of [...onceWrong, ...onceMistold]) {
+  for (const number of [...onceWrong, ...onceMistold, ...onceUnsure]) {
     const tally = new Tally();
     const world = makeWorld(optionsOf(number, packets));
     judge(world, run(world), tally);
@@ -91,6 +90,7 @@ test("joins: what once was wrong", (t) => {
       tally.faults.join("\n"),
     );
     t.true(tally.joined > 200);
+    if (onceUnsure.includes(number)) t.true(tally.sure > 0.99, `${number}: ${tally.sure}`);
   }
 });
 

@@ -78,7 +78,7 @@ export function judge(world: World, packets: readonly PacketEvent[], tally: Tall
     }
     for (const truth of truths) told.set(truth, (told.get(truth) ?? 0) + 1);
     const [only] = truths;
-    if (!certain && packet.match !== "single") continue;
+    if (packet.match === "ambiguous" || !right) continue;
     if (right && isDisordered(seen)) {
       tally.disordered++;
       tally.fault(world, "disordered", packet);

@@ -109,32 +109,40 @@ export class Joiner {
   /** Several open packets are equal to a row: for now it goes to the likeliest; `Copies` has the last word. */
   #choose(found: readonly number[], row: number, entry: number): number {
     const c = this.#columns;
-    const flow = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const packets = this.#packets;
+    const time = c.time[row] ?? 0;
+    const live = found.filter((packet) => !this.#decided(packet, time));
+    const open = live.length > 0 ? live : found;
     // Which one has the tuple already is known, whatever NAT may make of others.
-    const same = found.filter((packet) => this.#flows.sameTuple(this.#ways.parentOf(packet, row, entry, false), row));
-    const candidates = same.length > 0 ? same : found;
-    const own = flow ? candidates.filter((packet) => this.#packets.flow[packet] === flow) : [];
-    const ports = candidates.filter((packet) => c.sourcePort[this.#packets.head[packet] ?? 0] === c.sourcePort[row]);
+    const same = open.filter((packet) => this.#flows.sameTuple(this.#ways.parentOf(packet, row, entry, false), row));
+    const candidates = same.length > 0 ? same : open;
+    const flow = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    const own = flow ? candidates.filter((packet) => packets.flow[packet] === flow) : [];
+    const ports = candidates.filter((packet) => c.sourcePort[packets.head[packet] ?? 0] === c.sourcePort[row]);
     // NAT keeps the source port where it can.
     const likely = own.length > 0 ? own : ports.length > 0 ? ports : candidates;
     const distance = (packet: number): number => {
       const parent = this.#ways.parentOf(packet, row, entry, false);
-      const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
+      const gap = time - (c.time[parent] ?? 0);
       const usual = this.#latency.usual(c.hop[parent] ?? 0, c.hop[row] ?? 0);
       return usual ? Math.abs(gap - usual.gap) : -gap; // the oldest, as long as nothing is known
     };
-    const time = c.time[row] ?? 0;
-    const live = likely.filter((packet) => !this.#decided(packet, time));
-    const [first = NONE, ...rest] = [...(live.length > 0 ? live : likely)].sort((a, b) => distance(a) - distance(b));
+    const [first = NONE, ...rest] = [...likely].sort((a, b) => distance(a) - distance(b));
     if (live.length === 0) return first;
     for (const other of rest) {
-      if (this.#packets.flow[other] === this.#packets.flow[first]) this.#copies.rival(first, other);
+      if (packets.flow[other] === packets.flow[first]) this.#copies.rival(first, other);
       else {
         // Different connections that nothing tells apart behind NAT.
-        this.#packets.mark(first, State.ambiguous | State.contested);
-        this.#packets.mark(other, State.ambiguous | State.contested);
+        packets.mark(first, State.ambiguous | State.contested);
+        packets.mark(other, State.ambiguous | State.contested);
       }
     }
+    // One that has arrived may be seen late where it was not seen yet.
+    const late = found.filter(
+      (packet) => !live.includes(packet) && ((packets.state[packet] ?? 0) & State.complete) !== 0,
+    );
+    if (late.length > 0) packets.mark(first, State.ordered);
+    for (const packet of late) packets.mark(packet, State.ordered);
     return first;
   }
 

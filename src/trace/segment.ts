@@ -36,8 +36,10 @@ export function commonBytes(c: Columns, a: number, b: number): number {
   if (c.kind[a] === Kind.tcp && c.kind[b] === Kind.tcp) {
     // Offloads copy the options into each segment, and merge only what has the same ones (timestamps among them).
     if (c.acknowledgement[a] !== c.acknowledgement[b] || c.digest[a] !== c.digest[b]) return 0;
+    // Pieces of one that begin with its first byte have its number.
     const distance = Math.abs(((idB - idA) << 16) >> 16);
-    return idA !== 0 && idB !== 0 && distance > MAXIMUM_SEGMENTS ? 0 : to - from;
+    const numbered = distance <= (shift === 0 ? 0 : MAXIMUM_SEGMENTS);
+    return idA !== 0 && idB !== 0 && !numbered ? 0 : to - from;
   }
   const fragmented = isFragment(c, a) || isFragment(c, b);
   return fragmented && idA === idB && idA !== 0 ? to - from : 0;

@@ -3,10 +3,13 @@
  * verdicts, without per-packet output; beside what tcpdump, tshark and pcap-parser take for the same files. Each runs in a
  * process of its own, and its processor time counts (user and system, the start included): other work disturbs that least.
  *
+ * A line of its own says what decoding and joining alone take: in one process, of captures that are in memory, without
+ * the start and the files. First while V8 still compiles (a trace as long as that), then the least of some rounds after.
+ *
  * usage: node dist/bench/trace.js [million sightings...]   (0.5 1 2 4; the peers read those of 2, or of the last)
  */
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { PcapParserReader } from "../src/packet/pcap-parser-reader.js";
@@ -81,14 +84,19 @@ function generate(folder: string, packets: number): string[] {
   return files;
 }
 
-/** The chunks of some files, in turn. */
-function* chunks(files: readonly string[]): Generator<{ file: number; bytes: Uint8Array }> {
+interface Chunk {
+  readonly file: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The chunks of some files, in turn, all in one buffer: each is valid until the next one. */
+function* chunks(files: readonly string[]): Generator<Chunk> {
   const open = files.map((name) => openSync(name, "r"));
+  const bytes = new Uint8Array(CHUNK);
   let left = open.length;
   for (const done = new Set<number>(); left > 0;) {
     for (const [file, descriptor] of open.entries()) {
       if (done.has(file)) continue;
-      const bytes = new Uint8Array(CHUNK);
       const length = readSync(descriptor, bytes);
       if (length > 0) yield { file, bytes: bytes.subarray(0, length) };
       else {
@@ -100,7 +108,16 @@ function* chunks(files: readonly string[]): Generator<{ file: number; bytes: Uin
   }
 }
 
-function trace(files: readonly string[]): TraceEnded {
+/** The same, all of them in memory. */
+function inMemory(files: readonly string[]): Chunk[] {
+  const whole = files.map((file) => readFileSync(file));
+  const longest = Math.max(...whole.map(({ length }) => length));
+  return Array.from({ length: Math.ceil(longest / CHUNK) }, (_, number) => number * CHUNK).flatMap((at) =>
+    whole.flatMap((bytes, file) => (at < bytes.length ? [{ file, bytes: bytes.subarray(at, at + CHUNK) }] : [])),
+  );
+}
+
+function trace(parts: Iterable<Chunk>): TraceEnded {
   const list = hops(dockerBridge);
   let end: TraceEnded | undefined;
   const core = createTrace({
@@ -114,11 +131,22 @@ function trace(files: readonly string[]): TraceEnded {
     },
   });
   const taps = list.map((_, hop) => core.tap({ hop }));
-  for (const { file, bytes } of chunks(files)) taps[file]?.push(bytes);
+  for (const { file, bytes } of parts) taps[file]?.push(bytes);
   for (const tap of taps) tap.end();
   core.end();
   if (!end) throw new Error("the trace did not end");
   return end;
+}
+
+/** Decoding and joining alone, again and again. @returns processor seconds of each round */
+function alone(files: readonly string[]): number[] {
+  const parts = inMemory(files);
+  return Array.from({ length: 1 + ROUNDS }, () => {
+    const before = process.cpuUsage();
+    trace(parts);
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1e6;
+  });
 }
 
 /** What pcap-parser makes of them, and nothing done with it. It knows microseconds alone: so the files call themselves. */
@@ -126,8 +154,9 @@ function parseOnly(files: readonly string[]): number {
   const readers = files.map(() => new PcapParserReader(epoch, () => undefined));
   for (const { file, bytes } of chunks(files)) {
     const reader = readers[file];
-    if (reader?.header === undefined) new DataView(bytes.buffer).setUint32(0, 0xa1b2c3d4, true);
-    reader?.push(bytes);
+    const own = bytes.slice(); // it keeps what it was given
+    if (reader?.header === undefined) new DataView(own.buffer).setUint32(0, 0xa1b2c3d4, true);
+    reader?.push(own);
   }
   return readers.reduce((sum, { records }) => sum + records, 0);
 }
@@ -169,6 +198,15 @@ function self(mode: string, files: readonly string[]): Cost | undefined {
   return cost([[process.execPath, import.meta.filename, mode, ...files]], false);
 }
 
+/** Processor seconds of `alone`, in a process of its own. */
+function rounds(files: readonly string[]): number[] {
+  const { status, stdout } = spawnSync(process.execPath, [import.meta.filename, "alone", ...files], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error("our own run in memory failed");
+  return JSON.parse(stdout) as number[];
+}
+
 function peers(files: readonly string[], sightings: number, ours: Cost): void {
   const each = (...words: readonly string[]): string[][] => files.map((file) => [...words, "-r", file]);
   line("tcpdump -r, text", sightings, cost(each("tcpdump", "-nn")), ours);
@@ -196,7 +234,12 @@ function bench(millions: readonly number[]): void {
       const { end, memory } = JSON.parse(ours.output) as { end: TraceEnded; memory: number };
       console.log(`${million} M sightings, ${mebibytes.toFixed(0)} MiB; resident at most ${memory.toFixed(0)} MiB`);
       console.log(`  ${JSON.stringify({ packets: end.packets, matches: end.matches, verdicts: end.verdicts })}`);
-      line("decode and join", sightings, ours);
+      line("decode and join, start and files", sightings, ours);
+      const [first = 0, ...later] = rounds(files);
+      const rate = (seconds: number): string => (sightings / seconds / 1e6).toFixed(2);
+      console.log(
+        `  ${"decode and join alone, in memory".padEnd(34)} ${rate(first)} M sightings a CPU second at first, ${rate(Math.min(...later))} warm`,
+      );
       if (million === (millions.includes(2) ? 2 : millions.at(-1))) peers(files, sightings, ours);
       for (const file of files) rmSync(file);
     }
@@ -207,7 +250,8 @@ function bench(millions: readonly number[]): void {
 
 const [mode = "", ...files] = process.argv.slice(2);
 if (mode === "trace") {
-  const end = trace(files);
+  const end = trace(chunks(files));
   console.log(JSON.stringify({ end, memory: process.resourceUsage().maxRSS / 1024 }));
-} else if (mode === "parse") console.log(parseOnly(files));
+} else if (mode === "alone") console.log(JSON.stringify(alone(files)));
+else if (mode === "parse") console.log(parseOnly(files));
 else bench(mode === "" ? [0.5, 1, 2, 4] : [mode, ...files].map(Number));

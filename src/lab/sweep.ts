@@ -48,7 +48,13 @@ export function findLeftovers(): Leftovers[] {
     const inits = lost.filter(({ lab }) => lab === name).map(({ pid }) => pid);
     // One that runs may have lost an earlier init of its name: that one goes, and nothing else of it.
     if (record !== undefined && isAlive(record)) return inits.length === 0 ? [] : [ofInits(name, inits)];
-    return [{ ...leftovers(folder, record), inits, names: [...namesOf(record), ...inits.flatMap(listNames)] }];
+    return [
+      {
+        ...leftovers(folder, record, onMachine(folder)),
+        inits,
+        names: [...namesOf(record), ...inits.flatMap(listNames)],
+      },
+    ];
   });
   const told = new Set(labs.flatMap(({ names }) => names));
   const names = danglingNames().filter((name) => !told.has(name));
@@ -61,14 +67,14 @@ function ofInits(lab: string, inits: readonly number[]): Leftovers {
 
 const namesOf = (record: LabRecord | undefined) => (record === undefined ? [] : listNames(record.pid));
 
-function leftovers(folder: LabFolder, record: LabRecord | undefined): Leftovers {
+function leftovers(folder: LabFolder, record: LabRecord | undefined, machine: readonly string[]): Leftovers {
   return {
     lab: folder.name,
     inits: [],
     names: namesOf(record),
     cgroups: labCgroups(folder.name),
     ...(folder.exists() ? { folder: folder.path } : {}),
-    machine: onMachine(folder),
+    machine,
     notes: [],
   };
 }
@@ -76,9 +82,9 @@ function leftovers(folder: LabFolder, record: LabRecord | undefined): Leftovers 
 /** Removes what a dead lab left. @returns what there was */
 export async function sweep(folder: LabFolder): Promise<Leftovers> {
   const record = folder.read();
-  const found = leftovers(folder, record);
   // The journal goes last, with the folder: until then what it tells of may be there.
-  const { failures, notes } = clearOnMachine(folder);
+  const { found: machine, failures, notes } = clearOnMachine(folder);
+  const found = leftovers(folder, record, machine);
   if (record !== undefined) removeNames(record.pid);
   removeLabCgroups(findHierarchies(), folder.name);
   if (failures.length === 0) await removeTree(folder.path);

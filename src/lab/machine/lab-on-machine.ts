@@ -42,12 +42,13 @@ export function checkOwnMachine(folder: LabFolder): void {
  * Removes what a lab has there.
  * @throws Failure (usage) where the lab was built in another network namespace than this process is in
  */
-export function clearOnMachine(folder: LabFolder): Pick<Cleared, "failures" | "notes"> {
+export function clearOnMachine(folder: LabFolder): Cleared {
   checkOwnMachine(folder);
   const journal = journalOf(folder);
   if (!isAdministrator()) {
-    for (const each of processesOf(journal)) endProcess(each);
-    return { failures: [], notes: [] };
+    const processes = processesOf(journal);
+    for (const each of processes) endProcess(each);
+    return { found: processes.map(processLine), failures: [], notes: [] };
   }
   using machine = new Machine();
   return clearMachine(folder.name, machine, journal);

@@ -46,8 +46,11 @@ const blockDrain = { interval: 30, equal: 40, attempts: 200, settled: 1300 } as 
 const stampDelay = 20;
 /** Milliseconds after which a question that has no answer is asked again. */
 const askAgain = 1000;
-/** Milliseconds without an answer after which it does not answer, and how often it was looked for then: we may be the busy ones. */
-const silence = { time: 2000, looks: 3 } as const;
+/**
+ * Milliseconds without an answer after which it does not answer; and how many of them a look for the answer may stand for: where
+ * we are the busy ones (a reader who takes our output slowly), we look seldom.
+ */
+const silence = { time: 2000, look: 100 } as const;
 /** Milliseconds after which a tap that is to end and does not answer is killed. */
 const stopPatience = 5000;
 
@@ -65,9 +68,8 @@ export class Tap {
   #asked = false;
   /** When it was asked what it has not answered yet. */
   #askedAt: number | undefined;
-  /** When it was first asked what it has not answered, and how often that was looked for. */
-  #unanswered: { readonly since: number; looks: number } | undefined;
-  #heard = 0;
+  /** For how long it has not answered, nor delivered anything, and when that was looked at; milliseconds. */
+  #unanswered: { time: number; at: number } | undefined;
   /** It was killed, and what its ring held is lost. */
   #givenUp = false;
   #silent = false;
@@ -99,7 +101,7 @@ export class Tap {
     const said = new TcpdumpMessages();
     const tap = new Tap(options, process, stream, said);
     stream.on("data", (chunk: Buffer) => {
-      tap.#heard = Date.now();
+      tap.#unanswered = undefined;
       options.onBytes(chunk);
     });
     try {
@@ -125,10 +127,9 @@ export class Tap {
   }
 
   #lookForAnswer(now: number): void {
-    this.#unanswered ??= { since: now, looks: 0 };
-    this.#unanswered.looks += 1;
-    if (this.#silent || this.#asked || this.#unanswered.looks <= silence.looks) return;
-    if (now - Math.max(this.#unanswered.since, this.#heard) < silence.time) return;
+    const { time, at } = (this.#unanswered ??= { time: 0, at: now });
+    this.#unanswered = { time: time + Math.min(silence.look, now - at), at: now };
+    if (this.#silent || this.#asked || this.#unanswered.time < silence.time) return;
     this.#silent = true;
     this.#onSilence(true);
   }

@@ -9,12 +9,24 @@ import { hopName } from "../model/hop.js";
 import { CaptureError } from "../packet/error.js";
 import type { TraceTap } from "../trace/trace.js";
 
-/** KiB that the rings of all taps take together, and the least and most of one. */
-const rings = { together: 65_536, least: 2048, most: 16_384 } as const;
+/** KiB that the rings of all taps take together, those in blocks and the others, and the least and most of one. */
+const rings = { blocks: 131_072, immediate: 65_536, least: 2048, most: 98_304, mostImmediate: 16_384 } as const;
+
+/**
+ * KiB of the ring of one tap: by the interfaces that it sees. Taps in blocks, which stand where packets are many, have twice
+ * as much: on a machine that forwards as fast as it can, a tap waits for a processor longer than it reads.
+ * @param share of the interfaces of all taps
+ */
+export function ringOf(share: number, block: boolean): number {
+  const together = block ? rings.blocks : rings.immediate;
+  return Math.max(rings.least, Math.min(block ? rings.most : rings.mostImmediate, Math.floor(together * share)));
+}
 
 export interface PlannedTap extends TapPlace {
   /** pcap-filter(7) text; empty for everything. */
   readonly filter: string;
+  /** How many hops it sees. */
+  readonly hops: number;
 }
 
 export interface TapSetOptions {
@@ -89,12 +101,11 @@ export class TapSet implements Disposable {
 
   async #startTap(place: PlannedTap, at: number): Promise<Tap> {
     const { line, taps, snapshotLength, block, onDeath, onSilence } = this.options;
-    const ring = Math.max(rings.least, Math.min(rings.most, Math.floor(rings.together / taps.length)));
     const tap = await Tap.start(line, {
       hop: place,
       filter: place.filter,
       snapshotLength,
-      ring,
+      ring: ringOf(place.hops / taps.reduce((sum, { hops }) => sum + hops, 0), block),
       block,
       onBytes: (bytes) => {
         this.options.onBytes();

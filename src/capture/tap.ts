@@ -160,8 +160,9 @@ export class Tap {
   /**
    * Ends tcpdump and reads what it still had; nothing is lost. One that does not answer is let run on, should somebody have
    * stopped it, and in the end is killed.
+   * @param enough what it still has is not needed: others took over, while packets go on to come
    */
-  async stop(): Promise<void> {
+  async stop(enough: () => boolean = () => false): Promise<void> {
     this.#asked = true;
     const resume = setTimeout(() => this.#process.signal("SIGCONT"), this.#silent ? 0 : silence.time);
     let kill = this.#killLater();
@@ -170,7 +171,7 @@ export class Tap {
       kill = this.#killLater();
     };
     try {
-      await this.#drained(answered);
+      await this.#drained(answered, enough);
       this.#process.signal("SIGINT");
       await this.#process.exit;
     } finally {
@@ -191,11 +192,11 @@ export class Tap {
    * An interrupted tcpdump leaves unread what its ring holds (pcap_breakloop(3PCAP)), and on a busy machine it may not
    * have run since the last packets came. So it is asked until it has read what it received.
    */
-  async #drained(answered: () => void): Promise<void> {
-    const { interval, equal: enough, attempts } = this.#drain;
+  async #drained(answered: () => void, enough: () => boolean): Promise<void> {
+    const { interval, equal: sure, attempts } = this.#drain;
     let before: TcpdumpCounts | undefined;
     let equal = 0;
-    for (let attempt = 0; attempt < attempts && equal < enough; attempt += 1) {
+    for (let attempt = 0; attempt < attempts && equal < sure && !enough(); attempt += 1) {
       const counts = await this.#counts();
       answered();
       if (counts === undefined || counts.captured + counts.dropped >= counts.received) return;

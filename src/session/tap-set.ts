@@ -46,7 +46,7 @@ export interface TapSetOptions {
 }
 
 export class TapSet implements Disposable {
-  readonly #started: Tap[] = [];
+  readonly #started: { readonly tap: Tap; readonly at: number }[] = [];
   readonly #kept: Uint8Array[][];
   readonly #dropped: number[];
   #feeds: readonly TraceTap[] = [];
@@ -69,7 +69,7 @@ export class TapSet implements Disposable {
   async start(): Promise<void> {
     const { taps } = this.options;
     const all = await Promise.allSettled(
-      taps.map(async (tap, at) => this.#started.push(await this.#startTap(tap, at))),
+      taps.map(async (tap, at) => this.#started.push({ tap: await this.#startTap(tap, at), at })),
     );
     const failed = all.find((each) => each.status === "rejected");
     if (failed !== undefined) throw failed.reason;
@@ -83,20 +83,22 @@ export class TapSet implements Disposable {
 
   /** Asks each tap how far it has come, and what it lost. */
   ask(): void {
-    for (const tap of this.#started) tap.ask();
+    for (const { tap } of this.#started) tap.ask();
   }
 
-  /** Ends every tap and reads what it still had. */
+  /** Ends every tap and reads what it still had; where others took over, as far as it counts. */
   async stop(): Promise<void> {
-    const stopped = await Promise.allSettled(this.#started.map((tap) => tap.stop()));
+    const stopped = await Promise.allSettled(
+      this.#started.map(({ tap, at }) => tap.stop(() => this.#feeds[at]?.past === true)),
+    );
     // Where init is gone, and its taps with it, what they saw until then counts all the same.
-    await Promise.all(this.#started.map((tap) => tap.ended));
+    await Promise.all(this.#started.map(({ tap }) => tap.ended));
     const failed = stopped.find((each) => each.status === "rejected");
     if (failed !== undefined) throw failed.reason;
   }
 
   [Symbol.dispose](): void {
-    for (const tap of this.#started) tap.abandon();
+    for (const { tap } of this.#started) tap.abandon();
   }
 
   async #startTap(place: PlannedTap, at: number): Promise<Tap> {

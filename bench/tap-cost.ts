@@ -1,20 +1,28 @@
 /**
  * What a trace costs the traffic it watches: docker-bridge, five hops, traffic from client through NAT to web, untapped,
- * under five plain tcpdumps that write to /dev/null, and under `yapc-net trace` in each tap mode. Everything in turn,
- * several rounds, best of each: other work on the machine only ever makes it worse.
+ * under plain tcpdumps that write to /dev/null, called as the taps of each mode are, and under `yapc-net trace` in each tap
+ * mode. Everything in turn, several rounds, best of each: other work on the machine only ever makes it worse.
  *
- * usage: node dist/bench/tap-cost.js [seconds of each run] [rounds]        (root; iperf3, tcpdump)
+ * usage: node dist/bench/tap-cost.js [tcp|udp|half|all] [seconds of each run] [rounds]   (root; iperf3, tcpdump)
+ *   tcp   one connection, saturated      udp   64 bytes, saturated      half   64 bytes, half of the untapped most
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFile, execFileSync, spawn, spawnSync } from "node:child_process";
 import path from "node:path";
 import type { Readable } from "node:stream";
+import { promisify } from "node:util";
+import { anyInterface, tcpdumpArguments } from "../src/capture/tcpdump.js";
+import { ringOf } from "../src/session/tap-set.js";
 
-const seconds = Number(process.argv[2] ?? 3);
-const rounds = Number(process.argv[3] ?? 3);
+const part = process.argv[2] ?? "all";
+const seconds = Number(process.argv[3] ?? 3);
+const rounds = Number(process.argv[4] ?? 3);
+/** That of `trace`. */
+const snapshotLength = 262;
 const program = path.resolve(import.meta.dirname, "../../bin/yapc-net.js");
 const lab = `tap-cost-${process.pid}`;
 const port = "5201";
 const hops = ["client:eth0", "host:eth0", "host:yapc0", "host:vethweb", "web:eth0"];
+const nodes = ["client", "host", "web"].map((node) => `${node}:${anyInterface}`);
 
 function yapcNet(...args: readonly string[]): string {
   return execFileSync(process.execPath, [program, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
@@ -31,8 +39,8 @@ interface Sent {
   readonly lost: number;
 }
 
-/** One run of iperf3 from client to the published port. */
-function send(...how: readonly string[]): Sent {
+/** One run of iperf3 from client to the published port. Meanwhile the output of a trace is read. */
+async function send(...how: readonly string[]): Promise<Sent> {
   const [file = "", ...rest] = [
     ...inNode("client"),
     "iperf3",
@@ -45,7 +53,7 @@ function send(...how: readonly string[]): Sent {
     String(seconds),
     ...how,
   ];
-  const { stdout } = spawnSync(file, rest, { encoding: "utf8", maxBuffer: 1 << 26 });
+  const { stdout } = await promisify(execFile)(file, rest, { encoding: "utf8", maxBuffer: 1 << 26 });
   // Its documented form (iperf3 -J); what is read of it stands here.
   const { end, error } = JSON.parse(stdout) as {
     error?: string;
@@ -72,41 +80,29 @@ const untapped: Watcher = () => Promise.resolve({ stop: () => Promise.resolve(0)
 
 /** The plain tool, called as a tap is, but for its output. */
 const plain =
-  (...flags: readonly string[]): Watcher =>
+  (places: readonly string[], block: boolean): Watcher =>
   async (filter) => {
     const children = await Promise.all(
-      hops.map(async (hop) => {
-        const [node = "", device = ""] = hop.split(":");
-        const tcpdump = [
-          "tcpdump",
-          "-i",
-          device,
-          "-p",
-          "-n",
-          ...flags,
-          "--time-stamp-precision=nano",
-          "-s",
-          "262",
-          "-U",
-          // Standard output is /dev/null: given as a file's name, root's tcpdump makes that file its user's.
-          "-w",
-          "-",
-        ];
-        const [file = "", ...rest] = [...inNode(node), ...tcpdump, ...filter];
+      places.map(async (place) => {
+        const [node = "", device = ""] = place.split(":");
+        const own = hops.filter((hop) => hop === place || (device === anyInterface && hop.startsWith(`${node}:`)));
+        const ring = ringOf(own.length / hops.length, block);
+        // Standard output is /dev/null: given as a file's name, root's tcpdump makes that file its user's.
+        const tcpdump = tcpdumpArguments({ interface: device, filter: filter.join(" "), snapshotLength, ring, block });
+        const [file = "", ...rest] = [...inNode(node), ...tcpdump];
         const child = spawn(file, rest, { stdio: ["ignore", "ignore", "pipe"] });
-        await said(child, "listening on");
-        return child;
+        const words = new Words(child.stderr);
+        await words.say("listening on");
+        return { child, words };
       }),
     );
     return {
       async stop() {
-        const dropped = children.map(async (child) => {
-          let text = "";
-          child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
+        const dropped = children.map(async ({ child, words }) => {
           const ended = new Promise((resolve) => child.once("close", resolve));
           child.kill("SIGINT");
           await ended;
-          return Number(/(\d+) packets? dropped by kernel/.exec(text)?.[1] ?? 0);
+          return Number(/(\d+) packets? dropped by kernel/.exec(words.text)?.[1]);
         });
         return (await Promise.all(dropped)).reduce((sum, each) => sum + each, 0);
       },
@@ -130,10 +126,13 @@ const traced =
         const ended = new Promise((resolve) => child.once("close", resolve));
         child.kill("SIGINT");
         await ended;
-        return [...tail.matchAll(/"type":"hop".*?"dropped":(\d+)/g)].reduce(
-          (sum, [, dropped]) => sum + Number(dropped),
-          0,
-        );
+        // A tap on a whole node tells what it lost at each of its hops: it counts once.
+        const byNode = new Map<string, number>();
+        for (const [, hop = "", dropped] of tail.matchAll(/"type":"hop","hop":"([^"]*)".*?"dropped":(\d+)/g)) {
+          const place = mode === "interface" ? hop : (hop.split(":")[0] ?? "");
+          byNode.set(place, Math.max(byNode.get(place) ?? 0, Number(dropped)));
+        }
+        return [...byNode.values()].reduce((sum, each) => sum + each, 0);
       },
     };
   };
@@ -144,19 +143,36 @@ function taps(): number {
   );
 }
 
-async function said(child: ChildProcess & { readonly stderr: Readable }, words: string): Promise<void> {
-  let text = "";
-  for await (const chunk of child.stderr) {
-    text += String(chunk);
-    if (text.includes(words)) return;
+/** What a program says on its standard error. */
+class Words {
+  text = "";
+  #onText: () => void = () => undefined;
+
+  constructor(stream: Readable) {
+    stream.on("data", (chunk: Buffer) => {
+      this.text += chunk.toString();
+      this.#onText();
+    });
+    stream.once("close", () => this.#onText());
   }
-  throw new Error(text);
+
+  /** Settles when it has said this. */
+  say(words: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#onText = () => {
+        if (this.text.includes(words)) resolve();
+      };
+      setTimeout(() => reject(new Error(`not said: '${words}', but: ${this.text}`)), 10_000).unref();
+      this.#onText();
+    });
+  }
 }
 
 const watchers: Readonly<Record<string, Watcher>> = {
   "no tap": untapped,
-  "5 tcpdumps, immediate": plain("--immediate-mode"),
-  "5 tcpdumps, blocks": plain(),
+  "5 tcpdumps, immediate": plain(hops, false),
+  "5 tcpdumps, blocks": plain(hops, true),
+  "3 tcpdumps on any, blocks": plain(nodes, true),
   "trace --tap interface": traced("interface"),
   "trace --tap namespace": traced("namespace"),
   "trace --tap auto": traced("auto"),
@@ -179,7 +195,7 @@ async function measure(
   for (let round = 0; round < rounds; round++)
     for (const [watcher, start] of Object.entries(watchers)) {
       const watched = await start(filter);
-      const { rate, lost } = send(...how);
+      const { rate, lost } = await send(...how);
       const found = { rate, lost, dropped: await watched.stop() };
       const before = best.get(watcher);
       if (before === undefined || better(found, before)) best.set(watcher, found);
@@ -188,7 +204,7 @@ async function measure(
   console.log(`\n${name}`);
   for (const [watcher, { rate, lost, dropped }] of best)
     console.log(
-      `  ${watcher.padEnd(24)} ${(rate / 1e6).toFixed(0).padStart(6)} Mbit/s  ${(rate / most).toFixed(2)} of untapped, ` +
+      `  ${watcher.padEnd(25)} ${(rate / 1e6).toFixed(0).padStart(6)} Mbit/s  ${(rate / most).toFixed(2)} of untapped, ` +
         `${lost} datagrams lost, ${dropped} records lost by taps`,
     );
   return best;
@@ -208,18 +224,15 @@ try {
     "nft",
     "add table ip tapcost; add chain ip tapcost pre { type nat hook prerouting priority -101; }; add rule ip tapcost pre ip daddr 203.0.113.1 meta l4proto { tcp, udp } th dport 5201 dnat to 10.0.0.10",
   ]);
-  await measure("TCP, one connection, saturated", faster);
-  const udp = await measure("UDP, 64 bytes, saturated", faster, "-u", "-b", "0", "-l", "64");
-  const half = Math.floor((udp.get("no tap")?.rate ?? 0) / 2);
-  await measure(
-    `UDP, 64 bytes, half of the untapped most (${(half / 1e6).toFixed(1)} Mbit/s)`,
-    cleaner,
-    "-u",
-    "-b",
-    String(half),
-    "-l",
-    "64",
-  );
+  if (part === "tcp" || part === "all") await measure("TCP, one connection, saturated", faster);
+  const small = ["-u", "-l", "64", "-b"] as const;
+  if (part === "udp" || part === "all") await measure("UDP, 64 bytes, saturated", faster, ...small, "0");
+  if (part === "half" || part === "all") {
+    const untappedRate = Math.max((await send(...small, "0")).rate, (await send(...small, "0")).rate);
+    const half = Math.floor(untappedRate / 2);
+    const name = `UDP, 64 bytes, half of the untapped most (${(half / 1e6).toFixed(1)} Mbit/s)`;
+    await measure(name, cleaner, ...small, String(half));
+  }
 } finally {
   server.kill();
   yapcNet("down", lab);

@@ -46,8 +46,11 @@ const blockDrain = { interval: 30, equal: 40, attempts: 200, settled: 1300 } as 
 const stampDelay = 20;
 /** Milliseconds after which a question that has no answer is asked again. */
 const askAgain = 1000;
-/** Milliseconds without an answer after which it does not answer, and how often it was looked for then: we may be the busy ones. */
-const silence = { time: 2000, looks: 3 } as const;
+/**
+ * Milliseconds without an answer after which it does not answer; and how many of them a look for the answer may stand for: where
+ * we are the busy ones (a reader who takes our output slowly), we look seldom.
+ */
+const silence = { time: 2000, look: 100 } as const;
 /** Milliseconds after which a tap that is to end and does not answer is killed. */
 const stopPatience = 5000;
 
@@ -65,9 +68,8 @@ export class Tap {
   #asked = false;
   /** When it was asked what it has not answered yet. */
   #askedAt: number | undefined;
-  /** When it was first asked what it has not answered, and how often that was looked for. */
-  #unanswered: { readonly since: number; looks: number } | undefined;
-  #heard = 0;
+  /** For how long it has not answered, nor delivered anything, and when that was looked at; milliseconds. */
+  #unanswered: { time: number; at: number } | undefined;
   /** It was killed, and what its ring held is lost. */
   #givenUp = false;
   #silent = false;
@@ -99,7 +101,7 @@ export class Tap {
     const said = new TcpdumpMessages();
     const tap = new Tap(options, process, stream, said);
     stream.on("data", (chunk: Buffer) => {
-      tap.#heard = Date.now();
+      tap.#unanswered = undefined;
       options.onBytes(chunk);
     });
     try {
@@ -125,10 +127,9 @@ export class Tap {
   }
 
   #lookForAnswer(now: number): void {
-    this.#unanswered ??= { since: now, looks: 0 };
-    this.#unanswered.looks += 1;
-    if (this.#silent || this.#asked || this.#unanswered.looks <= silence.looks) return;
-    if (now - Math.max(this.#unanswered.since, this.#heard) < silence.time) return;
+    const { time, at } = (this.#unanswered ??= { time: 0, at: now });
+    this.#unanswered = { time: time + Math.min(silence.look, now - at), at: now };
+    if (this.#silent || this.#asked || this.#unanswered.time < silence.time) return;
     this.#silent = true;
     this.#onSilence(true);
   }
@@ -159,8 +160,9 @@ export class Tap {
   /**
    * Ends tcpdump and reads what it still had; nothing is lost. One that does not answer is let run on, should somebody have
    * stopped it, and in the end is killed.
+   * @param enough what it still has is not needed: others took over, while packets go on to come
    */
-  async stop(): Promise<void> {
+  async stop(enough: () => boolean = () => false): Promise<void> {
     this.#asked = true;
     const resume = setTimeout(() => this.#process.signal("SIGCONT"), this.#silent ? 0 : silence.time);
     let kill = this.#killLater();
@@ -169,7 +171,7 @@ export class Tap {
       kill = this.#killLater();
     };
     try {
-      await this.#drained(answered);
+      await this.#drained(answered, enough);
       this.#process.signal("SIGINT");
       await this.#process.exit;
     } finally {
@@ -190,11 +192,11 @@ export class Tap {
    * An interrupted tcpdump leaves unread what its ring holds (pcap_breakloop(3PCAP)), and on a busy machine it may not
    * have run since the last packets came. So it is asked until it has read what it received.
    */
-  async #drained(answered: () => void): Promise<void> {
-    const { interval, equal: enough, attempts } = this.#drain;
+  async #drained(answered: () => void, enough: () => boolean): Promise<void> {
+    const { interval, equal: sure, attempts } = this.#drain;
     let before: TcpdumpCounts | undefined;
     let equal = 0;
-    for (let attempt = 0; attempt < attempts && equal < enough; attempt += 1) {
+    for (let attempt = 0; attempt < attempts && equal < sure && !enough(); attempt += 1) {
       const counts = await this.#counts();
       answered();
       if (counts === undefined || counts.captured + counts.dropped >= counts.received) return;

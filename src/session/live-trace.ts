@@ -139,7 +139,7 @@ export class LiveTrace implements Disposable {
         this.#first.map(({ interfaces }) => this.#trace.tap({ interfaces: new Map(interfaces) })),
       ];
     const filter = tapFilter(this.options.filter, this.snapshot);
-    const planned = this.hops.map(({ node, interface: name }) => ({ node, interface: name, filter }));
+    const planned = this.hops.map(({ node, interface: name }) => ({ node, interface: name, filter, hops: 1 }));
     return [this.#set(planned, false), this.hops.map((_, hop) => this.#trace.tap({ hop }))];
   }
 
@@ -178,6 +178,7 @@ export class LiveTrace implements Disposable {
       node: tap.node,
       interface: anyInterface,
       filter: namespaceFilter(tap, filter, this.snapshot),
+      hops: tap.interfaces.length,
     }));
     return this.#set(planned, true);
   }

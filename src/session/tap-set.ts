@@ -9,12 +9,24 @@ import { hopName } from "../model/hop.js";
 import { CaptureError } from "../packet/error.js";
 import type { TraceTap } from "../trace/trace.js";
 
-/** KiB that the rings of all taps take together, and the least and most of one. */
-const rings = { together: 65_536, least: 2048, most: 16_384 } as const;
+/** KiB that the rings of all taps take together, those in blocks and the others, and the least and most of one. */
+const rings = { blocks: 131_072, immediate: 65_536, least: 2048, most: 98_304, mostImmediate: 16_384 } as const;
+
+/**
+ * KiB of the ring of one tap: by the interfaces that it sees. Taps in blocks, which stand where packets are many, have twice
+ * as much: on a machine that forwards as fast as it can, a tap waits for a processor longer than it reads.
+ * @param share of the interfaces of all taps
+ */
+export function ringOf(share: number, block: boolean): number {
+  const together = block ? rings.blocks : rings.immediate;
+  return Math.max(rings.least, Math.min(block ? rings.most : rings.mostImmediate, Math.floor(together * share)));
+}
 
 export interface PlannedTap extends TapPlace {
   /** pcap-filter(7) text; empty for everything. */
   readonly filter: string;
+  /** How many hops it sees. */
+  readonly hops: number;
 }
 
 export interface TapSetOptions {
@@ -34,7 +46,7 @@ export interface TapSetOptions {
 }
 
 export class TapSet implements Disposable {
-  readonly #started: Tap[] = [];
+  readonly #started: { readonly tap: Tap; readonly at: number }[] = [];
   readonly #kept: Uint8Array[][];
   readonly #dropped: number[];
   #feeds: readonly TraceTap[] = [];
@@ -57,7 +69,7 @@ export class TapSet implements Disposable {
   async start(): Promise<void> {
     const { taps } = this.options;
     const all = await Promise.allSettled(
-      taps.map(async (tap, at) => this.#started.push(await this.#startTap(tap, at))),
+      taps.map(async (tap, at) => this.#started.push({ tap: await this.#startTap(tap, at), at })),
     );
     const failed = all.find((each) => each.status === "rejected");
     if (failed !== undefined) throw failed.reason;
@@ -71,30 +83,31 @@ export class TapSet implements Disposable {
 
   /** Asks each tap how far it has come, and what it lost. */
   ask(): void {
-    for (const tap of this.#started) tap.ask();
+    for (const { tap } of this.#started) tap.ask();
   }
 
-  /** Ends every tap and reads what it still had. */
+  /** Ends every tap and reads what it still had; where others took over, as far as it counts. */
   async stop(): Promise<void> {
-    const stopped = await Promise.allSettled(this.#started.map((tap) => tap.stop()));
+    const stopped = await Promise.allSettled(
+      this.#started.map(({ tap, at }) => tap.stop(() => this.#feeds[at]?.past === true)),
+    );
     // Where init is gone, and its taps with it, what they saw until then counts all the same.
-    await Promise.all(this.#started.map((tap) => tap.ended));
+    await Promise.all(this.#started.map(({ tap }) => tap.ended));
     const failed = stopped.find((each) => each.status === "rejected");
     if (failed !== undefined) throw failed.reason;
   }
 
   [Symbol.dispose](): void {
-    for (const tap of this.#started) tap.abandon();
+    for (const { tap } of this.#started) tap.abandon();
   }
 
   async #startTap(place: PlannedTap, at: number): Promise<Tap> {
     const { line, taps, snapshotLength, block, onDeath, onSilence } = this.options;
-    const ring = Math.max(rings.least, Math.min(rings.most, Math.floor(rings.together / taps.length)));
     const tap = await Tap.start(line, {
       hop: place,
       filter: place.filter,
       snapshotLength,
-      ring,
+      ring: ringOf(place.hops / taps.reduce((sum, { hops }) => sum + hops, 0), block),
       block,
       onBytes: (bytes) => {
         this.options.onBytes();

@@ -5,7 +5,7 @@ import type { Header } from "../path/header.js";
 import type { Translate } from "../path/connection.js";
 import { predict, type PredictionStart } from "../path/predict.js";
 import type { Prediction } from "../path/prediction.js";
-import { type AddressBook, macText } from "../packet/address.js";
+import { type AddressBook, macNumber, macText } from "../packet/address.js";
 import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { EventMaker } from "./event.js";
 import type { Flow } from "./flow.js";
@@ -281,25 +281,29 @@ export class Endings {
     return { kind: "dropped", after, before };
   }
 
-  /** Whether the last sighting of a packet was on its way in or out of the interface. */
+  /**
+   * Whether the last sighting of a packet was on its way in or out of the interface. The frame itself says so best: of where it
+   * was before, taps may have missed the last part.
+   */
   #heading(row: number, parent: number): "in" | "out" {
     const c = this.#columns;
     const hop = c.hop[row] ?? 0;
     const marks = c.marks[row] ?? 0;
     const { nodes, places, macs } = this.#scene;
+    if (marks & Mark.outgoing) return "out";
+    if (marks & Mark.macs) {
+      const [source, destination] = [c.sourceMac[row], c.destinationMac[row]];
+      const peer = places[hop]?.peer?.interface.mac;
+      const peerMac = peer === undefined ? -1 : macNumber(peer);
+      if (macs[hop] === destination || peerMac === source) return "in";
+      if (macs[hop] === source || peerMac === destination) return "out";
+    } else if ((macs[hop] ?? -1) >= 0) return "in"; // a tap on the whole node, which marks what goes out
     if (parent !== NONE) {
       const from = c.hop[parent] ?? 0;
       const up = places[hop] !== undefined && places[from]?.master === places[hop]; // from a port to its bridge
       return nodes[from] === nodes[hop] && !up ? "out" : "in";
     }
-    if (marks & Mark.outgoing) return "out";
-    if (marks & Mark.macs) {
-      if (macs[hop] === c.destinationMac[row]) return "in";
-      if (macs[hop] === c.sourceMac[row]) return "out";
-      const peer = places[hop]?.peer?.interface.mac;
-      if (peer !== undefined && peer === macText(c.destinationMac[row] ?? 0)) return "out";
-      return "in";
-    }
+    if (marks & Mark.macs) return "in";
     return this.#scene.isLocal(nodes[hop] ?? 0, c.family[row] ?? 0, c.source[row] ?? 0) ? "out" : "in";
   }
 

@@ -26,6 +26,8 @@ export class Feed {
   /** Records from here on do not count. */
   until: number;
   readonly source: TapSource;
+  /** It has delivered a record that does not count: so all that do. */
+  past = false;
   readonly #reader: CaptureReader;
   readonly #merge: Merge;
 
@@ -51,6 +53,7 @@ export class Feed {
       const hop =
         "hop" in source ? source.hop : "links" in source ? source.links.get(link) : source.interfaces.get(index);
       const number = record++;
+      if (time >= this.until) this.past = true;
       if (hop === undefined || time < from || time >= this.until) {
         c.release(row);
         return;

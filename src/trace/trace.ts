@@ -18,6 +18,8 @@ export interface TraceTap {
   readonly number: number;
   /** Records that it has delivered. */
   readonly records: number;
+  /** Others took over, and it has delivered all that was to come from it. */
+  readonly past: boolean;
   /** A piece of the capture, of any size. @throws CaptureError; what came before it counts */
   push(chunk: Uint8Array): void;
   /** It has delivered what it saw before `time` (milliseconds since 1970). */
@@ -106,6 +108,9 @@ export function createTrace(options: TraceOptions): Trace {
       number: feed.tap,
       get records() {
         return feed.records;
+      },
+      get past() {
+        return feed.past;
       },
       push(chunk) {
         try {

@@ -95,6 +95,36 @@ test.serial(
   },
 );
 
+test.serial(
+  "a port that is used again at once: conntrack tells live that the first connection is gone, and there are two",
+  async (t) => {
+    const saved = path.join(place.folder, "again");
+    // The second SYN has the tuple of an entry in TIME_WAIT: the kernel destroys that one and makes another.
+    const curl = "curl -s --local-port 41000 http://203.0.113.1:8080/";
+    const stdout = await place.ok(
+      ...["trace", "--from", `${bridge}/client`, "--port", "80", "--save", saved, "--json"],
+      ...["--", "sh", "-c", `${curl} && ${curl}`],
+    );
+    const events = parseEvents(stdout);
+    const exchanges = events.filter((event) => event.type === "exchange");
+    t.deepEqual(
+      exchanges.map(({ client, verdict, translated }) => [client, verdict, translated?.server]),
+      new Array(2).fill(["203.0.113.2:41000", "answered", "10.0.0.10:80"]),
+    );
+    const packets = packetsOf(events);
+    t.is(packets.filter(({ summary }) => summary === "SYN").length, 2);
+    for (const { id, sightings, match } of packets)
+      t.true(sightings.length === 5 && /exact|strong/.test(match), `packet ${id}`);
+    const told = readFileSync(`${saved}.trace/log.jsonl`, "utf8")
+      .split("\n")
+      .flatMap((line) => /"conntrack":\{"kind":"(\w+)"/.exec(line)?.[1] ?? []);
+    const destroyed = told.indexOf("destroy");
+    t.true(destroyed > 0 && told.indexOf("update") > 0 && told[0] === "new", told.join());
+    t.true(told.indexOf("new", destroyed) > destroyed, `another one behind it: ${told.join()}`);
+    t.is(await place.ok("view", `${saved}.trace`, "--json"), stdout);
+  },
+);
+
 /** One connection as tshark reads it; says where a byte, a SYN or a FIN is missing. */
 async function bytesOf(file: string): Promise<{ readonly segments: number; readonly ends: readonly string[] }> {
   const fields = ["tcp.srcport", "tcp.seq_raw", "tcp.len", "tcp.flags.syn", "tcp.flags.fin", "tcp.ack_raw"];

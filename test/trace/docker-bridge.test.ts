@@ -329,6 +329,26 @@ test("a tap that lost records makes the loss unknown", (t) => {
   t.deepEqual(bench.packets[0]!.verdict, { kind: "unknown", reason: "the tap of host:yapc0 lost 3 records" });
 });
 
+test("where taps lost the middle of a way, the frame tells which way it went: no rule is blamed for what was not seen", (t) => {
+  const bench = new Bench();
+  for (const tap of bench.taps) tap.lost(1);
+  const see = bench.see.bind(bench);
+  const only = (...seen: readonly string[]): void => {
+    bench.see = (hop, time, frame) => {
+      if (seen.includes(hop)) see(hop, time, frame);
+    };
+  };
+  only("client:eth0", "host:vethweb");
+  request(bench, 1e6, { id: 100, sequence: 1000, flags: flag.ack, payload: 10 });
+  only("web:eth0", "host:eth0");
+  answer(bench, 2e6, { id: 7, sequence: 9000, acknowledgement: 1010, flags: flag.ack });
+  bench.end();
+  t.deepEqual(
+    bench.packets.map(({ verdict }) => verdict),
+    ["web:eth0", "client:eth0"].map((hop) => ({ kind: "unknown", reason: `the tap of ${hop} lost 1 records` })),
+  );
+});
+
 test("a tap that died makes the loss unknown, and says so at its hop; others join over it", (t) => {
   const bench = new Bench();
   bench.taps[2]!.died();

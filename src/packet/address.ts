@@ -85,8 +85,8 @@ export function mix(hash: number, value: number): number {
 }
 
 /**
- * A field's part in the hash of a record: unlike the steps of a `mix` chain, the parts do not wait for each other, which
- * takes a third of the time. They are combined with XOR, then `finish`ed.
+ * A field's part in the hash of a record: unlike the steps of a `mix` chain, the parts do not wait for each other. They are
+ * combined with XOR, then `finish`ed.
  * @param factor odd, another one for each field
  */
 export function part(value: number, factor: number): number {

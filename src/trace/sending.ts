@@ -1,11 +1,12 @@
 /**
  * Bytes of a stream that were sent twice (a retransmission, perhaps divided otherwise) are on their way in two packets
  * at once. A segment carries each of its bytes for one of them: for that which was last seen nearest to it, as what is
- * further behind cannot have come by yet; of two that are equally near, for the older one, unless nothing can have held it
- * back for so long.
+ * further behind cannot have come by yet; of two that are equally near, for the one that was in such a frame before, then for the
+ * older one, unless nothing can have held it back for so long.
  */
 import { type Columns, Kind } from "../packet/columns.js";
-import type { Packets } from "./packets.js";
+import { sameInvariants } from "../packet/fingerprint.js";
+import { NONE, type Packets } from "./packets.js";
 import { bytesOf, commonBytes } from "./segment.js";
 
 /** @param found packets that a TCP segment shares bytes with, the oldest first; @param distance hops from their last sighting to the row's @param quiet not seen for longer than links hold packets back */
@@ -20,8 +21,13 @@ export function ofOneSending(
   if (c.kind[row] !== Kind.tcp || found.length < 2) return found;
   const head = (packet: number): number => packets.head[packet] ?? 0;
   const nearest = found
-    .map((packet) => ({ packet, distance: distance(packet), quiet: quiet(packet) ? 1 : 0 }))
-    .sort((a, b) => a.distance - b.distance || a.quiet - b.quiet)
+    .map((packet) => ({
+      packet,
+      distance: distance(packet),
+      other: wasSeenAs(c, packets, packet, row) ? 0 : 1,
+      quiet: quiet(packet) ? 1 : 0,
+    }))
+    .sort((a, b) => a.distance - b.distance || a.other - b.other || a.quiet - b.quiet)
     .map(({ packet }) => packet);
   const whole = nearest.find((packet) => commonBytes(c, head(packet), row) === bytesOf(c, row));
   if (whole !== undefined) return [whole];
@@ -36,4 +42,11 @@ export function ofOneSending(
     parts.add(packet);
   }
   return found.filter((packet) => parts.has(packet));
+}
+
+/** Whether a sighting of a packet is equal to the row: a frame that passed whole. */
+function wasSeenAs(c: Columns, packets: Packets, packet: number, row: number): boolean {
+  for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE)
+    if (sameInvariants(c, s, row)) return true;
+  return false;
 }

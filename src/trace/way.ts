@@ -147,6 +147,9 @@ export class Ways {
     const packets = this.#packets;
     const tail = packets.tail[packet] ?? NONE;
     if ((c.ttl[row] ?? 0) > (c.ttl[parent] ?? 0)) return packets.parent[parent] ?? NONE;
+    // Where it was still to be lowered it stands before those that have been.
+    const late = (c.ttl[row] ?? 0) > (c.ttl[tail] ?? 0) && ((c.marks[row] ?? 0) & Mark.group) === 0;
+    if (late) return this.#lastOfTtl(packet, row);
     // A branch of a tree goes last.
     if (parent !== tail) return this.#between(row, parent) ? parent : tail;
     const later = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
@@ -165,6 +168,23 @@ export class Ways {
       reach.distance(first, hop) + reach.distance(hop, parentHop) <
         reach.distance(first, parentHop) + reach.distance(parentHop, hop);
     return shorter ? before : parent;
+  }
+
+  /** The last sighting of a packet that is further up than a row by TTL, or, at an equal one, by the shorter way. */
+  #lastOfTtl(packet: number, row: number): number {
+    const c = this.#columns;
+    const packets = this.#packets;
+    const { reach } = this.#scene;
+    const hop = c.hop[row] ?? 0;
+    let [before, last] = [NONE, NONE];
+    for (let s = packets.head[packet] ?? NONE; s !== NONE && (c.ttl[s] ?? 0) >= (c.ttl[row] ?? 0);) {
+      [before, last] = [last, s];
+      s = packets.next[s] ?? NONE;
+    }
+    if (before === NONE || c.ttl[last] !== c.ttl[row]) return last;
+    const [from, to] = [c.hop[before] ?? 0, c.hop[last] ?? 0];
+    const shorter = reach.distance(from, hop) + reach.distance(hop, to) <= reach.distance(from, to);
+    return shorter ? before : last;
   }
 
   /** Whether a row, not older than the sighting behind its parent, lies on the way between the two. */

@@ -60,7 +60,6 @@ async function asFunction(text) {
     format: "cjs",
     platform: "node",
     target,
-    charset: "ascii",
     supported: { "dynamic-import": false },
     define: { "import.meta": "importMeta" },
   });

@@ -78,9 +78,9 @@ function compile(folder) {
   }
 }
 
-/** The source as V8 gets it. All of it is ASCII (bin/bundle.mjs), and so one byte a character. */
+/** The source as V8 gets it. */
 function wrapped(file) {
-  return `(function (exports, require, module, importMeta) {${fs.readFileSync(file, "latin1")}\n})`;
+  return `(function (exports, require, module, importMeta) {${fs.readFileSync(file, "utf8")}\n})`;
 }
 
 function compiledFolder(folder) {

@@ -7,7 +7,7 @@ import type { LinkChange } from "./operation.js";
 import { type Doomed, placeOf } from "./doomed.js";
 import { bridgeOf, portOf } from "./existing.js";
 import type { Draft, Phase } from "./phase.js";
-import { carrierOf, carrierRises, isUp } from "./up.js";
+import { carrierOf, carrierCycles, isUp } from "./up.js";
 import { vrfOf } from "./vrf.js";
 
 export function planBridge(
@@ -99,7 +99,8 @@ export function planDevice(
 }
 
 /**
- * A vlan goes down and comes up with its carrier. It goes down before it, by name: undone after it, it could not come up.
+ * A vlan goes down and comes up with its carrier. Where that goes down it is set down before, also if it is: undoing has
+ * it back as it was once the carrier is up again.
  * @returns whether the device is up once its carrier is what it shall be
  */
 function planFollowing(
@@ -109,15 +110,14 @@ function planFollowing(
   { interfaces }: CurrentNode,
 ): boolean {
   const carrier = carrierOf(node, name);
-  if (carrier === undefined) return up;
-  if (isUp(node, carrier)) return up || carrierRises(node, name, interfaces);
-  if (!up) return false;
+  if (carrier === undefined || !carrierCycles(node, name, interfaces)) return up;
+  if (isUp(node, carrier)) return true;
   draft.add("device.shrink", `${carrier} goes down`, {
     kind: "link.change",
     node: node.name,
     interface: name,
     change: { up: false },
-    previous: { up: true },
+    previous: { up },
   });
   return false;
 }

@@ -71,8 +71,7 @@ export function cyclingInterfaces(
       const before = existing?.get(name);
       if (!before || doomed.has(placeOf(node.name, name))) continue;
       const after = isUp(node, name);
-      const rises = carrierRises(node, name, existing);
-      if (before.up !== after || (rises && !after)) {
+      if (before.up !== after || carrierCycles(node, name, existing)) {
         cycling.set(placeOf(node.name, name), after ? "its interface comes up" : "its interface goes down");
       }
     }
@@ -80,13 +79,14 @@ export function cyclingInterfaces(
   return cycling;
 }
 
-/** Whether what carries a vlan comes up, which brings the vlan up, too, whatever it was. */
-export function carrierRises(
+/** Whether what carries a vlan goes down or comes up, which takes the vlan along, whatever it was. */
+export function carrierCycles(
   node: ResolvedNode,
   name: string,
   existing: CurrentNode["interfaces"] | undefined,
 ): boolean {
   const carrier = carrierOf(node, name);
-  if (carrier === undefined || existing?.get(carrier)?.up !== false) return false;
-  return isUp(node, carrier) || carrierRises(node, carrier, existing);
+  if (carrier === undefined) return false;
+  const before = existing?.get(carrier)?.up;
+  return (before !== undefined && before !== isUp(node, carrier)) || carrierCycles(node, carrier, existing);
 }

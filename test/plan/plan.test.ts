@@ -119,6 +119,35 @@ test("a plan that fails anywhere is undone to what was there", (t) => {
   t.pass();
 });
 
+/** The same lab, with each link and the links of each network up or down as these say. */
+function flipped(text: string, ups: readonly boolean[]): string {
+  const form = JSON.parse(text) as { networks: Record<string, { up?: boolean }>; links: { up?: boolean }[] };
+  for (const [index, each] of [...form.links, ...Object.values(form.networks)].entries()) each.up = ups[index] ?? true;
+  return JSON.stringify(form);
+}
+
+test("links of any lab go down and come up, as if it had been built so, and back where it fails", (t) => {
+  const ups = fc.array(fc.boolean(), { minLength: 5, maxLength: 5 });
+  fc.assert(
+    fc.property(anyTopology, ups, ups, fc.double({ min: 0, max: 1, noNaN: true }), (text, first, second, where) => {
+      const [a, b] = [read(flipped(text, first)), read(flipped(text, second))];
+      const kernel = new ModelKernel();
+      build(a, kernel);
+      const before = kernel.state();
+      const current = { snapshot: kernel.snapshot(), topology: a, originals: kernel.originals };
+      const { operations } = plan(b, current);
+      const done = operations.slice(0, Math.round(where * operations.length));
+      for (const operation of done) kernel.apply(operation);
+      takeBack(kernel, done);
+      deepStrictEqual(kernel.state(), before);
+      build(b, kernel, a);
+      deepStrictEqual(kernel.state(), builtState(b));
+    }),
+    { numRuns: runs },
+  );
+  t.pass();
+});
+
 const undone: Readonly<Record<string, readonly [string, string]>> = {
   "a port that was taken off its bridge comes back with its settings": [
     onBridge("br0", "", `"members": ["a"], "isolated": true`),

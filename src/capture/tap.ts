@@ -38,6 +38,9 @@ export interface TapOptions {
 /** Bytes: what an ordinary user may have (/proc/sys/fs/pipe-max-size). */
 const pipeSize = 1 << 20;
 
+/** Bytes that one read of a pipe gives at most (libuv). */
+const mostRead = 65_536;
+
 /** How often a tap is asked whether it has read everything, milliseconds between; equal answers say that no more comes. */
 const drain = { interval: 10, equal: 5, attempts: 500, settled: 200 } as const;
 /** A block is handed over a second after its first packet (tcpdump's packet buffer timeout), and then read. */
@@ -103,6 +106,10 @@ export class Tap {
     stream.on("data", (chunk: Buffer) => {
       tap.#unanswered = undefined;
       options.onBytes(chunk);
+      if (chunk.length < mostRead) return;
+      // libuv reads a pipe that has more 32 times before it looks at anything else: seconds, where each record is work.
+      stream.pause();
+      setImmediate(() => stream.resume());
     });
     try {
       await listening(process, new net.Socket({ fd: messages, readable: true, writable: false }), said, options);
@@ -196,14 +203,19 @@ export class Tap {
     const { interval, equal: sure, attempts } = this.#drain;
     let before: TcpdumpCounts | undefined;
     let equal = 0;
-    for (let attempt = 0; attempt < attempts && equal < sure && !enough(); attempt += 1) {
-      const counts = await this.#counts();
-      answered();
-      if (counts === undefined || counts.captured + counts.dropped >= counts.received) return;
-      // What came before its filter was set counts as received and is never read.
-      equal = before?.captured === counts.captured && before.received === counts.received ? equal + 1 : 0;
-      before = counts;
-      await delay(interval);
+    const poll = new Poll(enough, interval);
+    try {
+      for (let attempt = 0; attempt < attempts && equal < sure; attempt += 1) {
+        const counts = await Promise.race([this.#counts(), poll.done]);
+        answered();
+        if (counts === undefined || counts.captured + counts.dropped >= counts.received) return;
+        // What came before its filter was set counts as received and is never read.
+        equal = before?.captured === counts.captured && before.received === counts.received ? equal + 1 : 0;
+        before = counts;
+        await Promise.race([delay(interval), poll.done]);
+      }
+    } finally {
+      poll.end();
     }
   }
 
@@ -231,6 +243,24 @@ export class Tap {
     await this.ended;
     if (this.#givenUp) onDeath("it did not answer");
     else if (!this.#asked) onDeath(this.#said.lastWords || ending(status));
+  }
+}
+
+/** Looks for a condition every now and then. */
+class Poll {
+  readonly done: Promise<undefined>;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(condition: () => boolean, interval: number) {
+    this.done = new Promise((resolve) => {
+      this.#timer = setInterval(() => {
+        if (condition()) resolve(undefined);
+      }, interval);
+    });
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
   }
 }
 

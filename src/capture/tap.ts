@@ -1,42 +1,16 @@
 /** A tap: one tcpdump on one hop, or on a whole namespace, run by the lab's init inside it, its pcap stream read here. */
 import net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { ExitStatus, NodeLine, InitProcess } from "../init/api.js";
-import { close, constants, fcntl, pipe2 } from "../kernel/syscalls.js";
-import { SystemCallError } from "../kernel/system-error.js";
-import { Failure } from "../model/failure.js";
-import { hopName } from "../model/hop.js";
-import { tcpdumpArguments, type TcpdumpCounts, TcpdumpMessages } from "./tcpdump.js";
+import type { NodeLine, InitProcess } from "../init/api.js";
+import { Poll } from "./poll.js";
+import type { TapOptions, TapPlace } from "./tap-options.js";
+import { ending, listening, startTcpdump } from "./tap-process.js";
+import { type TcpdumpCounts, TcpdumpMessages } from "./tcpdump.js";
 
-/** Where a tap sits: an interface of a node, or `any`. */
-export interface TapPlace {
-  readonly node: string;
-  readonly interface: string;
-}
+export type { TapOptions, TapPlace } from "./tap-options.js";
 
-export interface TapOptions {
-  readonly hop: TapPlace;
-  /** pcap-filter(7) text; empty for everything. */
-  readonly filter: string;
-  /** Bytes kept of each frame. */
-  readonly snapshotLength: number;
-  /** KiB of the ring that packets wait in until they are read. */
-  readonly ring?: number;
-  /** In blocks: later, and cheaper (tcpdump.ts). */
-  readonly block?: boolean;
-  readonly onBytes: (bytes: Uint8Array) => void;
-  /** Lost records so far (tcpdump's "dropped by kernel"), each time that tcpdump tells. */
-  readonly onDrops: (dropped: number) => void;
-  /** Everything that passed before this time (milliseconds since 1970) has been read: the answer to `ask`. */
-  readonly onQuiet?: (time: number) => void;
-  /** Asked how far it has come, it has not answered, nor delivered anything, for two seconds; or it answers again. */
-  readonly onSilence?: (silent: boolean) => void;
-  /** tcpdump ended, and nobody had asked it to, or it had to be killed. What it had written has been read. */
-  readonly onDeath: (reason: string) => void;
-}
-
-/** Bytes: what an ordinary user may have (/proc/sys/fs/pipe-max-size). */
-const pipeSize = 1 << 20;
+/** Bytes that one read of a pipe gives at most (libuv). */
+const mostRead = 65_536;
 
 /** How often a tap is asked whether it has read everything, milliseconds between; equal answers say that no more comes. */
 const drain = { interval: 10, equal: 5, attempts: 500, settled: 200 } as const;
@@ -96,13 +70,17 @@ export class Tap {
 
   /** Starts tcpdump and settles when it listens. @throws Failure (machine); (usage) where it refuses the filter */
   static async start(line: NodeLine, options: TapOptions): Promise<Tap> {
-    const { process, output, messages } = await spawn(line, options);
+    const { process, output, messages } = await startTcpdump(line, options);
     const stream = new net.Socket({ fd: output, readable: true, writable: false });
     const said = new TcpdumpMessages();
     const tap = new Tap(options, process, stream, said);
     stream.on("data", (chunk: Buffer) => {
       tap.#unanswered = undefined;
       options.onBytes(chunk);
+      if (chunk.length < mostRead) return;
+      // libuv reads a pipe that has more 32 times before it looks at anything else: seconds, where each record is work.
+      stream.pause();
+      setImmediate(() => stream.resume());
     });
     try {
       await listening(process, new net.Socket({ fd: messages, readable: true, writable: false }), said, options);
@@ -196,14 +174,19 @@ export class Tap {
     const { interval, equal: sure, attempts } = this.#drain;
     let before: TcpdumpCounts | undefined;
     let equal = 0;
-    for (let attempt = 0; attempt < attempts && equal < sure && !enough(); attempt += 1) {
-      const counts = await this.#counts();
-      answered();
-      if (counts === undefined || counts.captured + counts.dropped >= counts.received) return;
-      // What came before its filter was set counts as received and is never read.
-      equal = before?.captured === counts.captured && before.received === counts.received ? equal + 1 : 0;
-      before = counts;
-      await delay(interval);
+    const poll = new Poll(enough, interval);
+    try {
+      for (let attempt = 0; attempt < attempts && equal < sure; attempt += 1) {
+        const counts = await Promise.race([this.#counts(), poll.done]);
+        answered();
+        if (counts === undefined || counts.captured + counts.dropped >= counts.received) return;
+        // What came before its filter was set counts as received and is never read.
+        equal = before?.captured === counts.captured && before.received === counts.received ? equal + 1 : 0;
+        before = counts;
+        await Promise.race([delay(interval), poll.done]);
+      }
+    } finally {
+      poll.end();
     }
   }
 
@@ -232,96 +215,4 @@ export class Tap {
     if (this.#givenUp) onDeath("it did not answer");
     else if (!this.#asked) onDeath(this.#said.lastWords || ending(status));
   }
-}
-
-/** So that a tap goes on while this process is busy: a pipe of 64 KiB holds 200 packets. */
-function widen(pipe: number): void {
-  try {
-    fcntl(pipe, constants.F_SETPIPE_SZ, pipeSize);
-  } catch (error) {
-    // Above the limit of the user's pipes together (pipe(7)): this one stays as it is.
-    if (!(error instanceof SystemCallError && error.code === "EPERM")) throw error;
-  }
-}
-
-interface StartedTcpdump {
-  readonly process: InitProcess;
-  /** Ends of pipes for us to read. */
-  readonly output: number;
-  readonly messages: number;
-}
-
-async function spawn(line: NodeLine, { hop, filter, ...settings }: TapOptions): Promise<StartedTcpdump> {
-  const [output, outputWrite] = pipe2();
-  widen(output);
-  const [messages, messagesWrite] = pipe2();
-  const [inputRead, inputWrite] = pipe2();
-  close(inputWrite); // tcpdump reads nothing: its standard input is at its end
-  try {
-    const process = await line.spawn({
-      node: hop.node,
-      place: "namespace",
-      argv: tcpdumpArguments({ ...settings, interface: hop.interface, filter }),
-      environment: [
-        ["PATH", "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"],
-        ["LC_ALL", "C"],
-      ],
-      stdio: [inputRead, outputWrite, messagesWrite],
-      tied: true,
-    });
-    return { process, output, messages };
-  } catch (error) {
-    close(output);
-    close(messages);
-    if (error instanceof Failure && error.code === "ENOENT")
-      throw new Failure("machine", `no tcpdump on this machine: the tap at ${hopName(hop)} cannot start`, {
-        hint: "sudo apt-get install tcpdump",
-        code: "ENOENT",
-        cause: error,
-      });
-    throw error;
-  } finally {
-    for (const descriptor of [inputRead, outputWrite, messagesWrite]) close(descriptor);
-  }
-}
-
-/** Settles when tcpdump listens; goes on to read its messages until it has closed them. */
-function listening(
-  process: InitProcess,
-  messages: net.Socket,
-  said: TcpdumpMessages,
-  options: TapOptions,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let told: number | undefined;
-    messages.setEncoding("latin1");
-    messages.on("data", (chunk: string) => {
-      said.push(chunk);
-      if (said.listening) resolve();
-      if (said.dropped !== undefined && said.dropped !== told) options.onDrops((told = said.dropped));
-    });
-    messages.on("error", () => messages.destroy());
-    const closed = new Promise<void>((settle) => messages.once("close", () => settle()));
-    process.exit.then(
-      // Its last words may still be in the pipe.
-      (status) => void closed.then(() => reject(refusal(options, said.lastWords, status))),
-      (error: unknown) => reject(error instanceof Error ? error : new Error(String(error))),
-    );
-  });
-}
-
-/** What tcpdump says of the interface begins with its name; anything else is about the filter. */
-function refusal({ hop, filter }: TapOptions, words: string, status: ExitStatus): Failure {
-  const ofInterface = words.startsWith(`${hop.interface}: `);
-  const reason = ofInterface ? words.slice(hop.interface.length + 2) : words || ending(status);
-  const ofFilter = words !== "" && !ofInterface && filter !== "";
-  return new Failure(
-    ofFilter ? "usage" : "machine",
-    ofFilter ? `tcpdump refuses the filter '${filter}': ${reason}` : `no tap at ${hopName(hop)}: ${reason}`,
-    { code: "TAP", hint: ofFilter ? "see pcap-filter(7)" : "yapc-net doctor says what this machine can do" },
-  );
-}
-
-function ending({ code, signal }: ExitStatus): string {
-  return signal === undefined ? `tcpdump ended with status ${code ?? 0}` : `tcpdump was ended by ${signal}`;
 }

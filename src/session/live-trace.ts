@@ -233,6 +233,7 @@ export class LiveTrace implements Disposable {
     for (const { node } of taps) this.#recording?.addCapture({ node, interface: anyInterface });
     const time = this.#now() + handOverLead;
     set.connect(this.#trace.handOver(time, taps));
+    before.cutAt(Number(this.epoch / 1_000_000n) + time / 1e6);
     await timeout((time - this.#now()) / 1e6);
     await before.stop();
     this.#sets.splice(this.#sets.indexOf(before), 1);

@@ -50,6 +50,9 @@ export class TapSet implements Disposable {
   readonly #kept: Uint8Array[][];
   readonly #dropped: number[];
   #feeds: readonly TraceTap[] = [];
+  /** When others take over, milliseconds since 1970; and the taps that have told after it what they lost until then. */
+  #cut = Infinity;
+  readonly #accounted = new Set<number>();
 
   constructor(private readonly options: TapSetOptions) {
     this.#kept = options.taps.map(() => []);
@@ -79,6 +82,11 @@ export class TapSet implements Disposable {
   connect(feeds: readonly TraceTap[]): void {
     this.#feeds = feeds;
     for (const [at, kept] of this.#kept.entries()) for (const bytes of kept.splice(0)) this.#take(at, bytes);
+  }
+
+  /** Others take over then (milliseconds since 1970): what these taps lose later is of no use to anybody. */
+  cutAt(time: number): void {
+    this.#cut = time;
   }
 
   /** Asks each tap how far it has come, and what it lost. */
@@ -115,6 +123,9 @@ export class TapSet implements Disposable {
         else this.#take(at, bytes);
       },
       onDrops: (total) => {
+        // The first count after the cut may hold losses from before it.
+        if (this.#accounted.has(at)) return;
+        if (Date.now() > this.#cut) this.#accounted.add(at);
         this.#feeds[at]?.lost(total - (this.#dropped[at] ?? 0));
         this.#dropped[at] = total;
       },

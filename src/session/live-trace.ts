@@ -127,6 +127,7 @@ export class LiveTrace implements Disposable {
     this.#sets.push(set);
     set.connect(feeds);
     await set.start();
+    this.#trace.listening(this.#now());
     if (this.options.clock !== false) this.#every(tickInterval, () => this.#tick());
     this.#every(dropInterval, () => this.#ask());
     if (this.options.tap === "auto" && !set.block) this.#watchRate(set);

@@ -200,6 +200,12 @@ export class TraceCore {
     if (this.#endings.full) this.end();
   }
 
+  /** Every tap has begun by `time`: what was seen last before then may have passed others unseen. */
+  listening(time: number): void {
+    if (this.#ended) return;
+    this.#losses.listen(time);
+  }
+
   /** The tap of a hop lost records. */
   drops(hop: number, records: number): void {
     if (this.#ended) return;

@@ -12,6 +12,8 @@ export type LogEntry =
   /** Wall clock, nanoseconds since the epoch of the trace: every tap has delivered what it saw before. */
   | { readonly at: number; readonly tick: number }
   | { readonly at: number; readonly conntrack: ConntrackEvent }
+  /** Every tap has begun by this time, nanoseconds since the epoch of the trace. */
+  | { readonly at: number; readonly listening: number }
   /** The tap of a hop lost records (a count since the last entry, not a total). */
   | { readonly at: number; readonly drops: { readonly hop: number; readonly records: number } }
   /** The tap of a hop ended before the trace: what passes there from now on is not seen. */

@@ -42,6 +42,7 @@ export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = [])
   const apply = (entry: LogEntry): boolean => {
     if ("tick" in entry) core.tick(entry.tick);
     else if ("conntrack" in entry) core.conntrack(entry.conntrack);
+    else if ("listening" in entry) core.listening(entry.listening);
     else if ("drops" in entry) core.drops(entry.drops.hop, entry.drops.records);
     else if ("died" in entry) core.died(entry.died.hop);
     else if ("silent" in entry) core.silent(entry.silent.hop, entry.silent.since);

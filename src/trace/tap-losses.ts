@@ -17,6 +17,8 @@ export class TapLosses {
   readonly #lost: number[];
   readonly #died = new Set<number>();
   readonly #silences = new Map<number, Silence[]>();
+  /** Nanoseconds. */
+  #listening = Number.NEGATIVE_INFINITY;
   readonly #patience: number;
 
   /** @param patience nanoseconds that a packet may take to a hop */
@@ -27,9 +29,15 @@ export class TapLosses {
 
   /** Another text wherever `doubt` may say something else of a packet that was seen last at this time. */
   state(time: number): string {
-    if (!this.any) return "";
+    const early = time < this.#listening ? "early" : "";
+    if (!this.any) return early;
     const silent = [...this.#silences.keys()].filter((hop) => this.#mayMiss(hop, time));
-    return [this.#lost, [...this.#died], silent].map((list) => list.join(" ")).join(" / ");
+    return [[early], this.#lost, [...this.#died], silent].map((list) => list.join(" ")).join(" / ");
+  }
+
+  /** Before this time not every tap had begun. */
+  listen(time: number): void {
+    this.#listening = time;
   }
 
   lose(hop: number, records: number): void {
@@ -83,7 +91,8 @@ export class TapLosses {
   doubt(hop: number, name: string, time: number): string | undefined {
     if (this.died(hop)) return `the tap of ${name} ended before the trace`;
     if (this.lost(hop) > 0) return `the tap of ${name} lost ${this.lost(hop)} records`;
-    return this.#mayMiss(hop, time) ? `the tap of ${name} did not answer then` : undefined;
+    if (this.#mayMiss(hop, time)) return `the tap of ${name} did not answer then`;
+    return time < this.#listening ? "not every tap had begun then" : undefined;
   }
 
   /** Whether what a hop saw at this time came when others had been told already. */

@@ -47,6 +47,8 @@ export interface Trace {
    * @returns the new taps; the present ones are to be ended once they have delivered what came before `time`
    */
   handOver(time: number, taps: readonly NamespaceTap[]): readonly TraceTap[];
+  /** Every tap has begun by `time` (nanoseconds since the epoch). */
+  listening(time: number): void;
   /** The interface of a hop is gone, whose tap is on the whole node. */
   died(hop: number): void;
   conntrack(event: ConntrackEvent): void;
@@ -180,6 +182,10 @@ export function createTrace(options: TraceOptions): Trace {
       options.log?.({ at: core.received, handOver: { time, taps } });
       for (const feed of feeds) feed.until = Math.min(feed.until, time);
       return taps.map(({ interfaces }) => add({ interfaces: new Map(interfaces) }, undefined, { from: time }));
+    },
+    listening(time) {
+      log({ at: core.received, listening: time });
+      core.listening(time);
     },
     conntrack(event) {
       log({ at: core.received, conntrack: event });

@@ -22,6 +22,7 @@ interface Seen {
 function trace(
   sightings: readonly Seen[],
   options: Partial<TraceOptions> = {},
+  listening?: number,
 ): { packets: PacketEvent[]; end: TraceEnded } {
   const events: TraceEvent[] = [];
   const live = createTrace({
@@ -37,6 +38,7 @@ function trace(
   const ordered = [...sightings].sort((a, b) => a.time - b.time || names.indexOf(a.hop) - names.indexOf(b.hop));
   for (const { hop, time, frame } of ordered) taps[names.indexOf(hop)]!.push(pcapRecord(epoch + BigInt(time), frame));
   for (const tap of taps) tap.end();
+  if (listening !== undefined) live.listening(listening);
   live.end();
   return {
     packets: events.filter((event) => event.type === "packet").sort((a, b) => a.id - b.id),
@@ -66,6 +68,30 @@ test("a full window gives the oldest packets up, counted, and calls them unknown
   t.is(packets.filter((packet) => packet.verdict.kind === "unknown").length, 90);
   t.deepEqual(packets[0]!.verdict, { kind: "unknown", reason: "it left the window before it closed" });
   t.is(packets[99]!.verdict.kind, "dropped");
+});
+
+test("what was seen before every tap had begun may have passed the others unseen", (t) => {
+  const sightings = [1000, 5000].map((time, index) => ({
+    hop: "host:eth0",
+    time,
+    frame: tcp({
+      source: "203.0.113.2",
+      destination: "203.0.113.1",
+      sourcePort: 40_000,
+      destinationPort: 8080,
+      id: index + 1,
+      sequence: index,
+      ...wire,
+    }),
+  }));
+  const { packets } = trace(sightings, {}, 3000);
+  t.deepEqual(
+    packets.map(({ verdict }) => verdict),
+    [
+      { kind: "unknown", reason: "not every tap had begun then" },
+      { kind: "dropped", after: "host:eth0", before: "host:yapc0" },
+    ],
+  );
 });
 
 /** Equal acknowledgements over IPv6: nothing but order and time tells them apart. */

@@ -116,6 +116,7 @@ test("replay: the log and the captures give the same events, however either was 
           if (event) trace.conntrack(event.event);
         }
         if (next() < 0.01) taps[tap]!.lost(1);
+        if (next() < 0.01) trace.listening(Math.floor(next() * 3_000_000));
       }
       for (const tap of taps) tap.end();
       trace.end();

@@ -14,7 +14,7 @@ import type { PartIndex } from "./part-index.js";
 import { isRefusal } from "./refusal.js";
 import type { Scene } from "./scene.js";
 import { commonBytes, divisible, tellsItself } from "./segment.js";
-import { ofOneSending } from "./sending.js";
+import { type Distance, ofOneSending } from "./sending.js";
 import type { TapLosses } from "./tap-losses.js";
 import type { Ways } from "./way.js";
 
@@ -163,22 +163,36 @@ export class Joiner {
     if (!divisible(c, row)) return false;
     const found = this.#carriers(row, entry);
     if (found.length === 0) return false;
-    const distance = (packet: number): number =>
-      this.#scene.reach.distance(c.hop[this.#ways.parentOf(packet, row, entry, true)] ?? 0, c.hop[row] ?? 0);
     const candidates = ofOneDivision(c, this.#packets, row, found);
-    const time = c.time[row] ?? 0;
-    const quiet = (packet: number): boolean => this.#lifetimes.isQuiet(packet, time);
-    const parts = ofOneSending(c, this.#packets, row, candidates, distance, quiet);
-    for (const [index, packet] of parts.entries()) {
-      const own = index === 0 ? row : c.copy(row); // one sighting, part of several packets
-      if (index > 0) {
+    const parts = ofOneSending(c, this.#packets, row, candidates, (packet) => this.#farOff(packet, row, entry));
+    let joined = 0;
+    for (const packet of parts) {
+      // What the first of them has taught is known to the next.
+      const now = joined === 0 ? entry : this.#flows.entryOf(row);
+      const parent = this.#ways.parentOf(packet, row, now, true);
+      if (parent === NONE) continue;
+      const own = joined++ === 0 ? row : c.copy(row); // one sighting, part of several packets
+      if (own !== row) {
         this.#lifetimes.sightings++;
         this.#packets.rows(c.capacity);
       }
       this.#packets.mark(packet, parts.length < candidates.length ? State.segmented | State.ordered : State.segmented);
-      this.#attach(packet, own, entry, this.#ways.parentOf(packet, own, entry, true));
+      this.#attach(packet, own, now, parent);
     }
-    return parts.length > 0;
+    return joined > 0;
+  }
+
+  /** How far a row is from the last sighting of a packet: hops; and whether, and by how much, the time is strange. */
+  #farOff(packet: number, row: number, entry: number): Distance {
+    const c = this.#columns;
+    const parent = this.#ways.parentOf(packet, row, entry, true);
+    const [from, to, time] = [c.hop[parent] ?? 0, c.hop[row] ?? 0, c.time[row] ?? 0];
+    const usual = this.#latency.usual(from, to);
+    return {
+      hops: this.#scene.reach.distance(from, to),
+      quiet: this.#lifetimes.isQuiet(packet, time),
+      strange: usual === undefined ? 0 : Math.abs(time - (c.time[parent] ?? 0) - usual.gap),
+    };
   }
 
   /** Open packets that a row may carry bytes of, the oldest first. */

@@ -79,7 +79,7 @@ export function judge(world: World, packets: readonly PacketEvent[], tally: Tall
     for (const truth of truths) told.set(truth, (told.get(truth) ?? 0) + 1);
     const [only] = truths;
     if (packet.match === "ambiguous" || !right) continue;
-    if (right && isDisordered(seen)) {
+    if (isDisordered(seen)) {
       tally.disordered++;
       tally.fault(world, "disordered", packet);
     }

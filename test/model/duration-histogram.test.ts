@@ -32,5 +32,5 @@ test("nothing timed tells nothing; stamps in the wrong order and waits without e
   const histogram = new DurationHistogram();
   t.is(histogram.summary(), undefined);
   for (const each of [-3000, -2000, 1e15]) histogram.add(each);
-  t.deepEqual(histogram.summary(), { packets: 3, least: -3000, p50: 0, p99: 2 ** 38, most: 1e15 });
+  t.deepEqual(histogram.summary(), { packets: 3, least: -3000, p50: 0, p99: 2 ** 38 * (1 + 1 / 128), most: 1e15 });
 });

@@ -52,7 +52,9 @@ test.serial("no network tool is started by up", async (t) => {
   const started = [...readFileSync(record, "utf8").matchAll(/execve\((?:"([^"]+)"|0x).*= 0$/gm)].map(([, file]) =>
     file === undefined ? "busybox" : /^\/proc\/self\/fd\/\d+$/.test(file) ? "yapc-init" : path.basename(file),
   );
-  t.deepEqual(started.toSorted(), ["busybox", path.basename(process.execPath), "yapc-init"].toSorted());
+  // Where /etc/subuid gives the user ids, shadow's tools enter them: no network tools, and not always there.
+  const tools = started.filter((file) => file !== "newuidmap" && file !== "newgidmap");
+  t.deepEqual(tools.toSorted(), ["busybox", path.basename(process.execPath), "yapc-init"].toSorted());
 });
 
 test.serial("ip reads back the addresses, links and routes", async (t) => {

@@ -119,7 +119,7 @@ export class Endings {
     const state = this.#packets.state[packet] ?? 0;
     const match = this.#matchOf(packet);
     const verdict = this.#verdict(packet, flow, state, match);
-    this.#refusals.delete(packet);
+    if (this.#refusals.size > 0) this.#refusals.delete(packet);
     this.last = verdict;
     if ((state & State.shown) === 0) return undefined;
     this.#shown++;
@@ -155,7 +155,7 @@ export class Endings {
   }
 
   #verdict(packet: number, flow: Flow, state: number, match: MatchClass): Verdict {
-    const refusal = this.#refusals.get(packet);
+    const refusal = this.#refusals.size === 0 ? undefined : this.#refusals.get(packet);
     if (refusal) return { kind: "refused", ...refusal };
     if (state & State.complete) return DELIVERED;
     if (state & State.evicted) return { kind: "unknown", reason: "it left the window before it closed" };

@@ -262,6 +262,8 @@ export class Joiner {
   #learn(packet: number, flow: Flow, row: number, entry: number, parent: number): void {
     const packets = this.#packets;
     if (((packets.state[packet] ?? 0) & State.contested) !== 0) return;
+    // Most have the tuple that their connection is known by.
+    if (entry !== NONE && this.#flows.table.flow(entry) === flow && this.#flows.sameTuple(parent, row)) return;
     if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row, entry)) {
       packets.mark(packet, State.ordered | State.contested);
       return;
@@ -302,10 +304,12 @@ export class Joiner {
     const from = c.hop[parent] ?? 0;
     const to = c.hop[row] ?? 0;
     const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
-    if (this.#losses.any && c.identification[row] === 0 && c.kind[row] !== Kind.echo && c.kind[row] !== Kind.arp) {
+    if (this.#losses.any) {
       const usual = this.#latency.usual(from, to);
       const far = usual && (gap > 8 * usual.gap + 1e6 || gap < usual.gap / 2 - 1e6);
-      if (far && this.#latency.isRare(from, to, gap)) this.#packets.mark(packet, State.ordered);
+      const named = c.identification[row] !== 0 || c.kind[row] === Kind.echo || c.kind[row] === Kind.arp;
+      if (far && !named && this.#latency.isRare(from, to, gap)) this.#packets.mark(packet, State.ordered);
+      this.#latency.count(from, to, gap);
     }
     this.#latency.note(from, to, gap);
   }

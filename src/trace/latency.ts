@@ -50,6 +50,11 @@ export class Latency {
     if (count > 1) {
       this.#spread[pair] = (this.#spread[pair] ?? 0) + weight * (Math.abs(difference) - (this.#spread[pair] ?? 0));
     }
+  }
+
+  /** Counts how common a time is: asked for where taps lose records, and counted from then on. */
+  count(from: number, to: number, gap: number): void {
+    const pair = this.#pair(from, to);
     const octave = pair * OCTAVES + octaveOf(gap);
     this.#octaves[octave] = (this.#octaves[octave] ?? 0) + 1;
     const sum = (this.#sum[pair] ?? 0) + 1;

@@ -161,6 +161,8 @@ export class Ways {
     const hop = c.hop[row] ?? 0;
     const parentHop = c.hop[parent] ?? 0;
     const first = c.hop[before] ?? 0;
+    // Further on than its parent, as most are.
+    if (reach.distance(first, hop) > reach.distance(first, parentHop)) return parent;
     // Where the TTL fell by more than on the shortest way, it did not come by that (hairpin).
     const direct = reach.routes(first, hop) === (c.ttl[before] ?? 0) - (c.ttl[row] ?? 0);
     const shorter =

@@ -99,11 +99,21 @@ test.serial(
   "a port that is used again at once: conntrack tells live that the first connection is gone, and there are two",
   async (t) => {
     const saved = path.join(place.folder, "again");
-    // The second SYN has the tuple of an entry in TIME_WAIT: the kernel destroys that one and makes another.
-    const curl = "curl -s --local-port 41000 http://203.0.113.1:8080/";
+    // The second SYN has the tuple of an entry in TIME_WAIT: the kernel destroys that one and makes another. The client lets the
+    // server close first: else its own port would be the one that waits.
+    const twice = `
+      const ask = (then) => {
+        const socket = require("node:net").connect({
+          host: "203.0.113.1", port: 8080, localPort: 41000, allowHalfOpen: true,
+        });
+        socket.write("GET / HTTP/1.0\\r\\n\\r\\n");
+        socket.on("data", () => undefined).on("end", () => socket.end()).on("close", then);
+      };
+      ask(() => ask(() => undefined));
+    `;
     const stdout = await place.ok(
       ...["trace", "--from", `${bridge}/client`, "--port", "80", "--save", saved, "--json"],
-      ...["--", "sh", "-c", `${curl} && ${curl}`],
+      ...["--", process.execPath, "-e", twice],
     );
     const events = parseEvents(stdout);
     const exchanges = events.filter((event) => event.type === "exchange");

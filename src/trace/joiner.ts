@@ -1,20 +1,20 @@
 /** Which packet a sighting is of: one that is open, or a new one. */
 import { type Columns, Kind, Mark } from "../packet/columns.js";
 import { sameInvariants } from "../packet/fingerprint.js";
+import { Carriers } from "./carriers.js";
 import { type Cluster, type Copies, MAXIMUM_COPIES } from "./copies.js";
-import { ofOneDivision } from "./datagram.js";
 import type { ExchangeBook } from "./exchange.js";
 import type { SightingFilter } from "./filter.js";
 import { Direction, Flow } from "./flow.js";
-import { type FlowIndex, isHandshake, isNameless } from "./flow-index.js";
+import { type FlowIndex, isHandshake } from "./flow-index.js";
 import type { Latency } from "./latency.js";
+import { Lessons } from "./lessons.js";
 import type { Lifetimes } from "./lifetime.js";
 import { NONE, type Packets, State } from "./packets.js";
 import type { PartIndex } from "./part-index.js";
 import { isRefusal } from "./refusal.js";
 import type { Scene } from "./scene.js";
-import { commonBytes, divisible, tellsItself } from "./segment.js";
-import { type Distance, ofOneSending } from "./sending.js";
+import { commonBytes, divisible } from "./segment.js";
 import type { TapLosses } from "./tap-losses.js";
 import type { Ways } from "./way.js";
 
@@ -44,10 +44,11 @@ export class Joiner {
   readonly #latency: Latency;
   readonly #copies: Copies;
   readonly #exchanges: ExchangeBook;
-  readonly #losses: TapLosses;
   readonly #matches: SightingFilter;
   readonly #report: (packet: number) => void;
   readonly #lifetimes: Lifetimes;
+  readonly #carriers: Carriers;
+  readonly #lessons: Lessons;
   #lastId = 0;
 
   constructor(parts: JoinerParts, lifetimes: Lifetimes) {
@@ -60,10 +61,11 @@ export class Joiner {
     this.#latency = parts.latency;
     this.#copies = parts.copies;
     this.#exchanges = parts.exchanges;
-    this.#losses = parts.losses;
     this.#matches = parts.matches;
     this.#report = parts.report;
     this.#lifetimes = lifetimes;
+    this.#carriers = new Carriers(parts, lifetimes);
+    this.#lessons = new Lessons(parts);
   }
 
   /** Takes a sighting. */
@@ -161,12 +163,9 @@ export class Joiner {
   #joinParts(row: number, entry: number): boolean {
     const c = this.#columns;
     if (!divisible(c, row)) return false;
-    const found = this.#carriers(row, entry);
-    if (found.length === 0) return false;
-    const candidates = ofOneDivision(c, this.#packets, row, found);
-    const parts = ofOneSending(c, this.#packets, row, candidates, (packet) => this.#farOff(packet, row, entry));
+    const parts = this.#carriers.of(row, entry);
     let joined = 0;
-    for (const packet of parts) {
+    for (const packet of parts.packets) {
       // What the first of them has taught is known to the next.
       const now = joined === 0 ? entry : this.#flows.entryOf(row);
       const parent = this.#ways.parentOf(packet, row, now, true);
@@ -176,63 +175,10 @@ export class Joiner {
         this.#lifetimes.sightings++;
         this.#packets.rows(c.capacity);
       }
-      this.#packets.mark(packet, parts.length < candidates.length ? State.segmented | State.ordered : State.segmented);
+      this.#packets.mark(packet, parts.sure ? State.segmented : State.segmented | State.ordered);
       this.#attach(packet, own, now, parent);
     }
     return joined > 0;
-  }
-
-  /** How far a row is from the last sighting of a packet: hops; and whether, and by how much, the time is strange. */
-  #farOff(packet: number, row: number, entry: number): Distance {
-    const c = this.#columns;
-    const parent = this.#ways.parentOf(packet, row, entry, true);
-    const [from, to, time] = [c.hop[parent] ?? 0, c.hop[row] ?? 0, c.time[row] ?? 0];
-    const usual = this.#latency.usual(from, to);
-    return {
-      hops: this.#scene.reach.distance(from, to),
-      quiet: this.#lifetimes.isQuiet(packet, time),
-      strange: usual === undefined ? 0 : Math.abs(time - (c.time[parent] ?? 0) - usual.gap),
-    };
-  }
-
-  /** Open packets that a row may carry bytes of, the oldest first. */
-  #carriers(row: number, entry: number): readonly number[] {
-    const c = this.#columns;
-    const packets = this.#packets;
-    const flow = entry === NONE || isNameless(c, row) ? undefined : this.#flows.table.flow(entry);
-    const reply = flow && this.#flows.table.direction(entry) === Direction.reply;
-    let found: number[] | undefined;
-    let strangers: number[] | undefined;
-    // Where NAT has made a tuple that nobody knows yet, the bytes alone must say enough.
-    const alone = tellsItself(c, row);
-    if (!flow && !alone) return [];
-    for (const p of this.#parts.near(row)) {
-      const own = packets.flow[p] === flow;
-      if (own ? (((packets.state[p] ?? 0) & State.reply) !== 0) !== reply : !alone) continue;
-      if (commonBytes(c, packets.head[p] ?? 0, row) === 0) continue;
-      if (this.#ways.parentOf(p, row, entry, true) === NONE) continue;
-      if (own) (found ??= []).push(p);
-      else (strangers ??= []).push(p);
-    }
-    const known = found !== undefined;
-    found ??= strangers;
-    if (!found) return [];
-    if (found.length > 1) found.sort((a, b) => (packets.id[a] ?? 0) - (packets.id[b] ?? 0));
-    const [oldest = NONE] = found;
-    const kin = found.filter((p) => packets.flow[p] === packets.flow[oldest] || this.#ofOneDatagram(p, oldest));
-    if (!known && kin.length < found.length) {
-      // Different connections that nothing tells apart behind NAT.
-      for (const p of found) packets.mark(p, State.ambiguous | State.contested);
-    }
-    return kin;
-  }
-
-  /** Whether two packets are fragments of one datagram: one that came before its first is not known to be of its connection. */
-  #ofOneDatagram(a: number, b: number): boolean {
-    const c = this.#columns;
-    const [one, other] = [this.#packets.head[a] ?? 0, this.#packets.head[b] ?? 0];
-    const addresses = c.source[one] === c.source[other] && c.destination[one] === c.destination[other];
-    return addresses && c.kind[one] !== Kind.tcp && c.identification[one] === c.identification[other];
   }
 
   #attach(packet: number, row: number, entry: number, parent: number): void {
@@ -248,70 +194,14 @@ export class Joiner {
     const time = c.time[row] ?? 0;
     if (time > (packets.touched[packet] ?? 0)) packets.touched[packet] = time;
     const state = packets.state[packet] ?? 0;
-    this.#learn(packet, flow, row, entry, parent);
-    if (!this.#copies.of(packet)) this.#time(packet, row, parent);
+    this.#lessons.learn(packet, flow, row, entry, parent);
+    if (!this.#copies.of(packet)) this.#lessons.time(packet, row, parent);
     if ((state & State.shown) === 0 && this.#matches(row)) this.#show(packet);
     if ((state & State.complete) === 0) {
       this.#lifetimes.renew(packet);
       this.#lifetimes.settle(packet, row);
     }
     this.#report(packet);
-  }
-
-  /** What a join says of its connection: the tuple that it has here, and what NAT made it from. */
-  #learn(packet: number, flow: Flow, row: number, entry: number, parent: number): void {
-    const packets = this.#packets;
-    if (((packets.state[packet] ?? 0) & State.contested) !== 0) return;
-    // Most have the tuple that their connection is known by.
-    if (entry !== NONE && this.#flows.table.flow(entry) === flow && this.#flows.sameTuple(parent, row)) return;
-    if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row, entry)) {
-      packets.mark(packet, State.ordered | State.contested);
-      return;
-    }
-    const direction = packets.direction(packet);
-    const learned = this.#flows.learn(flow, direction, row, entry, parent);
-    if (learned === "same") return;
-    if (learned === "new") packets.mark(packet, State.unproven);
-    // Texts are made for the first packets only; the others look the same.
-    if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
-  }
-
-  /**
-   * Whether a packet of another connection, equal in all that NAT leaves alone, is on its way too. One that the row could
-   * have been of as well is from now on a matter of order, too: what is left for it was not decided by anything else.
-   */
-  #hasLookalike(packet: number, row: number, entry: number): boolean {
-    const packets = this.#packets;
-    const fingerprint = this.#columns.fingerprint[row] ?? 0;
-    let found = false;
-    for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
-      if (p === packet || packets.fingerprint[p] !== fingerprint || packets.flow[p] === packets.flow[packet]) continue;
-      if (!sameInvariants(this.#columns, packets.head[p] ?? 0, row)) continue;
-      if (this.#ways.parentOf(p, row, entry, false) !== NONE) packets.mark(p, State.ordered | State.contested);
-      // What one has that may be another's keeps it from nothing.
-      else if (((packets.state[p] ?? 0) & State.contested) === 0) continue;
-      found = true;
-    }
-    return found;
-  }
-
-  /**
-   * Learns how long the gap takes. Where taps lose records, an equal packet may have passed unseen before: a join that
-   * took far longer than usual, or far less, of a packet without a number of its own, is then a matter of order.
-   */
-  #time(packet: number, row: number, parent: number): void {
-    const c = this.#columns;
-    const from = c.hop[parent] ?? 0;
-    const to = c.hop[row] ?? 0;
-    const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
-    if (this.#losses.any) {
-      const usual = this.#latency.usual(from, to);
-      const far = usual && (gap > 8 * usual.gap + 1e6 || gap < usual.gap / 2 - 1e6);
-      const named = c.identification[row] !== 0 || c.kind[row] === Kind.echo || c.kind[row] === Kind.arp;
-      if (far && !named && this.#latency.isRare(from, to, gap)) this.#packets.mark(packet, State.ordered);
-      this.#latency.count(from, to, gap);
-    }
-    this.#latency.note(from, to, gap);
   }
 
   /** A row that belongs to no open packet begins one. */

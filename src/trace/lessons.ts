@@ -1,0 +1,87 @@
+/** What a join teaches: the tuples of its connection, what NAT made of them, and how long the gap takes. */
+import { type Columns, Kind } from "../packet/columns.js";
+import { sameInvariants } from "../packet/fingerprint.js";
+import type { ExchangeBook } from "./exchange.js";
+import type { Flow } from "./flow.js";
+import type { FlowIndex } from "./flow-index.js";
+import type { JoinerParts } from "./joiner.js";
+import type { Latency } from "./latency.js";
+import { NONE, type Packets, State } from "./packets.js";
+import type { TapLosses } from "./tap-losses.js";
+import type { Ways } from "./way.js";
+
+export class Lessons {
+  readonly #columns: Columns;
+  readonly #packets: Packets;
+  readonly #flows: FlowIndex;
+  readonly #ways: Ways;
+  readonly #latency: Latency;
+  readonly #exchanges: ExchangeBook;
+  readonly #losses: TapLosses;
+
+  constructor({ columns, packets, flows, ways, latency, exchanges, losses }: JoinerParts) {
+    this.#columns = columns;
+    this.#packets = packets;
+    this.#flows = flows;
+    this.#ways = ways;
+    this.#latency = latency;
+    this.#exchanges = exchanges;
+    this.#losses = losses;
+  }
+
+  /** What a join says of its connection: the tuple that it has here, and what NAT made it from. */
+  learn(packet: number, flow: Flow, row: number, entry: number, parent: number): void {
+    const packets = this.#packets;
+    if (((packets.state[packet] ?? 0) & State.contested) !== 0) return;
+    // Most have the tuple that their connection is known by.
+    if (entry !== NONE && this.#flows.table.flow(entry) === flow && this.#flows.sameTuple(parent, row)) return;
+    if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row, entry)) {
+      packets.mark(packet, State.ordered | State.contested);
+      return;
+    }
+    const direction = packets.direction(packet);
+    const learned = this.#flows.learn(flow, direction, row, entry, parent);
+    if (learned === "same") return;
+    if (learned === "new") packets.mark(packet, State.unproven);
+    // Texts are made for the first packets only; the others look the same.
+    if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
+  }
+
+  /**
+   * Whether a packet of another connection, equal in all that NAT leaves alone, is on its way too. One that the row could
+   * have been of as well is from now on a matter of order, too: what is left for it was not decided by anything else.
+   */
+  #hasLookalike(packet: number, row: number, entry: number): boolean {
+    const packets = this.#packets;
+    const fingerprint = this.#columns.fingerprint[row] ?? 0;
+    let found = false;
+    for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
+      if (p === packet || packets.fingerprint[p] !== fingerprint || packets.flow[p] === packets.flow[packet]) continue;
+      if (!sameInvariants(this.#columns, packets.head[p] ?? 0, row)) continue;
+      if (this.#ways.parentOf(p, row, entry, false) !== NONE) packets.mark(p, State.ordered | State.contested);
+      // What one has that may be another's keeps it from nothing.
+      else if (((packets.state[p] ?? 0) & State.contested) === 0) continue;
+      found = true;
+    }
+    return found;
+  }
+
+  /**
+   * Learns how long the gap takes. Where taps lose records, an equal packet may have passed unseen before: a join that
+   * took far longer than usual, or far less, of a packet without a number of its own, is then a matter of order.
+   */
+  time(packet: number, row: number, parent: number): void {
+    const c = this.#columns;
+    const from = c.hop[parent] ?? 0;
+    const to = c.hop[row] ?? 0;
+    const gap = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
+    if (this.#losses.any) {
+      const usual = this.#latency.usual(from, to);
+      const far = usual && (gap > 8 * usual.gap + 1e6 || gap < usual.gap / 2 - 1e6);
+      const named = c.identification[row] !== 0 || c.kind[row] === Kind.echo || c.kind[row] === Kind.arp;
+      if (far && !named && this.#latency.isRare(from, to, gap)) this.#packets.mark(packet, State.ordered);
+      this.#latency.count(from, to, gap);
+    }
+    this.#latency.note(from, to, gap);
+  }
+}

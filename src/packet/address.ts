@@ -127,6 +127,19 @@ export function ipv6Text(bytes: Uint8Array, at: number): string {
 
 /** `02:00:0a:00:00:01` of a 48-bit number. */
 export function macText(mac: number): string {
+  const known = macTexts.get(mac);
+  if (known !== undefined) return known;
+  if (macTexts.size >= MAXIMUM_TEXTS) macTexts.clear();
+  const text = textOfMac(mac);
+  macTexts.set(mac, text);
+  return text;
+}
+
+/** The few that a network has are asked for with each sighting. */
+const macTexts = new Map<number, string>();
+const MAXIMUM_TEXTS = 1024;
+
+function textOfMac(mac: number): string {
   const high = Math.floor(mac / 0x1_0000_0000);
   const octets = [high >>> 8, high, mac / 0x100_0000, mac / 0x1_0000, mac / 0x100, mac];
   return octets.map((octet) => OCTETS[octet & 255]).join(":");

@@ -132,15 +132,21 @@ export class EventMaker {
       kind === Kind.icmpError
         ? this.#book.text(c.family[row] ?? 0, (side === "source" ? c.source[row] : c.destination[row]) ?? 0)
         : endpointText(c, this.#book, row, side);
-    add("dnat", end(before, "destination"), end(after, "destination"));
-    add("snat", end(before, "source"), end(after, "source"));
-    add("ttl", String(c.ttl[before]), String(c.ttl[after]));
-    if ((c.marks[before] ?? 0) & (c.marks[after] ?? 0) & Mark.macs) {
+    // Numbers are compared first: most of them stay, and texts take time.
+    const changed = (column: ArrayLike<number>): boolean => column[before] !== column[after];
+    if (changed(c.destination) || changed(c.destinationPort))
+      add("dnat", end(before, "destination"), end(after, "destination"));
+    if (changed(c.source) || changed(c.sourcePort)) add("snat", end(before, "source"), end(after, "source"));
+    if (changed(c.ttl)) add("ttl", String(c.ttl[before]), String(c.ttl[after]));
+    const known = (c.marks[before] ?? 0) & (c.marks[after] ?? 0) & Mark.macs;
+    if (known && (changed(c.sourceMac) || changed(c.destinationMac))) {
       const macs = (row: number): string =>
         `${macText(c.sourceMac[row] ?? 0)} > ${macText(c.destinationMac[row] ?? 0)}`;
       add("mac", macs(before), macs(after));
     }
-    if (c.mss[before] !== 0 && c.mss[after] !== 0) add("mss", String(c.mss[before]), String(c.mss[after]));
-    add("dscp", String((c.trafficClass[before] ?? 0) >> 2), String((c.trafficClass[after] ?? 0) >> 2));
+    if (changed(c.mss) && c.mss[before] !== 0 && c.mss[after] !== 0)
+      add("mss", String(c.mss[before]), String(c.mss[after]));
+    if (changed(c.trafficClass))
+      add("dscp", String((c.trafficClass[before] ?? 0) >> 2), String((c.trafficClass[after] ?? 0) >> 2));
   }
 }

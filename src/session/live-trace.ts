@@ -20,6 +20,7 @@ import { manyHops, namespaceFilter, namespaceTaps } from "../path/tap-plan.js";
 import { longestDelay } from "../trace/patience.js";
 import { createTrace, type Trace, type TraceTap } from "../trace/trace.js";
 import type { ContainerLogs } from "./trace-logs.js";
+import { TapClock } from "./tap-clock.js";
 import { type PlannedTap, TapSet } from "./tap-set.js";
 
 export interface LiveTraceOptions {
@@ -47,16 +48,6 @@ export interface LiveTraceOptions {
   readonly signal: AbortSignal;
 }
 
-/** Milliseconds between two looks at the clock, for packets that run out of time. */
-const tickInterval = 30;
-/**
- * From a record until the taps are asked how far they have come, so that the answer covers it (tap.ts allows a record 20 ms
- * from its stamp into the ring); how long others that follow it are waited for; and the least between two questions, also
- * where records are many. Milliseconds.
- */
-const asking = { after: 25, patience: 15, apart: 30, apartBusy: 100 } as const;
-/** Reads since the last question from which on records are many: then they themselves say how far time has passed. */
-const manyReads = 64;
 /** Records that one tap may deliver in the time between (milliseconds) before taps on whole nodes take over: 2,000 a second. */
 const busy = { records: 400, interval: 200 } as const;
 /** From the decision that other taps take over to the moment, in nanoseconds: none may have delivered a record of it. */
@@ -64,8 +55,6 @@ const handOverLead = 50e6;
 /** Milliseconds without a record after which the network counts as quiet, and the most to wait for that. */
 const quiet = 250;
 const patience = 3000;
-/** How often the taps are asked for their drops. */
-const dropInterval = 1000;
 
 /** Taps, conntrack listeners, the clock, the recording and the trace core of one run; owns them all. */
 export class LiveTrace implements Disposable {
@@ -81,11 +70,7 @@ export class LiveTrace implements Disposable {
   readonly #followers: Disposable[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
   #logs: LogFollower | undefined;
-  #lastRecord = 0;
-  #lastQuestion = 0;
-  #reads = 0;
-  #question: NodeJS.Timeout | undefined;
-  #settling = false;
+  readonly #clock: TapClock;
   #handingOver: Promise<void> | undefined;
   #finishing = false;
   #onEnd: () => void = () => undefined;
@@ -114,6 +99,15 @@ export class LiveTrace implements Disposable {
       ...(options.onProvisional === undefined ? {} : { provisional: options.onProvisional }),
       log: (entry) => this.#recording?.log(entry),
     });
+    const trace = this.#trace;
+    this.#clock = new TapClock({
+      ask: () => {
+        for (const set of this.#sets) set.ask();
+      },
+      settle: () => trace.settle(),
+      waiting: () => trace.waiting,
+      holds: options.clock === false,
+    });
   }
 
   /** Settles when every tap listens. */
@@ -128,8 +122,7 @@ export class LiveTrace implements Disposable {
     set.connect(feeds);
     await set.start();
     this.#trace.listening(this.#now());
-    if (this.options.clock !== false) this.#every(tickInterval, () => this.#tick());
-    this.#every(dropInterval, () => this.#ask());
+    this.#clock.start();
     if (this.options.tap === "auto" && !set.block) this.#watchRate(set);
   }
 
@@ -147,6 +140,7 @@ export class LiveTrace implements Disposable {
   /** Waits for the network to be quiet unless the trace is over, stops the taps, closes the trace. */
   async finish(): Promise<void> {
     this.#finishing = true;
+    this.#clock.finish();
     await this.#handingOver;
     // What a link still holds back comes late.
     const delay = longestDelay(this.snapshot, this.hops) / 1e6;
@@ -154,7 +148,7 @@ export class LiveTrace implements Disposable {
     const deadline = Date.now() + patience + 2 * delay;
     const began = Date.now();
     while (!this.options.signal.aborted && !this.#trace.core.over && Date.now() < deadline) {
-      const idle = Date.now() - Math.max(this.#lastRecord, began);
+      const idle = Date.now() - Math.max(this.#clock.lastRecord, began);
       if (idle >= calm) break;
       await sleep(calm - idle, this.options.signal);
     }
@@ -191,8 +185,8 @@ export class LiveTrace implements Disposable {
       snapshotLength: this.options.snapshotLength,
       block,
       recording: this.#recording,
-      onBytes: () => this.#onBytes(),
-      onQuiet: () => this.#settleSoon(),
+      onBytes: () => this.#clock.came(),
+      onQuiet: () => this.#clock.answered(),
       onDeath: (name, reason) =>
         this.#warn(`the tap at ${name} ended (${reason}): what passes there is no longer seen`),
       ...(this.options.clock === false ? {} : { onSilence: (name, silent) => this.#tellSilence(name, silent) }),
@@ -271,55 +265,6 @@ export class LiveTrace implements Disposable {
     else if (event.type === "end") this.#onEnd();
   }
 
-  #ask(): void {
-    this.#lastQuestion = Date.now();
-    this.#reads = 0;
-    for (const set of this.#sets) set.ask();
-  }
-
-  #onBytes(): void {
-    this.#lastRecord = Date.now();
-    this.#reads += 1;
-    this.#askSoon();
-  }
-
-  /** Idle taps do not say by records how far time has passed: they are asked, as soon as the answer can cover what came. */
-  #askSoon(): void {
-    if (this.#question !== undefined || this.#finishing || this.options.clock === false) return;
-    const began = Date.now();
-    const wait = (): void => {
-      const due = Math.min(this.#lastRecord, began + asking.patience) + asking.after;
-      const left = Math.max(due, this.#lastQuestion + this.#apart) - Date.now();
-      this.#question = left > 0 ? setTimeout(wait, left) : undefined;
-      if (left > 0) return;
-      this.#ask();
-      // The answer does not cover what came just now.
-      if (Date.now() - this.#lastRecord < asking.after) this.#askSoon();
-    };
-    wait();
-  }
-
-  get #apart(): number {
-    return this.#reads > manyReads ? asking.apartBusy : asking.apart;
-  }
-
-  /** One settlement for the answers of all taps that come together. */
-  #settleSoon(): void {
-    if (this.#settling || this.#finishing || this.options.clock === false) return;
-    this.#settling = true;
-    setImmediate(() => {
-      this.#settling = false;
-      if (!this.#finishing) this.#trace.settle();
-    });
-  }
-
-  /** What is still open runs out of time, where the taps say that it has passed. */
-  #tick(): void {
-    this.#trace.settle();
-    const asked = this.#question !== undefined || Date.now() - this.#lastQuestion < this.#apart;
-    if (this.#trace.waiting && !asked) this.#ask();
-  }
-
   /** Nanoseconds since the epoch. */
   #now(): number {
     return Number(BigInt(Date.now()) * 1_000_000n - this.epoch);
@@ -330,8 +275,7 @@ export class LiveTrace implements Disposable {
   }
 
   #stopClocks(): void {
-    clearTimeout(this.#question);
-    this.#question = undefined;
+    this.#clock[Symbol.dispose]();
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     for (const follower of this.#followers.splice(0)) follower[Symbol.dispose]();
   }

@@ -181,7 +181,6 @@ export abstract class BaseCommand extends Command {
 /** oclif spreads a usage error over several lines; a reader wants one. Applied to those lines, joined. */
 const rewordings: readonly (readonly [pattern: RegExp, reworded: string])[] = [
   [/^Parsing (--\S+) (.*)$/, "$1: $2"],
-  [/^Missing \d+ required args?: (\S+) (.*)$/, "argument $1 is missing: $2"],
   [/^The following errors? occurred: /, ""],
   [/^Nonexistent flags?: (.*)$/, "there is no flag $1"],
   [/^Expected (--\S+)=(.*) to be one of: (.*)$/, "$1 takes one of $3, not '$2'"],
@@ -195,6 +194,8 @@ function asFailure(error: CommandError, hint: string, surplus: string): Error {
   if ("syscall" in error && error.syscall === "uv_cwd")
     return new Failure("usage", "the folder that this was started in is gone", { hint: "cd into one that is there" });
   if (error instanceof Failure || error.oclif?.exit !== 2) return error;
+  const missing = missingArguments(error);
+  if (missing !== undefined) return new Failure("usage", missing, { hint });
   const [message = ""] = error.message.split(/\n+(?:See more help|Note:)/);
   const line = message.trim().replaceAll(/\s+/g, " ");
   const all = [...rewordings, [/^Unexpected arguments?: (.*)$/, `${surplus} '$1'`] as const];
@@ -203,4 +204,14 @@ function asFailure(error: CommandError, hint: string, surplus: string): Error {
     all.reduce((text, [pattern, reword]) => text.replace(pattern, reword), line),
     { hint },
   );
+}
+
+/** `FROM and TO are missing`, as the usage line of the help names them; undefined where the error is about something else. */
+function missingArguments(error: Error): string | undefined {
+  if (!("args" in error) || !Array.isArray(error.args) || !error.message.startsWith("Missing")) return undefined;
+  const args = error.args as readonly { readonly name: string; readonly description?: string }[]; // oclif's RequiredArgsError
+  const names = args.map(({ name }) => name.toUpperCase());
+  const [only, ...others] = args;
+  if (others.length > 0) return `${names.slice(0, -1).join(", ")} and ${names.at(-1) ?? ""} are missing`;
+  return `${names[0] ?? ""} is missing${only?.description === undefined ? "" : ` (${only.description})`}`;
 }

@@ -57,6 +57,8 @@ const mistakes: readonly [args: readonly string[], code: number, says: RegExp][]
   [["view", place.folder], 2, /is a folder, and no saved trace/],
   [["view", notATrace], 2, /not-a-trace/],
   [["gc", "--bogus"], 2, /--bogus/],
+  [["explain"], 2, /^error: FROM and TO are missing$/m],
+  [["explain", "client"], 2, /^error: TO is missing \(where to: /m],
   [["ls", "surplus"], 2, /ls takes no argument 'surplus'/],
   [["tarce"], 2, /no command 'tarce'\n.*did you mean 'trace'/],
   [["ls", "--jsn"], 2, /no flag --jsn\n.*did you mean '--json'/],

@@ -17,6 +17,13 @@ export interface Cluster {
   readonly packets: number[];
 }
 
+/** The sightings at one hop, of one TTL. */
+interface Passage {
+  readonly rows: number[];
+  readonly hop: number;
+  readonly ttl: number;
+}
+
 interface Chain {
   readonly rows: number[];
   ambiguous: boolean;
@@ -112,11 +119,12 @@ export class Copies {
 
   /**
    * The sightings of a cluster by passage of a hop, in path order: what has the higher TTL is further up, then what is
-   * nearer to where one of that TTL was seen first.
+   * nearer to the last one before it. Where a hop comes again (hairpin) that says nothing: then what is nearer to the one of
+   * its TTL that was seen first, as at the beginning.
    */
   #passages(cluster: Cluster): number[][] {
     const c = this.#columns;
-    const passages: { readonly rows: number[]; readonly hop: number; readonly ttl: number }[] = [];
+    const passages: Passage[] = [];
     for (const row of cluster.packets.flatMap((packet) => this.#rowsOf(packet))) {
       const known = passages.find(({ rows }) => samePassage(c, rows[0] ?? 0, row));
       if (known) known.rows.push(row);
@@ -124,14 +132,16 @@ export class Copies {
     }
     for (const { rows } of passages)
       rows.sort((a, b) => (c.time[a] ?? 0) - (c.time[b] ?? 0) || (c.record[a] ?? 0) - (c.record[b] ?? 0));
-    const since = ({ rows }: { rows: readonly number[] }): number => c.time[rows[0] ?? 0] ?? 0;
-    passages.sort((a, b) => b.ttl - a.ttl || since(a) - since(b));
-    const place = ({ hop, ttl }: { hop: number; ttl: number }): number =>
-      this.#reach.distance(passages.find((first) => first.ttl === ttl)?.hop ?? hop, hop);
-    const places = new Map(passages.map((passage) => [passage, place(passage)]));
-    return passages
-      .sort((a, b) => b.ttl - a.ttl || (places.get(a) ?? 0) - (places.get(b) ?? 0))
-      .map(({ rows }) => rows);
+    const since = ({ rows }: Passage): number => c.time[rows[0] ?? 0] ?? 0;
+    const ordered: Passage[] = [];
+    for (const ttl of [...new Set(passages.map((passage) => passage.ttl))].sort((a, b) => b - a)) {
+      const group = passages.filter((passage) => passage.ttl === ttl).sort((a, b) => since(a) - since(b));
+      const again = group.some(({ hop }) => ordered.some((other) => other.hop === hop));
+      const from = (again ? undefined : ordered.at(-1)?.hop) ?? group[0]?.hop ?? 0;
+      const place = ({ hop }: Passage): number => this.#reach.distance(from, hop);
+      ordered.push(...group.sort((a, b) => place(a) - place(b)));
+    }
+    return ordered.map(({ rows }) => rows);
   }
 
   #rowsOf(packet: number): number[] {

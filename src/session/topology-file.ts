@@ -74,7 +74,8 @@ export function loadTopology(options: TopologyFileOptions & { readonly onWarning
 } {
   const { file, read } = readTopologyFile(options);
   if (!read.ok) throw new Failure("usage", formatProblems(read.problems), { code: "TOPOLOGY" });
-  if (read.problems.length > 0) options.onWarning(`the topology file can be used, but:\n${formatProblems(read.problems)}`);
+  if (read.problems.length > 0)
+    options.onWarning(`the topology file can be used, but:\n${formatProblems(read.problems)}`);
   return { file, topology: read.topology };
 }
 

@@ -241,7 +241,10 @@ export class Joiner {
     if (c.kind[row] !== Kind.tcp || c.identification[row] !== 0 || !divisible(c, row)) return;
     const time = c.time[row] ?? 0;
     for (const other of this.#parts.near(row)) {
-      if (commonBytes(c, this.#packets.head[other] ?? 0, row) === 0 || this.#lifetimes.isQuiet(other, time)) continue;
+      // One that has arrived in one piece leaves none on the way.
+      const whole = ((this.#packets.state[other] ?? 0) & (State.complete | State.segmented)) === State.complete;
+      if (whole || this.#lifetimes.isQuiet(other, time)) continue;
+      if (commonBytes(c, this.#packets.head[other] ?? 0, row) === 0) continue;
       this.#packets.mark(other, State.ordered);
       this.#packets.mark(packet, State.ordered);
     }

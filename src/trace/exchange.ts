@@ -84,6 +84,7 @@ export class ExchangeBook {
     if (time < flow.start) flow.start = time;
     if (c.kind[row] === Kind.tcp) {
       const flags = c.flags[row] ?? 0;
+      if ((flags & (Tcp.syn | Tcp.ack)) === Tcp.syn) flow.opening = c.sequence[row] ?? -1;
       if (flags & Tcp.fin) flow.finished |= direction === Direction.request ? 1 : 2;
       if (flags & Tcp.rst) flow.finished |= 4;
     }
@@ -118,6 +119,7 @@ export class ExchangeBook {
       keep.delivered[direction] += give.delivered[from];
       keep.trouble[direction] ||= give.trouble[from];
     }
+    if (keep.opening < 0) keep.opening = give.opening;
     if (give.exchange !== 0) {
       keep.start = Math.min(keep.start, give.start);
       keep.end = Math.max(keep.end, give.end);

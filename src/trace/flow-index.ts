@@ -20,6 +20,11 @@ export function isHandshake(c: Columns, row: number): boolean {
   return c.kind[row] === Kind.tcp && ((c.flags[row] ?? 0) & Tcp.syn) !== 0;
 }
 
+/** Whether a row is a SYN without an acknowledgement. */
+export function isOpening(c: Columns, row: number): boolean {
+  return isHandshake(c, row) && ((c.flags[row] ?? 0) & Tcp.ack) === 0;
+}
+
 export class FlowIndex {
   readonly table = new FlowTable();
   readonly #scene: Scene;

@@ -60,7 +60,9 @@ export class Flow {
   refusal = "";
   /** The last thing that went wrong, by direction. */
   readonly trouble: [string, string] = ["", ""];
-  /** Directions that have sent a FIN, as bits; 4: a RST was seen. */
+  /** Sequence number of the SYN that began it, -1 where none was seen. */
+  opening = -1;
+  /** Directions that have sent a FIN, as bits; 4: a RST was seen, or another SYN. */
   finished = 0;
   /** Whether packets can come that answer: what is sent to a group needs none. */
   answerable = true;

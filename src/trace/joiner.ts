@@ -6,7 +6,7 @@ import { type Cluster, type Copies, MAXIMUM_COPIES } from "./copies.js";
 import type { ExchangeBook } from "./exchange.js";
 import type { SightingFilter } from "./filter.js";
 import { Direction, Flow } from "./flow.js";
-import { type FlowIndex, isHandshake } from "./flow-index.js";
+import { type FlowIndex, isHandshake, isOpening } from "./flow-index.js";
 import type { Latency } from "./latency.js";
 import { Lessons } from "./lessons.js";
 import type { Lifetimes } from "./lifetime.js";
@@ -207,6 +207,9 @@ export class Joiner {
   /** A row that belongs to no open packet begins one. */
   #begin(row: number, entry: number): void {
     const owner = entry === NONE ? undefined : this.#flows.table.flow(entry);
+    // Another SYN than the one that began it: its end was not seen.
+    if (owner && isOpening(this.#columns, row) && owner.opening >= 0 && owner.opening !== this.#columns.sequence[row])
+      owner.finished |= 4;
     const known = owner && !(owner.closed && isHandshake(this.#columns, row)) ? owner : undefined;
     const flow = known ?? new Flow();
     const direction = known ? this.#flows.table.direction(entry) : this.#exchanges.directionOf(row);

@@ -210,7 +210,7 @@ function rounds(files: readonly string[]): number[] {
 function peers(files: readonly string[], sightings: number, ours: Cost): void {
   const each = (...words: readonly string[]): string[][] => files.map((file) => [...words, "-r", file]);
   line("tcpdump -r, text", sightings, cost(each("tcpdump", "-nn")), ours);
-  line("tcpdump -r -w", sightings, cost(each("tcpdump", "-w", "/dev/null")), ours);
+  line("tcpdump -r -w", sightings, cost(each("tcpdump", "-w", "-")), ours); // to a file it would give that, /dev/null, to its own user
   const fields = ["frame.time_epoch", "ip.src", "ip.dst", "ip.id", "tcp.seq_raw", "tcp.ack_raw", "tcp.len"];
   const tshark = ["tshark", "-n", "-T", "fields", ...fields.flatMap((field) => ["-e", field])];
   const slice = (count: number): Cost | undefined => cost([[...tshark, "-c", String(count), "-r", files[0] ?? ""]]);

@@ -49,11 +49,10 @@ export class Carriers {
     const c = this.#columns;
     const parent = this.#ways.parentOf(packet, row, entry, true);
     const [from, to, time] = [c.hop[parent] ?? 0, c.hop[row] ?? 0, c.time[row] ?? 0];
-    const usual = this.#latency.usual(from, to);
     return {
       hops: this.#scene.reach.distance(from, to),
       quiet: this.#lifetimes.isQuiet(packet, time),
-      strange: usual === undefined ? 0 : Math.abs(time - (c.time[parent] ?? 0) - usual.gap),
+      strange: this.#latency.strangeness(from, to, time - (c.time[parent] ?? 0)) ?? 0,
     };
   }
 

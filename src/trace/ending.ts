@@ -48,7 +48,6 @@ export class Endings {
   readonly #events: EventMaker;
   readonly #refusals = new Map<number, { readonly by: string; readonly reason: string }>();
   readonly #loss: Loss;
-  readonly #hopNumbers: ReadonlyMap<string, number>;
   readonly #limit: number;
   #shown = 0;
   #evicted = 0;
@@ -74,7 +73,6 @@ export class Endings {
     this.#limit = options.count ?? Infinity;
     this.#events = new EventMaker(scene, columns, book, packets);
     this.#loss = new Loss(scene, columns, book, flows, losses);
-    this.#hopNumbers = new Map(scene.names.map((name, number) => [name, number]));
   }
 
   /** Notes that an error or a RST came for a packet. @returns `host: port unreachable` */
@@ -119,7 +117,7 @@ export class Endings {
     this.#verdicts[verdict.kind]++;
     this.#gaps.time(packet);
     if (verdict.kind === "dropped" && verdict.before !== undefined)
-      this.#gaps.lose(this.#hopNumbers.get(verdict.before) ?? -1);
+      this.#gaps.lose(this.#scene.hopNumbers.get(verdict.before) ?? -1);
     if (state & State.evicted) this.#evicted += this.#packets.count[packet] ?? 0;
     return this.#options.countOnly ? undefined : this.#events.make(packet, flow, match, verdict, false);
   }

@@ -126,8 +126,8 @@ export class Joiner {
     const distance = (packet: number): number => {
       const parent = this.#ways.parentOf(packet, row, entry, false);
       const gap = time - (c.time[parent] ?? 0);
-      const usual = this.#latency.usual(c.hop[parent] ?? 0, c.hop[row] ?? 0);
-      return usual ? Math.abs(gap - usual.gap) : -gap; // the oldest, as long as nothing is known
+      // The oldest, as long as nothing is known.
+      return this.#latency.strangeness(c.hop[parent] ?? 0, c.hop[row] ?? 0, gap) ?? -gap;
     };
     const [first = NONE, ...rest] = [...likely].sort((a, b) => distance(a) - distance(b));
     if (live.length === 0) return first;

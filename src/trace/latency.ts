@@ -71,7 +71,7 @@ export class Latency {
     let near = 0;
     for (let each = Math.max(0, octave - 1); each <= Math.min(OCTAVES - 1, octave + 1); each++)
       near += this.#octaves[pair * OCTAVES + each] ?? 0;
-    return near === 0 || near < sum * RARE;
+    return near < sum * RARE;
   }
 
   /** Undefined until enough is known. */
@@ -79,6 +79,12 @@ export class Latency {
     const pair = this.#pairs[from]?.[to] ?? NONE;
     if (pair === NONE || (this.#count[pair] ?? 0) < ENOUGH) return undefined;
     return { gap: this.#gap[pair] ?? 0, spread: this.#spread[pair] ?? 0 };
+  }
+
+  /** Nanoseconds by which a time is not the usual one, undefined until enough is known. */
+  strangeness(from: number, to: number, gap: number): number | undefined {
+    const usual = this.usual(from, to);
+    return usual && Math.abs(gap - usual.gap);
   }
 
   #halve(pair: number): void {

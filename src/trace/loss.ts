@@ -22,7 +22,6 @@ export class Loss {
   readonly #flows: FlowIndex;
   readonly #losses: TapLosses;
   readonly #predictions = new Map<string, Verdict>();
-  readonly #hopNumbers: ReadonlyMap<string, number>;
 
   constructor(scene: Scene, columns: Columns, book: AddressBook, flows: FlowIndex, losses: TapLosses) {
     this.#scene = scene;
@@ -30,7 +29,6 @@ export class Loss {
     this.#book = book;
     this.#flows = flows;
     this.#losses = losses;
-    this.#hopNumbers = new Map(scene.names.map((name, number) => [name, number]));
   }
 
   /** Not seen again after `row`: what became of it, as far as the snapshot, conntrack and the taps say. */
@@ -83,9 +81,9 @@ export class Loss {
     const { end } = prediction;
     // Where it would have gone, had no rule been in its way.
     const onward = end.kind === "dropped" ? predict(this.#scene.network, { ...start, pastRules: true }) : prediction;
-    const next = onward.steps.slice(1).find((step) => !step.implied && this.#hopNumbers.has(step.hop));
-    const tapped = prediction.steps.slice(1).some((step) => !step.implied && this.#hopNumbers.has(step.hop));
-    const doubt = next && this.#losses.doubt(this.#hopNumbers.get(next.hop) ?? -1, next.hop, time);
+    const next = onward.steps.slice(1).find((step) => !step.implied && this.#scene.hopNumbers.has(step.hop));
+    const tapped = prediction.steps.slice(1).some((step) => !step.implied && this.#scene.hopNumbers.has(step.hop));
+    const doubt = next && this.#losses.doubt(this.#scene.hopNumbers.get(next.hop) ?? -1, next.hop, time);
     if (doubt !== undefined) return { kind: "unknown", reason: doubt };
     const before = next === undefined ? {} : { before: next.hop };
     if (end.kind === "dropped" && !tapped) return { kind: "dropped", after, ...before, cause: end.cause };
@@ -103,7 +101,7 @@ export class Loss {
     const place = this.#scene.places[hop];
     const peer = direction === "out" ? place?.peer : place?.master;
     const before = peer && `${peer.node.name}:${peer.interface.name}`;
-    const number = before === undefined ? undefined : this.#hopNumbers.get(before);
+    const number = before === undefined ? undefined : this.#scene.hopNumbers.get(before);
     if (before === undefined || number === undefined) return { kind: "delivered" };
     const doubt = this.#losses.doubt(number, before, c.time[row] ?? 0);
     if (doubt !== undefined) return { kind: "unknown", reason: doubt };

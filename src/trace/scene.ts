@@ -20,6 +20,8 @@ export class Scene {
   readonly network: Network;
   readonly hops: readonly Hop[];
   readonly names: readonly string[];
+  /** Number of a hop, by its name. */
+  readonly hopNumbers: ReadonlyMap<string, number>;
   /** By hop; undefined where the snapshot does not know the interface. */
   readonly places: readonly (Place | undefined)[];
   /** No interface is two hops. */
@@ -50,6 +52,7 @@ export class Scene {
     this.network = new Network(snapshot);
     this.hops = hops;
     this.names = hops.map(hopName);
+    this.hopNumbers = new Map(this.names.map((name, number) => [name, number]));
     this.places = hops.map((hop) => this.network.place(hop.node, hop.interface));
     const known = this.places.filter((place) => place !== undefined);
     this.distinct = new Set(known).size === known.length;

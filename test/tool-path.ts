@@ -1,6 +1,5 @@
 /** Where tests and benchmarks look for somebody else's tools. Not npm's: node_modules/.bin has an `nft` that is something else. */
-import { accessSync, constants } from "node:fs";
-import path from "node:path";
+import { findProgram } from "../src/init/find-program.js";
 
 export const toolPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -8,14 +7,5 @@ export const toolPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 export function missingTool(...programs: readonly string[]): string | undefined {
   const folders = [...toolPath.split(":"), ...(process.env.PATH ?? "").split(":")];
   const searched = folders.filter((folder) => !folder.endsWith("node_modules/.bin"));
-  return programs.find((program) => !searched.some((folder) => isExecutable(path.join(folder, program))));
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return programs.find((program) => findProgram(program, searched.join(":")) === undefined);
 }

@@ -6,21 +6,10 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { join } from "node:path";
 import test from "ava";
 import { encodeProgram } from "../../src/container/encode.js";
-import { mountFlag, type ContainerProgram, type ProgramOperation } from "../../src/container/program.js";
+import { mountFlag, type ProgramOperation } from "../../src/container/program.js";
 import { environment, lab } from "../init/lab.js";
+import { bareProgram } from "./bare-program.js";
 import { outsideFolder } from "./roots.js";
-
-const empty: Omit<ContainerProgram, "operations"> = {
-  command: ["true"],
-  environment,
-  workingDirectory: "/",
-  user: { uid: 0, gid: 0, groups: [] },
-  capabilities: 0n,
-  filter: new Uint8Array(),
-  limits: [],
-  cgroupCount: 0,
-  countsOom: false,
-};
 
 type Targeted = Extract<ProgramOperation, { inside: boolean }>;
 
@@ -56,7 +45,11 @@ test("7: no operation reaches its target through a link, a link of /proc or `..`
   symlinkSync("folder", join(base, "inner"));
   const proc: ProgramOperation = { kind: "mount", type: "proc", target: "/proc", inside: true, flags: 0, options: "" };
   const refused = async (operation: Targeted, code: string) => {
-    const program = { ...empty, operations: [{ kind: "base", target: base } as const, proc, operation] };
+    const program = {
+      ...bareProgram,
+      environment,
+      operations: [{ kind: "base", target: base } as const, proc, operation],
+    };
     const log = { logPath: join(place.folder, "log") };
     const started = place.init.startContainer("box", encodeProgram(program), [], log);
     await t.throwsAsync(started, { code }, `${operation.kind} ${operation.target}`);

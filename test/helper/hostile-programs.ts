@@ -3,6 +3,7 @@
  */
 import { encodeProgram } from "../../src/container/encode.js";
 import type { ContainerProgram, ProgramOperation } from "../../src/container/program.js";
+import { bareProgram } from "../container/bare-program.js";
 
 type Below = (limit: number) => number;
 
@@ -30,19 +31,6 @@ const types = [
   "t".repeat(300),
 ];
 const options = ["", "mode=755", "size=0", "lowerdir=/,upperdir=/a,workdir=/a", "\\,:,=", ",".repeat(5000)];
-
-const plain: ContainerProgram = {
-  command: ["x"],
-  environment: [],
-  workingDirectory: "/",
-  user: { uid: 0, gid: 0, groups: [] },
-  capabilities: 0n,
-  filter: new Uint8Array(),
-  limits: [],
-  cgroupCount: 0,
-  countsOom: false,
-  operations: [],
-};
 
 const kinds: readonly ProgramOperation["kind"][] = [
   ...(["base", "mkdir", "write", "copy", "symlink", "mount", "bind", "makeDevice", "bindDevice"] as const),
@@ -95,5 +83,5 @@ export function longTargets(): Uint8Array[] {
   return kinds
     .filter((kind) => !["base", "hostname", "pivot"].includes(kind))
     .flatMap((kind) => longPaths.map((target) => ({ ...rest, kind, target, device: { major: 1, minor: 3 } })))
-    .map((operation) => encodeProgram({ ...plain, operations: [operation as ProgramOperation] }));
+    .map((operation) => encodeProgram({ ...bareProgram, command: ["x"], operations: [operation as ProgramOperation] }));
 }

@@ -1,6 +1,5 @@
 /** What one lab has on the machine: listed, removed. Only root can have put anything there. */
-import { readFileSync } from "node:fs";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { LabFolder } from "../state.js";
 import { clearMachine, type Cleared } from "./clear.js";
 import { type JournalContents, readJournal } from "./journal.js";

@@ -12,6 +12,7 @@ import { pcapngExport } from "../../src/session/pcapng.js";
 import { wantsColours } from "../../src/view/ink.js";
 import { openPrinter, traceFormats, type TraceFormat } from "../../src/view/formats.js";
 import type { Tui } from "../../src/view/tui/index.js";
+import { Outflow } from "./outflow.js";
 
 const outputFormats = [...traceFormats, "pcapng"];
 
@@ -37,7 +38,9 @@ interface OutputOptions {
 
 interface Sink {
   readonly print: (event: TraceEvent) => string | Uint8Array;
+  /** Undefined: standard output. */
   readonly file: WriteStream | undefined;
+  readonly flow: Outflow;
 }
 
 export class OutputSet {
@@ -88,12 +91,18 @@ export class OutputSet {
   }
 
   event(event: TraceEvent): void {
-    for (const { print, file } of this.sinks) (file ?? process.stdout).write(print(event));
+    for (const { print, flow } of this.sinks) flow.write(print(event));
     this.tui?.push(event);
   }
 
   provisional(packet: PacketEvent): void {
     this.tui?.push(packet);
+  }
+
+  /** Where readers are behind: settles when they have caught up. Else undefined. */
+  get pressure(): Promise<unknown> | undefined {
+    const behind = this.sinks.flatMap(({ flow }) => flow.pressure ?? []);
+    return behind.length === 0 ? undefined : Promise.all(behind);
   }
 
   /** Beside the TUI, which owns the terminal, a warning goes to its pane. */
@@ -122,6 +131,7 @@ export class OutputSet {
     try {
       void tui?.closed.then(() => quit.abort());
       const result = await run(quit.signal);
+      this.#flush();
       if (tui !== undefined) {
         tui.finish("the trace has ended");
         await tui.closed;
@@ -132,11 +142,16 @@ export class OutputSet {
       return result;
     } finally {
       tui?.close();
+      this.#flush();
       for (const { file } of this.sinks) file?.destroy();
       this.#source?.[Symbol.dispose]();
       this.#source = undefined;
       if (this.#temporary !== undefined) rmSync(this.#temporary, { recursive: true, force: true });
     }
+  }
+
+  #flush(): void {
+    for (const { flow } of this.sinks) flow.flush();
   }
 }
 
@@ -186,7 +201,7 @@ async function openSink(text: string, { title, source, live }: SinkContext): Pro
       throw new Failure("usage", "pcapng is not for a terminal", { hint: "give it a file: -o pcapng=trace.pcapng" });
     // Who reads a pipe reads along; a file is read when it is whole, and then best in the order of time.
     const flowing = live && (file === undefined || isPipe(file));
-    return { print: pcapngExport(source, { title, flowing }), file: file?.stream };
+    return sinkOf(pcapngExport(source, { title, flowing }), file);
   }
   const onTerminal = target === undefined && process.stdout.isTTY;
   const print = await openPrinter(name, {
@@ -195,7 +210,11 @@ async function openSink(text: string, { title, source, live }: SinkContext): Pro
     title,
     ...(source === undefined ? {} : { source }),
   });
-  return { print, file: file?.stream };
+  return sinkOf(print, file);
+}
+
+function sinkOf(print: Sink["print"], file: Target | undefined): Sink {
+  return { print, file: file?.stream, flow: new Outflow(file?.stream ?? process.stdout) };
 }
 
 interface Target {
@@ -230,7 +249,8 @@ async function exportPackets(
   if (sink?.file === undefined) return "nothing was written";
   const started = source?.started();
   for (const event of [...(started === undefined ? [] : [started]), ...packets, emptyEnd(packets)])
-    sink.file.write(sink.print(event));
+    sink.flow.write(sink.print(event));
+  sink.flow.flush();
   await new Promise((resolve) => sink.file?.end(resolve));
   return `${packets.length} packets written to ${file}`;
 }

@@ -1,6 +1,7 @@
 /** `view` of captures that others made: pcap and pcapng, each of their interfaces a hop, several of them on one way. */
 import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
+import { RecordIndex } from "../capture/record-index.js";
 import { Failure, fileFailure } from "../model/failure.js";
 import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
@@ -9,11 +10,13 @@ import { describe } from "../packet/describe.js";
 import { CaptureError } from "../packet/error.js";
 import { type OpenReader, readerFor } from "../packet/open.js";
 import { PcapngReader } from "../packet/pcapng.js";
-import { createReplay } from "../trace/replay.js";
+import { createReplay, type ReplayTap } from "../trace/replay.js";
 import type { OpenPacketSource } from "./packet-source.js";
 
 /** Whole files are held in memory, so that any of their packets can be shown. */
 const largest = 1 << 30;
+/** Bytes that are joined before others have their turn (the TUI, a reader who is slow). */
+const chunkSize = 1 << 18;
 
 const everything: TraceFilter = { ports: [], hosts: [], protocols: [] };
 
@@ -27,12 +30,8 @@ export interface CaptureFiles {
   readonly source: OpenPacketSource;
   /** What of them cannot be read: a tail that was cut off, a record that is damaged. */
   readonly warnings: readonly string[];
-  replay(onEvent: (event: TraceEvent) => void): void;
-}
-
-interface CapturedRecord {
-  readonly bytes: Uint8Array;
-  readonly linkType: number;
+  /** @param pressure whoever takes the events is behind: nothing more is told until it settles */
+  replay(onEvent: (event: TraceEvent) => void, pressure?: () => Promise<unknown> | undefined): Promise<void>;
 }
 
 interface Survey {
@@ -44,7 +43,7 @@ interface Survey {
   readonly linkTypes: readonly number[];
   /** Stamp of the oldest record, Infinity where there is none. */
   readonly first: number;
-  readonly records: readonly CapturedRecord[];
+  readonly records: RecordIndex;
   readonly damage?: string;
 }
 
@@ -62,10 +61,13 @@ export async function openCaptureFiles(requests: readonly CaptureRequest[]): Pro
   return {
     warnings: files.flatMap(({ damage }) => damage ?? []),
     source: {
-      bytes: ({ hop, record }) => fileOf(hop)?.records[record]?.bytes,
+      bytes: ({ hop, record }) => fileOf(hop)?.records.bytes(record),
       describe({ hop, record }) {
-        const found = fileOf(hop)?.records[record];
-        return found === undefined ? [] : describe(found.bytes, found.linkType);
+        const file = fileOf(hop);
+        const bytes = file?.records.bytes(record);
+        return file === undefined || bytes === undefined
+          ? []
+          : describe(bytes, file.linkTypes[file.records.link(record)] ?? 1);
       },
       started: () => ({ type: "trace", ...header }),
       linkType({ hop }) {
@@ -74,31 +76,39 @@ export async function openCaptureFiles(requests: readonly CaptureRequest[]): Pro
       },
       [Symbol.dispose]: () => undefined,
     },
-    replay(onEvent) {
+    async replay(onEvent, pressure) {
       const options = { snapshot: unknownNetwork(epoch), hops, filter: everything, epoch, bare: true };
       const run = createReplay({ ...options, emit: onEvent });
       let number = 0;
-      const taps = files.map((file) => {
+      for (const file of files) {
         const links = new Map(file.hops.map((_, link) => [link, number + link]));
         number += file.hops.length;
-        return run.tap({ links }, file.open);
-      });
-      for (const [index, tap] of taps.entries()) {
-        try {
-          tap.push(files[index]?.bytes ?? new Uint8Array(0));
-        } catch (error) {
-          if (!(error instanceof CaptureError)) throw error; // `damage` tells
-        }
+        run.tap({ links }, file.open);
       }
-      for (const tap of taps) {
-        try {
-          tap.end();
-        } catch (error) {
-          if (!(error instanceof CaptureError)) throw error;
+      const places = files.map(() => 0);
+      for (let hungry = run.hungry(); hungry.length > 0; hungry = run.hungry()) {
+        for (const tap of hungry) {
+          const bytes = files[tap.number]?.bytes ?? new Uint8Array(0);
+          const from = places[tap.number] ?? 0;
+          const to = Math.min(from + chunkSize, bytes.length);
+          places[tap.number] = feed(tap, bytes.subarray(from, to)) ? to : bytes.length;
         }
+        await (pressure?.() ?? new Promise((resolve) => setImmediate(resolve)));
       }
     },
   };
+}
+
+/** Gives a tap its next bytes, none at the end. @returns whether they were sound; `damage` tells what is not */
+function feed(tap: ReplayTap, bytes: Uint8Array): boolean {
+  try {
+    if (bytes.length > 0) tap.push(bytes);
+    else tap.end();
+    return true;
+  } catch (error) {
+    if (!(error instanceof CaptureError)) throw error;
+    return false;
+  }
 }
 
 function read(file: string): Uint8Array {
@@ -117,21 +127,21 @@ function read(file: string): Uint8Array {
 /** Reads the file once to learn its interfaces, where its time begins, and how much of it is whole. */
 async function understand({ path: file, name }: CaptureRequest): Promise<Survey> {
   const bytes = read(file);
-  const records: CapturedRecord[] = [];
+  const records = new RecordIndex(bytes);
   let first = Infinity;
   let damage: string | undefined;
   try {
     const open = await readerFor(bytes);
     const reader = open(0n, (time, chunk, offset, captured, _length, link) => {
       first = Math.min(first, time);
-      records.push({ bytes: chunk.subarray(offset, offset + captured), linkType: reader.linkType(link) });
+      records.add(chunk, offset, captured, link);
     });
     try {
       reader.push(bytes);
       reader.end();
     } catch (error) {
       if (!(error instanceof CaptureError) || reader.header === undefined) throw error;
-      damage = `${file}: ${error.message}; the ${records.length} records before it are shown`;
+      damage = `${file}: ${error.message}; the ${records.count} records before it are shown`;
     }
     const interfaces = reader instanceof PcapngReader ? reader.interfaces : [undefined];
     return {

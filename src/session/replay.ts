@@ -14,6 +14,8 @@ export interface ReplayOptions {
   /** Folder of a saved trace. */
   readonly path: string;
   readonly onEvent: (event: TraceEvent) => void;
+  /** Whoever takes the events is behind: nothing more is read until it settles. */
+  readonly pressure?: () => Promise<unknown> | undefined;
   /** What of it cannot be read. */
   readonly onWarning: (text: string) => void;
 }
@@ -46,7 +48,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
         feed(tap, files[tap.number], buffer, (error) =>
           options.onWarning(`${recording.captures[tap.number] ?? options.path}: ${error.message}`),
         );
-      await new Promise((resolve) => setImmediate(resolve));
+      await (options.pressure?.() ?? new Promise((resolve) => setImmediate(resolve)));
     }
   } finally {
     for (const file of files) closeSync(file);

@@ -1,5 +1,6 @@
 /** Addresses as numbers, and as text. */
 import { formatAddress } from "../model/address.js";
+import { Texts } from "./texts.js";
 
 /**
  * Gives IPv6 addresses numbers, so that a sighting holds an address of either family in 32 bits. IPv4 addresses are
@@ -115,8 +116,10 @@ export function half(bytes: Uint8Array, at: number): number {
 }
 
 export function ipv4Text(value: number): string {
-  return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
+  return ipv4Texts.of(value);
 }
+
+const ipv4Texts = new Texts((value) => `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`);
 
 /** RFC 5952. @param at of the 16 bytes of an address in `bytes` */
 export function ipv6Text(bytes: Uint8Array, at: number): string {
@@ -127,23 +130,14 @@ export function ipv6Text(bytes: Uint8Array, at: number): string {
 
 /** `02:00:0a:00:00:01` of a 48-bit number. */
 export function macText(mac: number): string {
-  const known = macTexts.get(mac);
-  if (known !== undefined) return known;
-  if (macTexts.size >= MAXIMUM_TEXTS) macTexts.clear();
-  const text = textOfMac(mac);
-  macTexts.set(mac, text);
-  return text;
+  return macTexts.of(mac);
 }
 
-/** The few that a network has are asked for with each sighting. */
-const macTexts = new Map<number, string>();
-const MAXIMUM_TEXTS = 1024;
-
-function textOfMac(mac: number): string {
+const macTexts = new Texts((mac) => {
   const high = Math.floor(mac / 0x1_0000_0000);
   const octets = [high >>> 8, high, mac / 0x100_0000, mac / 0x1_0000, mac / 0x100, mac];
   return octets.map((octet) => OCTETS[octet & 255]).join(":");
-}
+});
 
 const OCTETS = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, "0"));
 

@@ -97,24 +97,39 @@ export class EventMaker {
     const book = this.#book;
     const kind = c.kind[row];
     const family = c.family[row] ?? 0;
-    const marks = c.marks[row] ?? 0;
-    const ports = kind === Kind.tcp || kind === Kind.udp;
-    const macs = (marks & Mark.macs) !== 0;
-    return {
-      hop: this.#name(row),
-      time: c.time[row] ?? 0,
-      record: c.record[row] ?? 0,
-      ...(c.tap[row] === c.hop[row] ? {} : { capture: c.tap[row] ?? 0 }),
-      length: c.length[row] ?? 0,
-      source: kind === Kind.frame ? macText(c.sourceMac[row] ?? 0) : book.text(family, c.source[row] ?? 0),
-      destination:
-        kind === Kind.frame ? macText(c.destinationMac[row] ?? 0) : book.text(family, c.destination[row] ?? 0),
-      ...(ports ? { sourcePort: c.sourcePort[row] ?? 0, destinationPort: c.destinationPort[row] ?? 0 } : {}),
-      ...(family !== 0 && kind !== Kind.arp ? { ttl: c.ttl[row] ?? 0 } : {}),
-      ...(macs
-        ? { sourceMac: macText(c.sourceMac[row] ?? 0), destinationMac: macText(c.destinationMac[row] ?? 0) }
-        : {}),
-    };
+    const frame = kind === Kind.frame;
+    // One after the other, in the order of JSON Lines: far quicker than objects that are spread into one.
+    const sighting: { -readonly [Key in keyof Sighting]: Sighting[Key] } =
+      c.tap[row] === c.hop[row]
+        ? {
+            hop: this.#name(row),
+            time: c.time[row] ?? 0,
+            record: c.record[row] ?? 0,
+            length: c.length[row] ?? 0,
+            source: "",
+            destination: "",
+          }
+        : {
+            hop: this.#name(row),
+            time: c.time[row] ?? 0,
+            record: c.record[row] ?? 0,
+            capture: c.tap[row] ?? 0,
+            length: c.length[row] ?? 0,
+            source: "",
+            destination: "",
+          };
+    sighting.source = frame ? macText(c.sourceMac[row] ?? 0) : book.text(family, c.source[row] ?? 0);
+    sighting.destination = frame ? macText(c.destinationMac[row] ?? 0) : book.text(family, c.destination[row] ?? 0);
+    if (kind === Kind.tcp || kind === Kind.udp) {
+      sighting.sourcePort = c.sourcePort[row] ?? 0;
+      sighting.destinationPort = c.destinationPort[row] ?? 0;
+    }
+    if (family !== 0 && kind !== Kind.arp) sighting.ttl = c.ttl[row] ?? 0;
+    if (((c.marks[row] ?? 0) & Mark.macs) !== 0) {
+      sighting.sourceMac = macText(c.sourceMac[row] ?? 0);
+      sighting.destinationMac = macText(c.destinationMac[row] ?? 0);
+    }
+    return sighting;
   }
 
   /** What changed on the way from one sighting to the next. */

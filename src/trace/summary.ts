@@ -2,6 +2,7 @@
 import { type AddressBook, ipv4Text } from "../packet/address.js";
 import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import { EtherType } from "../packet/protocol.js";
+import { Texts } from "../packet/texts.js";
 
 const etherTypes: Readonly<Record<number, string>> = {
   [EtherType.arp]: "arp",
@@ -24,14 +25,16 @@ export function protocolName(c: Columns, row: number): string {
   }
 }
 
+const protocols: Readonly<Record<number, string>> = { 1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6" };
+
 export function protocolText(protocol: number): string {
-  return { 1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6" }[protocol] ?? `ip-${protocol}`;
+  return protocols[protocol] ?? `ip-${protocol}`;
 }
 
 export function summarize(c: Columns, row: number, book: AddressBook): string {
   switch (c.kind[row]) {
     case Kind.tcp:
-      return [flagsText(c.flags[row] ?? 0), bytesText(c.payload[row] ?? 0)].filter(Boolean).join(" ");
+      return flagsText(c.flags[row] ?? 0) + ((c.payload[row] ?? 0) === 0 ? "" : ` ${c.payload[row]} B`);
     case Kind.udp:
       return (c.marks[row] ?? 0) & Mark.firstFragment ? `${c.payload[row]} B, first fragment` : `${c.payload[row]} B`;
     case Kind.echo: {
@@ -60,6 +63,10 @@ export function summarize(c: Columns, row: number, book: AddressBook): string {
 
 /** `SYN`, `PSH ACK`; `none` for a segment without flags. */
 export function flagsText(flags: number): string {
+  return flagTexts.of(flags);
+}
+
+const flagTexts = new Texts((flags) => {
   const names: string[] = [];
   if (flags & Tcp.syn) names.push("SYN");
   if (flags & Tcp.fin) names.push("FIN");
@@ -68,11 +75,7 @@ export function flagsText(flags: number): string {
   if (flags & Tcp.ack) names.push("ACK");
   if (flags & Tcp.urg) names.push("URG");
   return names.length === 0 ? "none" : names.join(" ");
-}
-
-function bytesText(bytes: number): string {
-  return bytes === 0 ? "" : `${bytes} B`;
-}
+});
 
 const unreachable = ["network unreachable", "host unreachable", "protocol unreachable", "port unreachable"];
 const unreachableV6 = ["no route", "prohibited", "beyond scope", "address unreachable", "port unreachable"];

@@ -1,7 +1,7 @@
 /**
  * What a trace costs the traffic it watches: docker-bridge, five hops, traffic from client through NAT to web, untapped,
  * under plain tcpdumps that write to /dev/null, called as the taps of each mode are, and under `yapc-net trace` in each tap
- * mode. Everything in turn, several rounds, best of each: other work on the machine only ever makes it worse.
+ * mode, without a line a packet as the plain tools have none, and once with one. Everything in turn, several rounds, best of each: other work on the machine only ever makes it worse.
  *
  * usage: node dist/bench/tap-cost.js [tcp|udp|half|all] [seconds of each run] [rounds]   (root; iperf3, tcpdump)
  *   tcp   one connection, saturated      udp   64 bytes, saturated      half   64 bytes, half of the untapped most
@@ -109,33 +109,37 @@ const plain =
     };
   };
 
+/** @param format `summary` tells no packet, as the plain tools do not; `jsonl` a line of each, which is read and let go */
 const traced =
-  (mode: string): Watcher =>
+  (mode: string, format: "summary" | "jsonl"): Watcher =>
   async (filter) => {
-    const args = ["trace", "--lab", lab, "--tap", mode, "--filter", filter.join(" "), "-o", "jsonl"];
+    const args = ["trace", "--lab", lab, "--tap", mode, "--filter", filter.join(" "), "-o", format];
     const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "inherit"] });
-    // Its packets are looked at, and let go, as a reader would.
-    let tail = "";
-    child.stdout.on("data", (chunk: Buffer) => (tail = (tail + chunk.toString()).slice(-5000)));
-    await new Promise((resolve) => child.stdout.once("data", resolve));
+    let last: Buffer[] = [];
+    child.stdout.on("data", (chunk: Buffer) => (last = [...last.slice(-1), chunk]));
     for (let left = 200; left > 0 && taps() < (mode === "namespace" ? 3 : 5); left--)
       await new Promise((resolve) => setTimeout(resolve, 20));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await new Promise((resolve) => setTimeout(resolve, 500));
     return {
       async stop() {
         const ended = new Promise((resolve) => child.once("close", resolve));
         child.kill("SIGINT");
         await ended;
+        const lines = format === "jsonl" ? /"type":"hop","hop":"([^"]*)".*?"dropped":(\d+)/g : lossRow;
         // A tap on a whole node tells what it lost at each of its hops: it counts once.
         const byNode = new Map<string, number>();
-        for (const [, hop = "", dropped] of tail.matchAll(/"type":"hop","hop":"([^"]*)".*?"dropped":(\d+)/g)) {
+        for (const [, hop = "", dropped] of Buffer.concat(last).toString().matchAll(lines)) {
           const place = mode === "interface" ? hop : (hop.split(":")[0] ?? "");
           byNode.set(place, Math.max(byNode.get(place) ?? 0, Number(dropped)));
         }
+        if (byNode.size === 0) throw new Error("the trace told nothing of its hops");
         return [...byNode.values()].reduce((sum, each) => sum + each, 0);
       },
     };
   };
+
+/** A row of the hops: name, seen, missing, lost by tap. */
+const lossRow = /^(\S+:\S+) +\d+ +\d+ +(\d+)/gm;
 
 function taps(): number {
   return Number(
@@ -173,9 +177,10 @@ const watchers: Readonly<Record<string, Watcher>> = {
   "5 tcpdumps, immediate": plain(hops, false),
   "5 tcpdumps, blocks": plain(hops, true),
   "3 tcpdumps on any, blocks": plain(nodes, true),
-  "trace --tap interface": traced("interface"),
-  "trace --tap namespace": traced("namespace"),
-  "trace --tap auto": traced("auto"),
+  "trace --tap interface": traced("interface", "summary"),
+  "trace --tap namespace": traced("namespace", "summary"),
+  "trace --tap auto": traced("auto", "summary"),
+  "trace --tap auto, jsonl": traced("auto", "jsonl"),
 };
 
 interface Best {

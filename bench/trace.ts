@@ -125,7 +125,7 @@ function trace(parts: Iterable<Chunk>): TraceEnded {
     hops: list,
     filter: { ports: [], hosts: [], protocols: [] },
     epoch,
-    countOnly: true,
+    tell: "none",
     emit: (event) => {
       if (event.type === "end") end = event;
     },

@@ -110,6 +110,8 @@ Podman and containerd go by their names. It changes nothing of the machine; with
         count: flags.count,
         duration: flags.duration === undefined ? undefined : milliseconds(flags.duration),
         output: outputs.commandOutput,
+        tell: outputs.tell,
+        pressure: () => outputs.pressure,
         onEvent: (event) => outputs.event(event),
         onProvisional: (packet) => outputs.provisional(packet),
         onReady: (hops) => outputs.ready(hops, command),

@@ -56,10 +56,9 @@ and any NAT may be there. Their clocks must agree to 50 µs; editcap -t shifts o
     const onEvent = outputs.event.bind(outputs);
     await outputs.during(async () => {
       for (const warning of captures?.warnings ?? []) outputs.warning(warning);
-      const pressure = (): Promise<unknown> | undefined => outputs.pressure;
-      if (captures === undefined)
-        await replay({ path: file, onEvent, pressure, onWarning: (text) => outputs.warning(text) });
-      else await captures.replay(onEvent, pressure);
+      const options = { onEvent, tell: outputs.tell, pressure: () => outputs.pressure };
+      if (captures !== undefined) await captures.replay(options);
+      else await replay({ ...options, path: file, onWarning: (text) => outputs.warning(text) });
     });
   }
 }

@@ -5,7 +5,7 @@ import path from "node:path";
 import { Flags } from "@oclif/core";
 import { Failure, fileFailure } from "../../src/model/failure.js";
 import { type Hop, hopName } from "../../src/model/hop.js";
-import type { PacketEvent, TraceEvent } from "../../src/model/trace.js";
+import type { PacketEvent, PacketsTold, TraceEvent } from "../../src/model/trace.js";
 import type { CommandOutput } from "../../src/session/command.js";
 import { openPacketSource, type OpenPacketSource } from "../../src/session/packet-source.js";
 import { pcapngExport } from "../../src/session/pcapng.js";
@@ -41,6 +41,8 @@ interface Sink {
   /** Undefined: standard output. */
   readonly file: WriteStream | undefined;
   readonly flow: Outflow;
+  /** It shows no other packets. */
+  readonly undeliveredOnly: boolean;
 }
 
 export class OutputSet {
@@ -82,6 +84,11 @@ export class OutputSet {
       onExport: async (file, packets) => exportPackets(file, packets, source, options.title),
     });
     return new OutputSet(sinks, tui, recording, temporary, source);
+  }
+
+  /** Which packets they ask for. */
+  get tell(): PacketsTold {
+    return this.tui === undefined && this.sinks.every(({ undeliveredOnly }) => undeliveredOnly) ? "undelivered" : "all";
   }
 
   /** Where the output of a traced command goes: our own carries data. */
@@ -201,7 +208,7 @@ async function openSink(text: string, { title, source, live }: SinkContext): Pro
       throw new Failure("usage", "pcapng is not for a terminal", { hint: "give it a file: -o pcapng=trace.pcapng" });
     // Who reads a pipe reads along; a file is read when it is whole, and then best in the order of time.
     const flowing = live && (file === undefined || isPipe(file));
-    return sinkOf(pcapngExport(source, { title, flowing }), file);
+    return sinkOf(name, pcapngExport(source, { title, flowing }), file);
   }
   const onTerminal = target === undefined && process.stdout.isTTY;
   const print = await openPrinter(name, {
@@ -210,11 +217,12 @@ async function openSink(text: string, { title, source, live }: SinkContext): Pro
     title,
     ...(source === undefined ? {} : { source }),
   });
-  return sinkOf(print, file);
+  return sinkOf(name, print, file);
 }
 
-function sinkOf(print: Sink["print"], file: Target | undefined): Sink {
-  return { print, file: file?.stream, flow: new Outflow(file?.stream ?? process.stdout) };
+function sinkOf(format: string, print: Sink["print"], file: Target | undefined): Sink {
+  const flow = new Outflow(file?.stream ?? process.stdout);
+  return { print, file: file?.stream, flow, undeliveredOnly: format === "summary" };
 }
 
 interface Target {

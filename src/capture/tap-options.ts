@@ -17,6 +17,10 @@ export interface TapOptions {
   /** In blocks: later, and cheaper (tcpdump.ts). */
   readonly block?: boolean;
   readonly onBytes: (bytes: Uint8Array) => void;
+  /** Whoever takes the records is behind: nothing is read until it settles, and what the ring cannot hold is lost and counted. */
+  readonly pressure?: (() => Promise<unknown> | undefined) | undefined;
+  /** Records that `onBytes` has given so far, where somebody counts them: those that wait in the pipe are told from them. */
+  readonly delivered?: () => number;
   /** Lost records so far (tcpdump's "dropped by kernel"), each time that tcpdump tells. */
   readonly onDrops: (dropped: number) => void;
   /** Everything that passed before this time (milliseconds since 1970) has been read: the answer to `ask`. */

@@ -36,6 +36,7 @@ export class Tap {
   readonly #stream: net.Socket;
   readonly #said: TcpdumpMessages;
   readonly #drain: typeof drain | typeof blockDrain;
+  readonly #delivered: () => number;
   readonly #onQuiet: (time: number) => void;
   readonly #onSilence: (silent: boolean) => void;
   readonly #waiting: ((counts: TcpdumpCounts) => void)[] = [];
@@ -47,12 +48,16 @@ export class Tap {
   /** It was killed, and what its ring held is lost. */
   #givenUp = false;
   #silent = false;
+  /** Not read, as whoever takes its records is behind. */
+  #held = false;
   /** Records that count as received and are never read: what came before its filter was set. */
   #never = 0;
   #before: (TcpdumpCounts & { readonly since: number }) | undefined;
+  /** The last answer that says how far it has come: records read by then, and the time (milliseconds since 1970). */
+  #promise: { readonly captured: number; readonly time: number } | undefined;
 
   private constructor(
-    { hop, block, onQuiet, onSilence }: TapOptions,
+    { hop, block, delivered, onQuiet, onSilence }: TapOptions,
     process: InitProcess,
     stream: net.Socket,
     said: TcpdumpMessages,
@@ -62,6 +67,7 @@ export class Tap {
     this.#process = process;
     this.#stream = stream;
     this.#said = said;
+    this.#delivered = delivered ?? (() => Infinity);
     this.#onQuiet = onQuiet ?? (() => undefined);
     this.#onSilence = onSilence ?? (() => undefined);
     said.onCounts = (counts) => this.#counted(counts);
@@ -77,10 +83,8 @@ export class Tap {
     stream.on("data", (chunk: Buffer) => {
       tap.#unanswered = undefined;
       options.onBytes(chunk);
-      if (chunk.length < mostRead) return;
-      // libuv reads a pipe that has more 32 times before it looks at anything else: seconds, where each record is work.
-      stream.pause();
-      setImmediate(() => stream.resume());
+      tap.#settle();
+      tap.#breathe(chunk.length, options.pressure?.());
     });
     try {
       await listening(process, new net.Socket({ fd: messages, readable: true, writable: false }), said, options);
@@ -90,6 +94,26 @@ export class Tap {
     }
     void tap.#watch(options);
     return tap;
+  }
+
+  /** Lets others have their turn. @param pressure what has to settle first */
+  #breathe(read: number, pressure: Promise<unknown> | undefined): void {
+    const stream = this.#stream;
+    if (pressure !== undefined && !this.#asked) {
+      this.#held = true;
+      stream.pause();
+      void pressure.then(() => this.#release());
+    } else if (read >= mostRead) {
+      // libuv reads a pipe that has more 32 times before it looks at anything else: seconds, where each record is work.
+      stream.pause();
+      setImmediate(() => stream.resume());
+    }
+  }
+
+  #release(): void {
+    this.#held = false;
+    this.#unanswered = undefined;
+    this.#stream.resume();
   }
 
   /**
@@ -105,6 +129,7 @@ export class Tap {
   }
 
   #lookForAnswer(now: number): void {
+    if (this.#held) return;
     const { time, at } = (this.#unanswered ??= { time: 0, at: now });
     this.#unanswered = { time: time + Math.min(silence.look, now - at), at: now };
     if (this.#silent || this.#asked || this.#unanswered.time < silence.time) return;
@@ -131,8 +156,18 @@ export class Tap {
     const before = this.#before;
     if (before?.captured !== captured || before.received !== received) this.#before = { ...counts, since: asked };
     else if (asked - before.since > this.#drain.settled) this.#never = unread;
+    if (unread > this.#never) return;
+    this.#promise = { captured, time: asked - stampDelay };
     // Behind what it has written, which comes by another pipe.
-    if (unread <= this.#never) setImmediate(() => this.#isQuiet(asked - stampDelay));
+    setImmediate(() => this.#settle());
+  }
+
+  /** What it has said of its progress holds once all that it had written then has been read from the pipe. */
+  #settle(): void {
+    const promise = this.#promise;
+    if (promise === undefined || this.#delivered() < promise.captured) return;
+    this.#promise = undefined;
+    this.#isQuiet(promise.time);
   }
 
   /**
@@ -142,6 +177,7 @@ export class Tap {
    */
   async stop(enough: () => boolean = () => false): Promise<void> {
     this.#asked = true;
+    this.#release();
     const resume = setTimeout(() => this.#process.signal("SIGCONT"), this.#silent ? 0 : silence.time);
     let kill = this.#killLater();
     const answered = (): void => {

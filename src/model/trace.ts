@@ -57,6 +57,9 @@ export interface PacketEvent {
   readonly verdict: Verdict;
 }
 
+/** Which packets have events. All of them are counted, whatever is told. */
+export type PacketsTold = "all" | "undelivered" | "none";
+
 /** One captured record at one hop. */
 export interface Sighting {
   readonly hop: string;

@@ -5,13 +5,14 @@ import { RecordIndex } from "../capture/record-index.js";
 import { Failure, fileFailure } from "../model/failure.js";
 import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
-import type { TraceEvent, TraceFilter } from "../model/trace.js";
+import type { TraceFilter } from "../model/trace.js";
 import { describe } from "../packet/describe.js";
 import { CaptureError } from "../packet/error.js";
 import { type OpenReader, readerFor } from "../packet/open.js";
 import { PcapngReader } from "../packet/pcapng.js";
 import { createReplay, type ReplayTap } from "../trace/replay.js";
 import type { OpenPacketSource } from "./packet-source.js";
+import type { ReplayOptions } from "./replay.js";
 
 /** Whole files are held in memory, so that any of their packets can be shown. */
 const largest = 1 << 30;
@@ -30,8 +31,7 @@ export interface CaptureFiles {
   readonly source: OpenPacketSource;
   /** What of them cannot be read: a tail that was cut off, a record that is damaged. */
   readonly warnings: readonly string[];
-  /** @param pressure whoever takes the events is behind: nothing more is told until it settles */
-  replay(onEvent: (event: TraceEvent) => void, pressure?: () => Promise<unknown> | undefined): Promise<void>;
+  replay(options: Omit<ReplayOptions, "path" | "onWarning">): Promise<void>;
 }
 
 interface Survey {
@@ -76,9 +76,9 @@ export async function openCaptureFiles(requests: readonly CaptureRequest[]): Pro
       },
       [Symbol.dispose]: () => undefined,
     },
-    async replay(onEvent, pressure) {
+    async replay({ onEvent, pressure, tell = "all" }) {
       const options = { snapshot: unknownNetwork(epoch), hops, filter: everything, epoch, bare: true };
-      const run = createReplay({ ...options, emit: onEvent });
+      const run = createReplay({ ...options, tell, emit: onEvent });
       let number = 0;
       for (const file of files) {
         const links = new Map(file.hops.map((_, link) => [link, number + link]));

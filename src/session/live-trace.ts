@@ -14,7 +14,7 @@ import type { NodeLine } from "../init/api.js";
 import { type Hop, hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { NamespaceTap, TapMode } from "../model/tap.js";
-import type { PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
+import type { PacketEvent, PacketsTold, TraceEvent, TraceFilter } from "../model/trace.js";
 import { tapFilter } from "../path/tap-filter.js";
 import { manyHops, namespaceFilter, namespaceTaps } from "../path/tap-plan.js";
 import { longestDelay } from "../trace/patience.js";
@@ -35,6 +35,10 @@ export interface LiveTraceOptions {
   readonly logs?: ContainerLogs;
   readonly onEvent: (event: TraceEvent) => void;
   readonly onProvisional?: (packet: PacketEvent) => void;
+  /** Default: all. */
+  readonly tell?: PacketsTold;
+  /** Whoever takes the events is behind: the taps are not read until it settles. */
+  readonly pressure?: () => Promise<unknown> | undefined;
   /** Ends the trace after so many packets. */
   readonly count?: number | undefined;
   /** What the reader must know of the trace itself: a tap that ended, an interface without one. */
@@ -58,6 +62,7 @@ const patience = 3000;
 
 /** Taps, conntrack listeners, the clock, the recording and the trace core of one run; owns them all. */
 export class LiveTrace implements Disposable {
+  /** Told by the end. */
   packets = 0;
   /** Settles when everything has been told: after `count` packets, or at the end. */
   readonly over: Promise<void>;
@@ -95,6 +100,7 @@ export class LiveTrace implements Disposable {
       filter,
       epoch,
       ...count,
+      ...(options.tell === undefined ? {} : { tell: options.tell }),
       emit: (event) => this.#emit(event),
       ...(options.onProvisional === undefined ? {} : { provisional: options.onProvisional }),
       log: (entry) => this.#recording?.log(entry),
@@ -186,6 +192,7 @@ export class LiveTrace implements Disposable {
       block,
       recording: this.#recording,
       onBytes: () => this.#clock.came(),
+      pressure: this.options.pressure,
       onQuiet: () => this.#clock.answered(),
       onDeath: (name, reason) =>
         this.#warn(`the tap at ${name} ended (${reason}): what passes there is no longer seen`),
@@ -261,8 +268,9 @@ export class LiveTrace implements Disposable {
 
   #emit(event: TraceEvent): void {
     this.options.onEvent(event);
-    if (event.type === "packet") this.packets += 1;
-    else if (event.type === "end") this.#onEnd();
+    if (event.type !== "end") return;
+    this.packets = event.packets;
+    this.#onEnd();
   }
 
   /** Nanoseconds since the epoch. */

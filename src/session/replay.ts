@@ -4,7 +4,7 @@ import path from "node:path";
 import { readRecording, type RecordingHeader } from "../capture/recording.js";
 import { fileFailure } from "../model/failure.js";
 import type { NamespaceTap } from "../model/tap.js";
-import type { TraceEvent } from "../model/trace.js";
+import type { PacketsTold, TraceEvent } from "../model/trace.js";
 import type { LogEntry } from "../trace/log.js";
 import { CaptureError } from "../packet/error.js";
 import type { TapSpan } from "../trace/feed.js";
@@ -14,6 +14,8 @@ export interface ReplayOptions {
   /** Folder of a saved trace. */
   readonly path: string;
   readonly onEvent: (event: TraceEvent) => void;
+  /** Default: all. */
+  readonly tell?: PacketsTold;
   /** Whoever takes the events is behind: nothing more is read until it settles. */
   readonly pressure?: () => Promise<unknown> | undefined;
   /** What of it cannot be read. */
@@ -34,6 +36,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
       filter: header.filter,
       epoch: BigInt(header.epoch),
       ...(header.count === undefined ? {} : { count: header.count }),
+      ...(options.tell === undefined ? {} : { tell: options.tell }),
       emit: options.onEvent,
     },
     log,

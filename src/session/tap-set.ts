@@ -38,6 +38,8 @@ export interface TapSetOptions {
   readonly block: boolean;
   readonly recording: RecordingWriter | undefined;
   readonly onBytes: () => void;
+  /** Whoever takes the events is behind: nothing is read until it settles. */
+  readonly pressure: (() => Promise<unknown> | undefined) | undefined;
   /** A tap has said how far it has come. */
   readonly onQuiet: () => void;
   readonly onDeath: (name: string, reason: string) => void;
@@ -117,11 +119,13 @@ export class TapSet implements Disposable {
       snapshotLength,
       ring: ringOf(place.hops / taps.reduce((sum, { hops }) => sum + hops, 0), block),
       block,
+      pressure: this.options.pressure,
       onBytes: (bytes) => {
         this.options.onBytes();
         if (this.#feeds.length === 0) this.#kept[at]?.push(bytes);
         else this.#take(at, bytes);
       },
+      delivered: () => this.#feeds[at]?.records ?? 0,
       onDrops: (total) => {
         // The first count after the cut may hold losses from before it.
         if (this.#accounted.has(at)) return;

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { SkbWitness } from "../capture/skb-witness.js";
 import type { Hop } from "../model/hop.js";
 import type { TapMode } from "../model/tap.js";
-import type { PacketEvent, TraceEvent } from "../model/trace.js";
+import type { PacketEvent, PacketsTold, TraceEvent } from "../model/trace.js";
 import { SelfCheck, type SelfCheckResult } from "../trace/self-check.js";
 import { type CommandOutput, type RunningCommand, startCommand } from "./command.js";
 import { LiveTrace } from "./live-trace.js";
@@ -29,6 +29,10 @@ export interface TraceOptions extends NetworkOptions {
   readonly output: CommandOutput;
   readonly onEvent: (event: TraceEvent) => void;
   readonly onProvisional?: (packet: PacketEvent) => void;
+  /** Default: all. The self-check takes all in any case. */
+  readonly tell?: PacketsTold;
+  /** Whoever takes the events is behind: the taps are not read until it settles. */
+  readonly pressure?: () => Promise<unknown> | undefined;
   /** Every tap listens. */
   readonly onReady?: (hops: readonly Hop[]) => void;
   /** Ends the trace and keeps what was captured. */
@@ -60,7 +64,8 @@ export async function trace(options: TraceOptions): Promise<TraceResult> {
     if (event.type === "packet") check?.push(event);
     options.onEvent(event);
   };
-  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, filter, logs, onEvent });
+  const tell = check === undefined ? (options.tell ?? "all") : "all";
+  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, tell, filter, logs, onEvent });
   await live.start();
   options.onReady?.(hops);
 

@@ -9,7 +9,7 @@
 import type { ConntrackEvent } from "../model/conntrack.js";
 import type { Hop } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
-import type { LogEvent, PacketEvent, TraceEvent, TraceFilter } from "../model/trace.js";
+import type { LogEvent, PacketEvent, PacketsTold, TraceEvent, TraceFilter } from "../model/trace.js";
 import { AddressBook } from "../packet/address.js";
 import { Columns } from "../packet/columns.js";
 import { Copies } from "./copies.js";
@@ -48,8 +48,8 @@ export interface CoreOptions {
   readonly provisional?: (packet: PacketEvent) => void;
   /** The hops stand in the order of the way, and nothing else is known of the network: captures that others made. */
   readonly bare?: boolean;
-  /** Counts only: no event of a packet is made (benchmarks). */
-  readonly countOnly?: boolean;
+  /** Default: all. */
+  readonly tell?: PacketsTold;
 }
 
 export const noFilter: TraceFilter = { ports: [], hosts: [], protocols: [] };

@@ -1,5 +1,5 @@
 /** How packets end: verdicts, their causes, and the counts that a trace closes with. */
-import type { Cause, MatchClass, PacketEvent, TraceFilter, Verdict } from "../model/trace.js";
+import type { Cause, MatchClass, PacketEvent, PacketsTold, TraceFilter, Verdict } from "../model/trace.js";
 import type { Header } from "../path/header.js";
 import type { AddressBook } from "../packet/address.js";
 import { type Columns, Kind, Mark } from "../packet/columns.js";
@@ -29,7 +29,7 @@ export type Explain = (lost: LostPacket) => Cause | undefined;
 export interface EndingOptions {
   readonly filter: TraceFilter;
   readonly explain?: Explain;
-  readonly countOnly?: boolean;
+  readonly tell?: PacketsTold;
   readonly count?: number;
   readonly bare?: boolean;
 }
@@ -119,7 +119,9 @@ export class Endings {
     if (verdict.kind === "dropped" && verdict.before !== undefined)
       this.#gaps.lose(this.#scene.hopNumbers.get(verdict.before) ?? -1);
     if (state & State.evicted) this.#evicted += this.#packets.count[packet] ?? 0;
-    return this.#options.countOnly ? undefined : this.#events.make(packet, flow, match, verdict, false);
+    const { tell = "all" } = this.#options;
+    if (tell === "none" || (tell === "undelivered" && verdict.kind === "delivered")) return undefined;
+    return this.#events.make(packet, flow, match, verdict, false);
   }
 
   totals(): {

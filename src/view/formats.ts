@@ -6,7 +6,7 @@
 import type { PrinterOptions, TracePrinter } from "./printer.js";
 
 /** pcapng is bytes, not text: `packet/` writes it. */
-export const traceFormats = ["text", "table", "ladder", "jsonl", "mermaid", "html"] as const;
+export const traceFormats = ["text", "table", "summary", "ladder", "jsonl", "mermaid", "html"] as const;
 export type TraceFormat = (typeof traceFormats)[number];
 
 export async function openPrinter(format: TraceFormat, options: PrinterOptions): Promise<TracePrinter> {
@@ -15,6 +15,8 @@ export async function openPrinter(format: TraceFormat, options: PrinterOptions):
       return (await import("./text.js")).textPrinter(options);
     case "table":
       return (await import("./table.js")).tablePrinter(options);
+    case "summary":
+      return (await import("./summary.js")).summaryPrinter(options);
     case "ladder":
       return (await import("./ladder.js")).ladderPrinter(options);
     case "mermaid":

@@ -180,6 +180,50 @@ test("a tap that is asked and does not answer is said to be silent, until it ans
   await Promise.all([tap.stop(), tap.ended]);
 });
 
+test("how far it has come is believed once all that it had written then has been read", async (t) => {
+  const { options, seen } = watched();
+  const words = 'echo "tcpdump: 6 packets captured, 6 packets received by filter, 0 packets dropped by kernel" >&2';
+  const quiet: string[] = [];
+  const script = `trap '${words}; sleep 0.2; printf tail' USR1; trap 'exit 0' INT; ${listens} printf he; while :; do sleep 0.01; done`;
+  const tap = await Tap.start(scripted(script), {
+    ...options,
+    delivered: () => seen().bytes.length,
+    onQuiet: () => quiet.push(seen().bytes),
+  });
+  tap.ask();
+  while (seen().bytes !== "hetail") await delay(5);
+  t.deepEqual(quiet, ["hetail"], "six records: not when two of them had come");
+  tap.abandon();
+});
+
+test("while those who take its records are behind, a tap is not read, and is not called silent", async (t) => {
+  const { options, seen } = watched();
+  const told: boolean[] = [];
+  let caughtUp: () => void = () => undefined;
+  const behind = new Promise<void>((resolve) => (caughtUp = resolve));
+  let pressed = false;
+  const tap = await Tap.start(
+    scripted(`trap '' USR1; ${listens} printf first; sleep 0.3; printf second; while :; do sleep 0.01; done`),
+    {
+      ...options,
+      onSilence: (silent) => told.push(silent),
+      pressure: () => {
+        if (pressed) return undefined;
+        pressed = true;
+        return behind;
+      },
+    },
+  );
+  const asking = setInterval(() => tap.ask(), 50);
+  t.teardown(() => clearInterval(asking));
+  await delay(2600);
+  t.deepEqual([seen().bytes, told], ["first", []]);
+  caughtUp();
+  while (seen().bytes !== "firstsecond") await delay(5);
+  tap.abandon();
+  t.pass();
+});
+
 test("a tap that never answers is killed at its end, and that is told", async (t) => {
   const { options, died, seen } = watched();
   const tap = await Tap.start(scripted(`trap '' USR1 INT; ${listens} while :; do sleep 0.01; done`), options);

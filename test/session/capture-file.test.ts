@@ -42,7 +42,7 @@ async function view(requests: Parameters<typeof openCaptureFiles>[0]): Promise<{
 }> {
   const files = await openCaptureFiles(requests);
   const events: TraceEvent[] = [];
-  await files.replay((event) => events.push(event));
+  await files.replay({ onEvent: (event) => events.push(event) });
   return { events, packets: events.filter((event) => event.type === "packet"), warnings: files.warnings };
 }
 

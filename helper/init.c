@@ -1,11 +1,10 @@
-/* PID 1 of the lab: the loop, its clients, and what they may ask. */
+/* PID 1 of the lab: the loop, its clients, and who answers what they ask. */
 #include "init.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -17,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "request.h"
 #include "start.h"
 
 const char *state_folder;
@@ -143,192 +143,15 @@ void answer_fault(struct client *c, uint32_t serial) {
   answer(c, NULL, 0);
 }
 
-/* ---- requests: each reads its fields, then writes those of its answer; -1 is a fault ---- */
+/* ---- requests: those of the lab and of its processes; the others have files of their own (request.h) ---- */
 
-struct call {
-  struct client *client;
-  uint32_t serial;
-  struct reader *in;
-  int *files;
-  unsigned file_count;
-  int opened[FILES_MAX]; /* go with the answer */
-  unsigned opened_count;
-  bool deferred; /* someone else answers */
-};
-
-static int malformed(void) { return fail_with(EBADMSG, "read the request", ""); }
-
-/* For requests that begin with a node and end there. */
-static struct node *take_node(struct call *call) {
-  const char *name = take_string(call->in);
-  return call->in->bad ? malformed(), NULL : find_node(name);
-}
+int malformed(void) { return fail_with(EBADMSG, "read the request", ""); }
 
 static int hello(struct call *call) {
   if (!took_all(call->in)) return malformed();
   put_u32(&out, PROTOCOL_VERSION);
   put_u8(&out, rootless);
   return 0;
-}
-
-static int create_all(struct call *call) {
-  uint32_t counts[2];
-  char **plain = take_strings(call->in, &counts[0]), **containers = take_strings(call->in, &counts[1]);
-  struct node *before = nodes;
-  int result = took_all(call->in) ? 0 : malformed();
-  if (!result) result = create_nodes(plain, counts[0], false);
-  if (!result) result = create_nodes(containers, counts[1], true);
-  while (result && nodes != before) forget_node(nodes); /* all of them or none */
-  free(plain);
-  free(containers);
-  return result;
-}
-
-static int adopt(struct call *call) {
-  const char *name = take_string(call->in);
-  if (!took_all(call->in) || call->file_count != 1) return malformed();
-  return adopt_node(name, call->files[0]);
-}
-
-static int remove_node(struct call *call) {
-  struct node *n = take_node(call);
-  if (!n) return -1;
-  if (!took_all(call->in)) return malformed();
-  end_processes_of(n);
-  destroy_sockets(n);
-  forget_node(n);
-  return 0;
-}
-
-static int list_nodes(struct call *call) {
-  uint32_t first = take_u32(call->in), count = 0, index = 0;
-  if (!took_all(call->in)) return malformed();
-  struct node *n = nodes;
-  while (n && index < first) n = n->next, index++;
-  uint32_t most = 500; /* of at most 200 bytes each: they fit */
-  for (const struct node *m = n; m && count < most; m = m->next) count++;
-  const struct node *m = n;
-  for (uint32_t i = 0; i < count; i++) m = m->next;
-  put_u8(&out, m != NULL);
-  put_u32(&out, count);
-  for (; n != m; n = n->next) {
-    put_string(&out, n->name);
-    put_u8(&out, n->container);
-    put_u64(&out, n->inode);
-    put_u32(&out, (uint32_t)n->net);
-    put_u32(&out, n->first ? process_id(n->first) : 0);
-    put_u32(&out, n->first ? machine_pid(n->first) : 0);
-    put_u8(&out, n->ended);
-    put_u32(&out, (uint32_t)n->wait_status);
-    put_u8(&out, n->out_of_memory);
-  }
-  return 0;
-}
-
-static int keep_opened(struct call *call, int file) {
-  if (file < 0) return -1;
-  call->opened[call->opened_count++] = file;
-  return 0;
-}
-
-/* One file of each node, in their order: all of them or none, since what was opened before a fault is closed. */
-static int open_each(struct call *call, char **names, uint32_t count, const int *socket) {
-  if (count > FILES_MAX) return fail_with(EMSGSIZE, "open files of so many nodes", "");
-  for (uint32_t i = 0; i < count; i++) {
-    const struct node *n = find_node(names[i]);
-    if (!n || keep_opened(call, socket ? node_socket(n, socket) : node_namespace(n))) return -1;
-  }
-  return 0;
-}
-
-static int open_namespaces(struct call *call) {
-  uint32_t count;
-  char **names = take_strings(call->in, &count);
-  int result = took_all(call->in) ? open_each(call, names, count, NULL) : malformed();
-  free(names);
-  return result;
-}
-
-static int open_sockets(struct call *call) {
-  uint32_t count;
-  char **names = take_strings(call->in, &count);
-  int socket[3]; /* family, type, protocol */
-  for (int i = 0; i < 3; i++) socket[i] = (int)take_u32(call->in);
-  int result = took_all(call->in) ? open_each(call, names, count, socket) : malformed();
-  free(names);
-  return result;
-}
-
-static int read_sysctls(struct call *call) {
-  const struct node *n = take_node(call);
-  uint32_t count;
-  char **names = take_strings(call->in, &count), value[4096];
-  int result = !n ? -1 : took_all(call->in) ? enter_sysctls(n) : malformed();
-  bool inside = !result;
-  for (uint32_t i = 0; !result && i < count; i++) {
-    int fd = open_sysctl(names[i], O_RDONLY);
-    ssize_t length = fd < 0 ? 0 : read(fd, value, sizeof value);
-    if (length < 0) result = fail("read the sysctl", names[i]);
-    if (fd < 0 && fault.error != ENOENT) result = -1;
-    if (length > 0 && value[length - 1] == '\n') length--;
-    put_u8(&out, fd >= 0);
-    put_string_bytes(&out, value, length > 0 ? (size_t)length : 0);
-    if (fd >= 0) close(fd);
-  }
-  if (inside) leave_node();
-  free(names);
-  return result;
-}
-
-static bool reads_as(int fd, const char *value) {
-  char text[64];
-  ssize_t length = pread(fd, text, sizeof text, 0);
-  if (length > 0 && text[length - 1] == '\n') length--;
-  return length >= 0 && (size_t)length == strlen(value) && !memcmp(text, value, (size_t)length);
-}
-
-/* The next name, value and whether there may be no such file. */
-static int write_sysctl(struct reader *in, bool fresh) {
-  const char *name = take_string(in), *value = take_string(in);
-  bool optional = take_u8(in);
-  int fd = open_sysctl(name, fresh ? O_RDWR : O_WRONLY), result = 0;
-  if (fd < 0 && fresh && fault.error == EACCES) fd = open_sysctl(name, O_WRONLY);
-  if (fd < 0) return optional && fault.error == ENOENT ? 0 : -1;
-  /* Many writes wait for the link lock, also those that change nothing. */
-  if (!(fresh && reads_as(fd, value)) && write(fd, value, strlen(value)) < 0) result = fail("write the sysctl", name);
-  close(fd);
-  return result;
-}
-
-static int write_sysctls(struct call *call) {
-  struct node *n = take_node(call);
-  uint32_t count = take_u32(call->in);
-  struct reader entries = *call->in;
-  if (!n) return -1;
-  for (uint32_t i = 0; i < count && !call->in->bad; i++)
-    take_string(call->in), take_string(call->in), take_u8(call->in);
-  if (!took_all(call->in)) return malformed(); /* before the first is written */
-  if (enter_sysctls(n)) return -1;
-  int result = 0;
-  for (uint32_t i = 0; !result && i < count; i++) result = write_sysctl(&entries, n->fresh);
-  n->fresh = false;
-  leave_node();
-  return result;
-}
-
-/* The descriptor stays in the node's namespace: the client reads it at its own pace. */
-static int open_proc_net(struct call *call) {
-  const struct node *n = take_node(call);
-  const char *name = take_string(call->in);
-  char path[128];
-  if (!n) return -1;
-  if (!took_all(call->in) || strstr(name, "..") || strlen(name) > 64) return malformed();
-  snprintf(path, sizeof path, "self/net/%s", name);
-  if (enter_node(n)) return -1;
-  int file = open_beneath(lab_proc, path, O_RDONLY);
-  if (file < 0) fail("open", path + strlen("self/"));
-  leave_node();
-  return keep_opened(call, file);
 }
 
 static int start_process(struct call *call) {

@@ -58,8 +58,6 @@ void destroy_sockets(const struct node *); /* TCP connections that a process hol
 
 /* process.c */
 struct process *find_process(uint32_t id); /* NULL: a fault */
-int spawn(struct client *, uint32_t serial, struct reader *, const int *files, unsigned file_count);
-int start_container(struct client *, uint32_t serial, struct reader *, int *files, unsigned file_count);
 int signal_process(const struct process *, int signal);
 void wait_for(struct process *, struct client *, uint32_t serial);
 void reap(void);
@@ -68,5 +66,9 @@ void end_processes_of(struct node *);
 void end_every_process(void); /* also those that no table knows; returns when they are reaped */
 uint32_t machine_pid(const struct process *);
 uint32_t process_id(const struct process *);
+
+/* spawn.c and container.c: read the whole request; 0: the answer comes when the process runs, or could not be set up */
+int spawn(struct client *, uint32_t serial, struct reader *, const int *files, unsigned file_count);
+int start_container(struct client *, uint32_t serial, struct reader *, int *files, unsigned file_count);
 
 #endif

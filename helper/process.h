@@ -1,4 +1,4 @@
-/* Between process.c (what all processes share) and container.c. */
+/* Between process.c (what all processes share), child.c (what their children do first), spawn.c and container.c. */
 #ifndef YAPC_PROCESS_H
 #define YAPC_PROCESS_H
 
@@ -48,17 +48,16 @@ struct process *begin_process(struct client *, uint32_t serial, struct node *, b
 void end_beginning(struct process *, pid_t, int child_end);
 void abandon_process(struct process *, int child_end);
 
-/* In the child. */
-void child_defaults(void); /* own session, default signals, not dumpable */
-int take_terminal(int slave);
-void set_size(int terminal, uint32_t size);
-int take_files(const int files[3]);
+/* child.c: between fork and exec; `status` is the child's end of the status socket */
+void child_defaults(void);                  /* own session, default signals, not dumpable */
+int take_terminal(int slave);               /* it controls the session, and is 0, 1 and 2 */
+void set_size(int terminal, uint32_t size); /* columns << 16 | rows */
+int take_files(const int files[3]);         /* they are 0, 1 and 2, and block */
 void send_report(int status, struct report, const int *files, unsigned count);
 void report_fault(int status) __attribute__((noreturn)); /* tells init `fault`, and exits */
 void give_up(int status, const char *step, const char *path) __attribute__((noreturn)); /* likewise, of errno */
-void run_command(int status, char **argv, char **environment) __attribute__((noreturn));
 
-/* container.c */
+/* spawn.c */
 struct command {           /* what SPAWN asks for */
   const struct node *node; /* NULL: the lab's own namespace */
   uint32_t flags;
@@ -69,6 +68,8 @@ struct command {           /* what SPAWN asks for */
   int slave;        /* of a pty of the lab; -1 */
   const struct user *user; /* in a container; NULL: that of its command */
 };
+
+/* container.c */
 void become_guest(const struct command *, int status)
     __attribute__((noreturn));           /* in the child: joins the node's container */
 void free_container(struct container *); /* NULL is fine */

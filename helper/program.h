@@ -61,10 +61,15 @@ struct program {
   uint32_t operation_count;
 };
 
+/* program.c */
 int parse_program(const uint8_t *bytes, size_t length, struct program *); /* points into bytes */
 void free_program(struct program *);
 void take_user(struct reader *, struct user *); /* u32 id, u32 group, u32 count, count times u32 */
-int run_operations(const struct program *);
+
+/* operations.c */
+int run_operations(const struct program *); /* in the child, in order; a fault of one that is not optional ends it */
+
+/* fixed-end.c */
 /* The end of every start in a container, which no program can leave out: limits, bounding set, ids, capabilities, the
  * working directory checked, files closed, no_new_privs, system call filter, exec. */
 void enter_command(const struct program *, const struct user *, int status, char **argv, char **environment,

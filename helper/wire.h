@@ -25,7 +25,7 @@ enum request {
   CREATE_NODES,    /* strings names, strings names of container nodes */
   ADOPT_NODE,      /* string name; 1 file: its network namespace */
   REMOVE_NODE,     /* string name */
-  LIST_NODES,      /* u32 first -> u8 more, u32 count, entries (init.c) */
+  LIST_NODES,      /* u32 first -> u8 more, u32 count, entries (node-requests.c) */
   OPEN_NAMESPACES, /* strings nodes -> a file each, at most FILES_MAX */
   OPEN_SOCKETS,    /* strings nodes, u32 family, u32 type, u32 protocol -> a file each, at most FILES_MAX */
   READ_SYSCTLS,    /* string node, strings names -> count times: u8 there, string value */

@@ -1,6 +1,6 @@
 /**
  * A container's program: settings of its command, and the flat list of operations that build what the command sees.
- * yapc-init runs the list, then its fixed end (helper/program.c).
+ * yapc-init runs the list (helper/operations.c), then its fixed end (helper/fixed-end.c).
  */
 import type { ContainerUser } from "../model/container.js";
 

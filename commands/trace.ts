@@ -113,7 +113,7 @@ Podman and containerd go by their names. It changes nothing of the machine; with
         tell: outputs.tell,
         pressure: () => outputs.pressure,
         onEvent: (event) => outputs.event(event),
-        onProvisional: (packet) => outputs.provisional(packet),
+        onProvisional: outputs.provisional,
         onReady: (hops) => outputs.ready(hops, command),
         onWarning: (text) => outputs.warning(text),
         signal: AbortSignal.any([interrupt, stop]),

@@ -102,8 +102,10 @@ export class OutputSet {
     this.tui?.push(event);
   }
 
-  provisional(packet: PacketEvent): void {
-    this.tui?.push(packet);
+  /** Takes packets that are still open; undefined where nothing shows them, as each costs as much as one that has closed. */
+  get provisional(): ((packet: PacketEvent) => void) | undefined {
+    const { tui } = this;
+    return tui && ((packet) => tui.push(packet));
   }
 
   /** Where readers are behind: settles when they have caught up. Else undefined. */

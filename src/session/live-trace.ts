@@ -34,7 +34,8 @@ export interface LiveTraceOptions {
   /** Logs of containers, to stand in the same time line. */
   readonly logs?: ContainerLogs;
   readonly onEvent: (event: TraceEvent) => void;
-  readonly onProvisional?: (packet: PacketEvent) => void;
+  /** Takes packets that are still open; each costs as much as one that has closed. */
+  readonly onProvisional?: ((packet: PacketEvent) => void) | undefined;
   /** Default: all. */
   readonly tell?: PacketsTold;
   /** Whoever takes the events is behind: the taps are not read until it settles. */

@@ -28,7 +28,8 @@ export interface TraceOptions extends NetworkOptions {
   /** Where the command's output goes. */
   readonly output: CommandOutput;
   readonly onEvent: (event: TraceEvent) => void;
-  readonly onProvisional?: (packet: PacketEvent) => void;
+  /** Takes packets that are still open. */
+  readonly onProvisional?: ((packet: PacketEvent) => void) | undefined;
   /** Default: all. The self-check takes all in any case. */
   readonly tell?: PacketsTold;
   /** Whoever takes the events is behind: the taps are not read until it settles. */

@@ -12,11 +12,13 @@ import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { Outflow } from "../commands/base/outflow.js";
 import { PcapParserReader } from "../src/packet/pcap-parser-reader.js";
 import { pcapHeader, pcapRecord } from "../src/packet/pcap.js";
 import { hops } from "../src/path/hops.js";
 import { createTrace } from "../src/trace/trace.js";
-import type { TraceEnded } from "../src/model/trace.js";
+import { jsonlPrinter } from "../src/view/jsonl.js";
+import type { TraceEnded, TraceEvent } from "../src/model/trace.js";
 import { dockerBridge, macs } from "../test/path/docker-bridge.js";
 import { flag, tcp } from "../test/trace/frames.js";
 
@@ -74,7 +76,7 @@ function generate(folder: string, packets: number): string[] {
     });
     for (let step = 0; step < HOPS; step++) {
       const hop = answer ? 4 - step : step;
-      const time = epoch + BigInt(1_000_000 + number * 4000 + step * 2000);
+      const time = epoch + BigInt(1_000_000 + number * 4000 + step * 500);
       parts[hop]?.push(pcapRecord(time, hop < 2 ? outer : inner));
     }
     if (number % 4096 === 4095) flush();
@@ -117,7 +119,8 @@ function inMemory(files: readonly string[]): Chunk[] {
   );
 }
 
-function trace(parts: Iterable<Chunk>): TraceEnded {
+/** @param onEvent takes packets too; without it they are counted alone */
+function trace(parts: Iterable<Chunk>, onEvent?: (event: TraceEvent) => void): TraceEnded {
   const list = hops(dockerBridge);
   let end: TraceEnded | undefined;
   const core = createTrace({
@@ -125,8 +128,9 @@ function trace(parts: Iterable<Chunk>): TraceEnded {
     hops: list,
     filter: { ports: [], hosts: [], protocols: [] },
     epoch,
-    tell: "none",
+    tell: onEvent === undefined ? "none" : "all",
     emit: (event) => {
+      onEvent?.(event);
       if (event.type === "end") end = event;
     },
   });
@@ -136,6 +140,14 @@ function trace(parts: Iterable<Chunk>): TraceEnded {
   core.end();
   if (!end) throw new Error("the trace did not end");
   return end;
+}
+
+/** Writes a line of JSON for each packet to standard output, as `view -o jsonl` does. */
+function lines(files: readonly string[]): void {
+  const print = jsonlPrinter();
+  const output = new Outflow(process.stdout);
+  trace(chunks(files), (event) => output.write(print(event)));
+  output.flush();
 }
 
 /** Decoding and joining alone, again and again. @returns processor seconds of each round */
@@ -194,8 +206,8 @@ function line(what: string, sightings: number, time: Cost | undefined, ours?: Co
   );
 }
 
-function self(mode: string, files: readonly string[]): Cost | undefined {
-  return cost([[process.execPath, import.meta.filename, mode, ...files]], false);
+function self(mode: "trace" | "parse" | "lines", files: readonly string[]): Cost | undefined {
+  return cost([[process.execPath, import.meta.filename, mode, ...files]], mode === "lines");
 }
 
 /** Processor seconds of `alone`, in a process of its own. */
@@ -235,6 +247,7 @@ function bench(millions: readonly number[]): void {
       console.log(`${million} M sightings, ${mebibytes.toFixed(0)} MiB; resident at most ${memory.toFixed(0)} MiB`);
       console.log(`  ${JSON.stringify({ packets: end.packets, matches: end.matches, verdicts: end.verdicts })}`);
       line("decode and join, start and files", sightings, ours);
+      line("the same, a line of JSON a packet", sightings, self("lines", files));
       const [first = 0, ...later] = rounds(files);
       const rate = (seconds: number): string => (sightings / seconds / 1e6).toFixed(2);
       console.log(
@@ -252,6 +265,7 @@ const [mode = "", ...files] = process.argv.slice(2);
 if (mode === "trace") {
   const end = trace(chunks(files));
   console.log(JSON.stringify({ end, memory: process.resourceUsage().maxRSS / 1024 }));
-} else if (mode === "alone") console.log(JSON.stringify(alone(files)));
+} else if (mode === "lines") lines(files);
+else if (mode === "alone") console.log(JSON.stringify(alone(files)));
 else if (mode === "parse") console.log(parseOnly(files));
 else bench(mode === "" ? [0.5, 1, 2, 4] : [mode, ...files].map(Number));

@@ -55,6 +55,12 @@ test("the table keeps to its columns, and paths stay on one line where there is 
   t.regex(wide, /client:eth0 \+3\.0 host:eth0 \+4\.1 DNAT host:yapc0 \+1\.9 host:vethweb \+1\.8 web:eth0/);
 });
 
+test("the summary is what stands below the table, of the packets that were not delivered alone", async (t) => {
+  const asked = withLog.filter((event) => event.type !== "packet" || event.verdict.kind !== "delivered");
+  const table = await print("table", withLog);
+  t.is(await print("summary", asked), table.slice(table.indexOf("\n\n", table.indexOf("└")) + 2));
+});
+
 test("colours change no character and no alignment", async (t) => {
   const plain = await print("table", events);
   const coloured = await print("table", events, 100, true);

@@ -150,26 +150,31 @@ export class Ways {
     // Where it was still to be lowered it stands before those that have been.
     const late = (c.ttl[row] ?? 0) > (c.ttl[tail] ?? 0) && ((c.marks[row] ?? 0) & Mark.group) === 0;
     if (late) return this.#lastOfTtl(packet, row);
-    // A branch of a tree goes last.
-    if (parent !== tail) return this.#between(row, parent) ? parent : tail;
     const later = (c.time[row] ?? 0) - (c.time[parent] ?? 0);
+    const before = packets.parent[parent] ?? NONE;
+    if (parent !== tail) {
+      if (this.#between(row, parent)) return parent;
+      // Out of order by no more than stamps are, it stood before its parent; else it is a branch of a tree, which goes last.
+      return before !== NONE && later <= SLACK && this.#onTheWay(before, row, parent) ? before : tail;
+    }
     if (later > SLACK || (later > 0 && c.ttl[row] !== c.ttl[parent])) return parent;
     // The same stamp (a packet that a bridge passes up keeps that of its port), or perhaps out of order.
-    const before = packets.parent[parent] ?? NONE;
     if (before === NONE) return later <= 0 && this.#comesFirst(row, parent) ? NONE : parent;
+    return this.#onTheWay(before, row, parent) ? before : parent;
+  }
+
+  /** Whether a row lies on the shortest way from one sighting to the next, rather than behind both. */
+  #onTheWay(before: number, row: number, after: number): boolean {
+    const c = this.#columns;
     const { reach } = this.#scene;
-    const hop = c.hop[row] ?? 0;
-    const parentHop = c.hop[parent] ?? 0;
-    const first = c.hop[before] ?? 0;
-    // Further on than its parent, as most are.
-    if (reach.distance(first, hop) > reach.distance(first, parentHop)) return parent;
+    const [from, hop, to] = [c.hop[before] ?? 0, c.hop[row] ?? 0, c.hop[after] ?? 0];
+    // Further on, as most are.
+    if (reach.distance(from, hop) > reach.distance(from, to)) return false;
     // Where the TTL fell by more than on the shortest way, it did not come by that (hairpin).
-    const direct = reach.routes(first, hop) === (c.ttl[before] ?? 0) - (c.ttl[row] ?? 0);
-    const shorter =
-      direct &&
-      reach.distance(first, hop) + reach.distance(hop, parentHop) <
-        reach.distance(first, parentHop) + reach.distance(parentHop, hop);
-    return shorter ? before : parent;
+    const direct = reach.routes(from, hop) === (c.ttl[before] ?? 0) - (c.ttl[row] ?? 0);
+    return (
+      direct && reach.distance(from, hop) + reach.distance(hop, to) < reach.distance(from, to) + reach.distance(to, hop)
+    );
   }
 
   /** The last sighting of a packet that is further up than a row by TTL, or, at an equal one, by the shorter way. */

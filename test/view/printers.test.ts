@@ -17,6 +17,7 @@ import {
   type TraceFormat,
 } from "../../src/view/index.js";
 import { PacketRing } from "../../src/view/packet-ring.js";
+import { microseconds } from "../../src/view/quantity.js";
 import { displayWidth, visible } from "../../src/view/width.js";
 import { bridged, events, exchangeOne, exchangeTwo, lost, started, withLog } from "./fixture.js";
 import { golden } from "./golden.js";
@@ -137,6 +138,14 @@ test("an escape sequence in a name or comment does not reach the terminal", asyn
   }
   t.notRegex(explainPacket(packet).join(""), /[\u001b\u0007]/);
   t.notRegex(printFailure(new Failure("kernel", evil, { hint: evil })), /[\u001b\u0007]/);
+});
+
+test("times are written as toFixed writes them", (t) => {
+  const times = [0, -0, 49, 50, 51, 99, 150, 250, 350, 949, 950, 999_949, 999_950, 1_000_050, 2 ** 53, 50.4, 0.1];
+  const wrong = [...times, ...times.map((time) => -time), ...times].filter(
+    (time) => microseconds(time) !== (time / 1e3).toFixed(1),
+  );
+  t.deepEqual(wrong, []);
 });
 
 test("inspect", (t) => {

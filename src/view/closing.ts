@@ -143,9 +143,9 @@ export class DeathCount {
   readonly #kinds = new Map<string, { sentence: string; packets: number; first: PacketEvent }>();
   readonly #limit = 100;
 
-  push(packet: PacketEvent): void {
+  /** @param sentence of its verdict, where it is at hand */
+  push(packet: PacketEvent, sentence = verdictSentence(packet.verdict)): void {
     if (packet.provisional === true || packet.verdict.kind === "delivered") return;
-    const sentence = verdictSentence(packet.verdict);
     const known = this.#kinds.get(sentence);
     if (known !== undefined) known.packets += 1;
     else if (this.#kinds.size < this.#limit) this.#kinds.set(sentence, { sentence, packets: 1, first: packet });

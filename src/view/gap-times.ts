@@ -3,7 +3,7 @@
  * picked out of a trace, counted from the packets themselves.
  */
 import { DurationHistogram, type Durations } from "../model/duration-histogram.js";
-import type { HopEvent, PacketEvent } from "../model/trace.js";
+import type { HopEvent, PacketEvent, Sighting } from "../model/trace.js";
 import { isDivided } from "./path.js";
 
 export interface GapTime extends Durations {
@@ -15,7 +15,10 @@ export interface GapTime extends Durations {
 const gapsTold = 64;
 
 export class GapTimes {
-  readonly #counted = new Map<string, { from: string; to: string; times: DurationHistogram }>();
+  /** By the hop from which, then by that to which. */
+  readonly #counted = new Map<string, Map<string, DurationHistogram>>();
+  /** In the order in which they were met. */
+  readonly #gaps: { readonly from: string; readonly to: string; readonly times: DurationHistogram }[] = [];
   #told: GapTime[] | undefined;
 
   push(event: PacketEvent | HopEvent): void {
@@ -39,7 +42,7 @@ export class GapTimes {
   }
 
   #fromPackets(): GapTime[] {
-    return [...this.#counted.values()].flatMap(({ from, to, times }) => {
+    return this.#gaps.flatMap(({ from, to, times }) => {
       const summary = times.summary();
       return summary === undefined ? [] : [{ from, to, ...summary }];
     });
@@ -47,24 +50,23 @@ export class GapTimes {
 
   #count(packet: PacketEvent): void {
     const divided = isDivided(packet);
-    let before = packet.sightings[0];
-    for (const sighting of packet.sightings.slice(1)) {
+    let before: Sighting | undefined;
+    for (const sighting of packet.sightings) {
       if (divided && sighting.hop === before?.hop) continue; // another part of it
       // Equal stamps are one stamp, which is no duration.
       if (before !== undefined && sighting.time !== before.time)
-        this.#add(before.hop, sighting.hop, sighting.time - before.time);
+        this.#timesOf(before.hop, sighting.hop)?.add(sighting.time - before.time);
       before = sighting;
     }
   }
 
-  #add(from: string, to: string, nanoseconds: number): void {
-    const key = `${from} ${to}`;
-    let gap = this.#counted.get(key);
-    if (gap === undefined) {
-      if (this.#counted.size >= gapsTold) return;
-      gap = { from, to, times: new DurationHistogram() };
-      this.#counted.set(key, gap);
-    }
-    gap.times.add(nanoseconds);
+  #timesOf(from: string, to: string): DurationHistogram | undefined {
+    const known = this.#counted.get(from)?.get(to);
+    if (known !== undefined || this.#gaps.length >= gapsTold) return known;
+    const times = new DurationHistogram();
+    const onward = this.#counted.get(from) ?? new Map<string, DurationHistogram>();
+    this.#counted.set(from, onward.set(to, times));
+    this.#gaps.push({ from, to, times });
+    return times;
   }
 }

@@ -10,8 +10,18 @@ import { logTitle } from "./log-title.js";
 import { gapLabel, pathOf, type Station, titleOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
 import { milliseconds } from "./quantity.js";
-import { doubt, endMark, verdictTone } from "./verdict.js";
-import { centre, cut, displayWidth, padEnd, padStart, visibleDeep } from "./width.js";
+import { doubt, endMark, verdictSentence, verdictTone } from "./verdict.js";
+import { Ways } from "./ways.js";
+import { centre, cut, displayWidth, padEnd, padStart, visible, visibleDeep } from "./width.js";
+
+interface Cell {
+  readonly character: string;
+  readonly tone: Tone;
+}
+
+const blank: Cell = { character: " ", tone: "plain" };
+const lifeline: Cell = { character: "│", tone: "dim" };
+const stroke: Cell = { character: "─", tone: "dim" };
 
 export interface LadderLayout {
   readonly hops: readonly string[];
@@ -19,6 +29,10 @@ export interface LadderLayout {
   readonly pitch: number;
   /** Cell of the first lifeline. */
   readonly margin: number;
+  /** Cell of each hop's lifeline. */
+  readonly cells: ReadonlyMap<string, number>;
+  /** A line with nothing on it but the lifelines. */
+  readonly lifelines: readonly Cell[];
 }
 
 /** `+1234.5 DNAT` has to fit between two lifelines. */
@@ -27,7 +41,13 @@ const narrowestPitch = 13;
 export function ladderLayout(hops: readonly string[]): LadderLayout {
   const widest = Math.max(0, ...hops.flatMap((hop) => hop.split(":").map(displayWidth)));
   const pitch = Math.max(narrowestPitch, widest + 2);
-  return { hops, pitch, margin: pitch >> 1 };
+  const margin = pitch >> 1;
+  const lifelines = Array.from({ length: hops.length * pitch }, (_, cell) =>
+    cell % pitch === margin ? lifeline : blank,
+  );
+  const cells = new Map<string, number>();
+  for (const [column, hop] of hops.entries()) if (!cells.has(hop)) cells.set(hop, margin + column * pitch);
+  return { hops, pitch, margin, cells, lifelines };
 }
 
 export function ladderWidth({ hops, pitch }: LadderLayout): number {
@@ -66,11 +86,6 @@ export function ladderRow(packet: PacketEvent, layout: LadderLayout, ink: Ink): 
   return canvas.lines(ink);
 }
 
-interface Cell {
-  readonly character: string;
-  readonly tone: Tone;
-}
-
 /** Draws on lifelines; begins a new line when a stretch is already taken. */
 class LadderCanvas {
   readonly #layout: LadderLayout;
@@ -99,14 +114,14 @@ class LadderCanvas {
     this.#taken = [Math.min(low, this.#taken[0]), Math.max(high, this.#taken[1])];
     const room = high - low - 2;
     const text = cut(label, room);
-    const line = "─".repeat((room - displayWidth(text)) >> 1);
-    const body = line + text + "─".repeat(room - displayWidth(text) - line.length);
-    const drawn = end > start ? `${body}▶` : `◀${body}`;
-    // One code unit is one cell: labels are ASCII, the strokes lie in the basic plane.
-    for (let index = 0; index < drawn.length; index += 1) {
-      const character = drawn.charAt(index);
-      this.#put(low + 1 + index, character, /[─▶◀]/.test(character) ? "dim" : "plain");
-    }
+    const free = room - displayWidth(text);
+    let cell = low + 1;
+    if (end < start) this.#put(cell++, "◀", "dim");
+    for (const after = cell + (free >> 1); cell < after; cell += 1) this.#set(cell, stroke);
+    // One code unit is one cell: labels are ASCII.
+    for (let index = 0; index < text.length; index += 1) this.#put(cell++, text.charAt(index), "plain");
+    for (const after = cell + free - (free >> 1); cell < after; cell += 1) this.#set(cell, stroke);
+    if (end > start) this.#put(cell, "▶", "dim");
   }
 
   /** The mark where the packet ended: half way to the hop that missed it, else beside the last one. */
@@ -115,7 +130,7 @@ class LadderCanvas {
     const target = missing === undefined ? undefined : this.#cell(missing);
     const way = target === undefined || target === start ? direction : Math.sign(target - start);
     const steps = missing === undefined ? 2 : this.#layout.pitch >> 1;
-    for (let step = 1; step < steps; step += 1) this.#put(start + way * step, "─", "dim");
+    for (let step = 1; step < steps; step += 1) this.#set(start + way * step, stroke);
     this.#put(start + way * steps, mark, tone);
   }
 
@@ -125,8 +140,8 @@ class LadderCanvas {
       for (let index = 0; index < cells.length;) {
         const tone = cells[index]?.tone ?? "plain";
         let run = "";
-        while (index < cells.length && cells[index]?.tone === tone) {
-          run += cells[index]?.character ?? " ";
+        for (let cell = cells[index]; cell?.tone === tone; cell = cells[index]) {
+          run += cell.character;
           index += 1;
         }
         text += ink(tone, run);
@@ -136,21 +151,21 @@ class LadderCanvas {
   }
 
   #cell(hop: string): number {
-    const { hops, pitch, margin } = this.#layout;
-    const column = hops.indexOf(hop);
-    return (column < 0 ? hops.length - 1 : column) * pitch + margin;
+    const { hops, pitch, margin, cells } = this.#layout;
+    return cells.get(hop) ?? (hops.length - 1) * pitch + margin;
   }
 
   #put(cell: number, character: string, tone: Tone): void {
+    this.#set(cell, { character, tone });
+  }
+
+  #set(cell: number, drawn: Cell): void {
     const line = this.#lines.at(-1);
-    if (line !== undefined && cell >= 0 && cell < line.length) line[cell] = { character, tone };
+    if (line !== undefined && cell >= 0 && cell < line.length) line[cell] = drawn;
   }
 
   #newLine(): void {
-    const { hops, pitch, margin } = this.#layout;
-    const line = Array.from({ length: hops.length * pitch }, (): Cell => ({ character: " ", tone: "plain" }));
-    hops.forEach((_hop, column) => (line[column * pitch + margin] = { character: "│", tone: "dim" }));
-    this.#lines.push(line);
+    this.#lines.push([...this.#layout.lifelines]);
     this.#taken = [Infinity, -Infinity];
   }
 }
@@ -172,27 +187,34 @@ export function ladderPrinter(options: Pick<PrinterOptions, "colours" | "columns
     return `${ink("strong", `${left("", "", "")}${nodes}`.trimEnd())}\n${ink("dim", left("#", "time ms", "packet"))}${ink("strong", interfaces.trimEnd())}\n`;
   };
   let known: readonly Hop[] = [];
+  const ways = new Ways((raw) => {
+    const packet = visibleDeep(raw);
+    const { verdict, match } = packet;
+    const { kind } = verdict;
+    const note = [kind === "delivered" ? "" : ink(verdictTone[kind], kind), doubt(match)].join(" ");
+    return { plain: packet === raw, sentence: verdictSentence(verdict), note };
+  });
+  const packetRows = (raw: PacketEvent): string => {
+    const { plain, sentence, note } = ways.of(raw);
+    const packet = plain ? raw : visibleDeep(raw);
+    deaths.push(packet, sentence);
+    rows += 1;
+    const again = rows > 1 && rows % rowsPerHead === 1 ? `\n${head(known)}` : "";
+    const title = cut(visible(titleOf(packet)), 20);
+    const lines = ladderRow(packet, layout, ink).map((line, index) =>
+      index === 0
+        ? `${left(String(packet.id), milliseconds(packet.time), title)}${line} ${note}`.trimEnd()
+        : `${left("", "", "")}${line}`.trimEnd(),
+    );
+    return `${again}${lines.join("\n")}\n`;
+  };
   return (raw) => {
+    if (raw.type === "packet") return raw.provisional === true ? "" : packetRows(raw);
     const event = visibleDeep(raw);
     switch (event.type) {
       case "trace":
         known = event.hops;
         return head(known);
-      case "packet": {
-        if (event.provisional === true) return "";
-        deaths.push(event);
-        rows += 1;
-        const again = rows > 1 && rows % rowsPerHead === 1 ? `\n${head(known)}` : "";
-        const title = cut(titleOf(event), 20);
-        const { kind } = event.verdict;
-        const note = [kind === "delivered" ? "" : ink(verdictTone[kind], kind), doubt(event.match)].join(" ");
-        const lines = ladderRow(event, layout, ink).map((line, index) =>
-          index === 0
-            ? `${left(String(event.id), milliseconds(event.time), title)}${line} ${note}`.trimEnd()
-            : `${left("", "", "")}${line}`.trimEnd(),
-        );
-        return `${again}${lines.join("\n")}\n`;
-      }
       case "log":
         return `${left("", milliseconds(event.time), cut(logTitle(event), 20))}${logText(event, layout)}\n`;
       case "exchange":

@@ -48,19 +48,24 @@ export function pathOf(packet: PacketEvent): PacketPath {
       elapsed: time - from.time,
       rewrites: take(rewrites, ({ between }) => between[0] === from.hop && between[1] === hop),
     };
-    stations.push({ hop, sighting, ...(gap && { gap }) });
+    stations.push(gap === undefined ? { hop, sighting } : { hop, sighting, gap });
     for (const bridge of take(implied, ({ after }) => after === hop)) {
       stations.push({ hop: bridge.hop, gap: { rewrites: take(rewrites, ({ between }) => between[1] === bridge.hop) } });
     }
     previous = sighting;
   }
-  const first = packet.sightings[0];
   const { verdict } = packet;
   return {
     stations,
-    total: first === undefined ? 0 : (packet.sightings.at(-1) ?? first).time - first.time,
+    total: totalOf(packet),
     ...(verdict.kind === "dropped" && verdict.before !== undefined && { missing: verdict.before }),
   };
+}
+
+/** Nanoseconds from the first sighting to the last. */
+export function totalOf({ sightings }: Pick<PacketEvent, "sightings">): number {
+  const first = sightings[0];
+  return first === undefined ? 0 : (sightings.at(-1) ?? first).time - first.time;
 }
 
 /** Whether it was one frame at some hops and several at others: then neighbouring sightings of one hop are its parts. */
@@ -73,8 +78,12 @@ export function stationName({ hop, parts }: Station): string {
   return parts === undefined ? hop : `${hop} ×${parts}`;
 }
 
+const nothing: readonly never[] = [];
+
 /** Takes out of the list what fits. */
-function take<T>(list: T[], fits: (item: T) => boolean): T[] {
+function take<T>(list: T[], fits: (item: T) => boolean): readonly T[] {
+  // As in most gaps.
+  if (!list.some(fits)) return nothing;
   const taken = list.filter(fits);
   for (const item of taken) list.splice(list.indexOf(item), 1);
   return taken;

@@ -5,9 +5,15 @@ export function milliseconds(nanoseconds: number): string {
   return (nanoseconds / 1e6).toFixed(3);
 }
 
+/** Most times are those of gaps, below a millisecond: their texts are kept, by tenths of a microsecond. */
+const tenths = new Array<string | undefined>(10_000);
+
 /** `3.0`: microseconds to a tenth. */
 export function microseconds(nanoseconds: number): string {
-  return (nanoseconds / 1e3).toFixed(1);
+  const tenth = Math.round(nanoseconds / 100);
+  // Of half a tenth it depends on the quotient which way it is rounded.
+  const kept = Number.isInteger(nanoseconds) && nanoseconds >= 0 && tenth < tenths.length && nanoseconds % 100 !== 50;
+  return kept ? (tenths[tenth] ??= (nanoseconds / 1e3).toFixed(1)) : (nanoseconds / 1e3).toFixed(1);
 }
 
 /** `+3.0`, or `same stamp` where two hops carry one stamp: the kernel stamped the packet once, which is no duration of 0. */

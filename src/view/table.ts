@@ -8,18 +8,23 @@ import type { LogEvent, PacketEvent, TraceEvent } from "../model/trace.js";
 import { closingLines, DeathCount, exchangeLines, gapLines, hopLines } from "./closing.js";
 import { inOrder } from "./first-packets.js";
 import { GapTimes } from "./gap-times.js";
-import { inkFor, type Ink } from "./ink.js";
+import { inkFor, type Ink, type Tone } from "./ink.js";
 import { logTitle } from "./log-title.js";
-import { pathPieces } from "./path-line.js";
-import { pathOf, rewritesOf, titleOf } from "./path.js";
+import { PathLine } from "./path-line.js";
+import { rewritesOf, titleOf, totalOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
 import { duration, milliseconds } from "./quantity.js";
+import { Told } from "./told.js";
+import { singleLines, TableRows, type Cells } from "./table-rows.js";
 import { TraceLog } from "./trace-log.js";
 import { doubt, verdictSentence, verdictTone } from "./verdict.js";
-import { displayWidth, padEnd, padStart, visibleDeep, wrap } from "./width.js";
+import { Ways } from "./ways.js";
+import { displayWidth, measured, type Measured, visible, visibleDeep, wrapMeasured } from "./width.js";
 
 /** Rows that cli-table3 lays out. */
 const rowsLaidOut = 500;
+/** Rows that it lays out at once, so that the square stays small. */
+const rowsAtOnce = 25;
 /** A longer summary goes on in a second line; below a hundred columns the path needs the room more. */
 const widestPacket = (columns: number): number => (columns < 100 ? 14 : 20);
 /** Narrower than this, a path cannot be read: the table is then wider than the terminal. */
@@ -37,34 +42,44 @@ class TraceTable {
   readonly #deaths = new DeathCount();
   readonly #gapTimes = new GapTimes();
   readonly #told = new Told();
+  readonly #ways: Ways<WayCells>;
   readonly #columns: number;
   readonly #ink: Ink;
   readonly #waiting: (PacketEvent | LogEvent)[] = [];
-  #widths: readonly number[] | undefined;
+  #widths: readonly number[] = [];
+  /** Once the widths are settled. */
+  #rows: TableRows | undefined;
   #severalExchanges = false;
 
   constructor(columns: number, ink: Ink) {
     this.#columns = columns;
     this.#ink = ink;
+    this.#ways = new Ways((packet) => wayCells(packet, ink));
   }
 
   readonly push = (raw: TraceEvent): string => {
+    if (raw.type === "packet") return raw.provisional === true ? "" : this.#packet(raw);
     const event = visibleDeep(raw);
-    if (event.type === "packet") return event.provisional === true ? "" : this.#packet(event);
-    if (event.type === "log") return this.#row(event);
+    if (event.type === "log") return this.#line(event);
     this.#log.push(event);
     if (event.type === "hop") this.#gapTimes.push(event);
     return event.type === "end" ? this.#close() : "";
   };
 
-  #packet(packet: PacketEvent): string {
-    this.#deaths.push(packet);
+  #packet(raw: PacketEvent): string {
+    const way = this.#ways.of(raw);
+    const packet = way.plain ? raw : visibleDeep(raw);
+    this.#deaths.push(packet, way.sentence);
     this.#gapTimes.push(packet);
-    return this.#row(packet);
+    if (this.#rows === undefined) return this.#wait(packet);
+    return this.#rows.draw(this.#cells(packet, way));
   }
 
-  #row(row: PacketEvent | LogEvent): string {
-    if (this.#widths !== undefined) return handMadeRow(this.#cellsOf(row, this.#widths), this.#widths);
+  #line(line: LogEvent): string {
+    return this.#rows === undefined ? this.#wait(line) : this.#rows.draw(this.#cellsOf(line));
+  }
+
+  #wait(row: PacketEvent | LogEvent): string {
     this.#waiting.push(row);
     return this.#waiting.length < rowsLaidOut ? "" : `${this.#layOut(true)}\n`;
   }
@@ -75,19 +90,26 @@ class TraceTable {
     const rows = this.#waiting.sort(inOrder);
     const packets = rows.filter((row) => row.type === "packet");
     this.#severalExchanges = open || packets.some(({ exchange }) => exchange !== packets[0]?.exchange);
-    const widths = this.#measure(packets, open);
-    const table = new Table({
-      head: head.map((title) => this.#ink("dim", title)),
-      colWidths: widths.map((width) => width + 2),
-      colAligns: head.map((_title, index) => (right.has(index) ? "right" : "left")),
-      // No line between rows: they start with their number.
-      chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-      style: { head: [], border: [] },
-    });
-    for (const row of rows) table.push(this.#cellsOf(row, widths).map((lines) => lines.join("\n")));
-    this.#widths = widths;
-    const text = drawHeadLine(table.toString(), widths);
-    return open ? text.slice(0, text.lastIndexOf("\n")) : text;
+    const widths = (this.#widths = this.#measure(packets, open));
+    this.#rows = new TableRows(widths, right);
+    const lines: string[] = [];
+    for (let at = 0; at < rows.length; at += rowsAtOnce) {
+      const table = new Table({
+        head: at === 0 ? head.map((title) => this.#ink("dim", title)) : [],
+        colWidths: widths.map((width) => width + 2),
+        colAligns: head.map((_title, index) => (right.has(index) ? "right" : "left")),
+        // No line between rows: they start with their number.
+        chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
+        style: { head: [], border: [] },
+      });
+      for (const row of rows.slice(at, at + rowsAtOnce)) table.push(...singleLines(this.#cellsOf(row)));
+      const drawn = table.toString().split("\n");
+      lines.push(...drawn.slice(at === 0 ? 0 : 1, -1));
+    }
+    // cli-table3 draws the line below the head with the same characters as those between rows, which are off.
+    lines.splice(2, 0, this.#rows.border("├", "┼", "┤"));
+    if (!open) lines.push(this.#rows.border("└", "┴", "┘"));
+    return lines.join("\n");
   }
 
   #measure(packets: readonly PacketEvent[], open: boolean): number[] {
@@ -97,61 +119,63 @@ class TraceTable {
     const time = widest("time ms", ({ time }) => milliseconds(time).length) + (open ? 2 : 0);
     const packet = Math.min(
       widestPacket(this.#columns),
-      widest("packet", (one) => displayWidth(titleOf(one))),
+      widest("packet", (one) => displayWidth(visible(titleOf(one)))),
     );
     const verdict = "delivered".length;
     const borders = 1 + 3 * head.length;
     const path = Math.max(narrowestPath, this.#columns - number - time - packet - verdict - borders);
-    const needed = widest(head[3] ?? "", (one) =>
-      displayWidth(pathPieces(pathOf(one), one.verdict, this.#ink).join(" ")),
-    );
+    const needed = widest(head[3] ?? "", (one) => displayWidth(this.#ways.of(one).path.text(one)));
     return [number, time, packet, open ? path : Math.min(path, Math.max(needed, 50)), verdict];
   }
 
-  #cellsOf(row: PacketEvent | LogEvent, widths: readonly number[]): string[][] {
-    if (row.type === "packet") return this.#cells(row, widths);
-    const text = wrap(row.text.split(" "), widths[3] ?? narrowestPath);
-    return [[""], [milliseconds(row.time)], titleLines(logTitle(row), widths[2] ?? 0), text, [""]];
+  #cellsOf(row: PacketEvent | LogEvent): Cells {
+    if (row.type === "packet") return this.#cells(row, this.#ways.of(row));
+    const [, , titleWidth = 0, width = narrowestPath] = this.#widths;
+    return [
+      [],
+      [measured(milliseconds(row.time))],
+      titleLines(logTitle(row), titleWidth),
+      wrapped(row.text, width),
+      [],
+    ];
   }
 
   /** Lines of each cell. */
-  #cells(packet: PacketEvent, widths: readonly number[]): string[][] {
-    const path = pathOf(packet);
-    const width = widths[3] ?? narrowestPath;
-    const pathCell = wrap(pathPieces(path, packet.verdict, this.#ink), width);
-    const { verdict } = packet;
-    const rewrites = rewritesOf(packet);
-    if (rewrites.length > 0 && this.#told.first(packet, rewrites.join()) === packet.id) {
-      const texts = rewrites.map((rewrite, index) => (index < rewrites.length - 1 ? `${rewrite},` : rewrite));
-      const pieces = texts.flatMap((text) => (displayWidth(text) <= width ? [text] : text.split(" ")));
-      pathCell.push(...wrap(pieces, width).map((line) => this.#ink("accent", line)));
+  #cells(packet: PacketEvent, way: WayCells): Cells {
+    const { id, verdict } = packet;
+    const [, , titleWidth = 0, width = narrowestPath] = this.#widths;
+    const pathCell = wrapMeasured(way.path.pieces(packet), width);
+    if (way.rewrites.length > 0 && this.#told.first(packet, way.allRewrites) === id) {
+      const pieces = way.rewrites.flatMap((text) => (displayWidth(text) <= width ? [text] : text.split(" ")));
+      pathCell.push(...this.#inked("accent", wrapMeasured(pieces.map(measured), width)));
     }
     if (verdict.kind !== "delivered") {
-      const sentence = verdictSentence(verdict);
-      const first = this.#told.first(packet, sentence);
-      const text = first === packet.id ? sentence : `as packet ${first}`;
-      pathCell.push(...wrap(text.split(" "), width).map((line) => this.#ink(verdictTone[verdict.kind], line)));
+      const first = this.#told.first(packet, way.sentence);
+      const tone = verdictTone[verdict.kind];
+      // The narrowest path has room for the longest number.
+      if (first !== id) pathCell.push(this.#cell(tone, `as packet ${first}`));
+      else pathCell.push(...this.#inked(tone, wrapped(way.sentence, width)));
     }
-    const verdictCell = [this.#ink(verdictTone[verdict.kind], verdict.kind)];
-    if (path.stations.length > 1) verdictCell.push(this.#ink("dim", duration(path.total)));
-    const doubtful = doubt(packet.match);
-    if (doubtful !== "") verdictCell.push(this.#ink("odd", doubtful));
-    return [
-      [String(packet.id)],
-      [milliseconds(packet.time)],
-      [
-        ...titleLines(titleOf(packet), widths[2] ?? 0),
-        ...(this.#severalExchanges ? [this.#ink("dim", `  exchange ${packet.exchange}`)] : []),
-      ],
-      pathCell,
-      verdictCell,
-    ];
+    const titleCell = titleLines(visible(titleOf(packet)), titleWidth);
+    if (this.#severalExchanges) titleCell.push(this.#cell("dim", `  exchange ${packet.exchange}`));
+    const verdictCell = [this.#cell(verdictTone[verdict.kind], verdict.kind)];
+    if (way.path.stations > 1) verdictCell.push(this.#cell("dim", duration(totalOf(packet))));
+    if (way.doubt !== "") verdictCell.push(this.#cell("odd", way.doubt));
+    return [[measured(String(id))], [measured(milliseconds(packet.time))], titleCell, pathCell, verdictCell];
+  }
+
+  #inked(tone: Tone, lines: readonly Measured[]): Measured[] {
+    return lines.map(({ text, width }) => ({ text: this.#ink(tone, text), width }));
+  }
+
+  #cell(tone: Tone, text: string): Measured {
+    return { text: this.#ink(tone, text), width: displayWidth(text) };
   }
 
   #close(): string {
     const { ended, hops } = this.#log;
     const parts: string[] = [];
-    if (this.#widths !== undefined) parts.push(border("└", "┴", "┘", this.#widths));
+    if (this.#rows !== undefined) parts.push(this.#rows.border("└", "┴", "┘"));
     else if (this.#waiting.length > 0) parts.push(this.#layOut(false));
     const sections = [
       exchangeLines(this.#log, this.#ink),
@@ -164,49 +188,38 @@ class TraceTable {
   }
 }
 
-/**
- * Rewrites are the same for every packet of one direction of an exchange, and so is the death of its retransmissions:
- * told in full once; later packets carry the mark, or name the first one.
- */
-class Told {
-  readonly #packets = new Map<string, number>();
-
-  /** Number of the packet that was the first to tell this text, perhaps this one. */
-  first(packet: PacketEvent, text: string): number {
-    const key = `${packet.exchange} ${packet.direction} ${text}`;
-    const known = this.#packets.get(key);
-    if (known !== undefined) return known;
-    // Bounded; when it starts anew, some texts are told twice.
-    if (this.#packets.size >= 10_000) this.#packets.clear();
-    this.#packets.set(key, packet.id);
-    return packet.id;
-  }
+/** What is the same for all packets that went one way. */
+interface WayCells {
+  /** No control characters in it, but for those of a packet's title. */
+  readonly plain: boolean;
+  readonly path: PathLine;
+  readonly rewrites: readonly string[];
+  readonly allRewrites: string;
+  readonly sentence: string;
+  readonly doubt: string;
 }
 
-function titleLines(title: string, width: number): string[] {
-  if (displayWidth(title) <= width) return [title];
-  return wrap(title.split(" "), width - 2).map((line, index) => (index === 0 ? line : `  ${line}`));
+function wayCells(raw: PacketEvent, ink: Ink): WayCells {
+  const packet = visibleDeep(raw);
+  const rewrites = rewritesOf(packet);
+  return {
+    plain: packet === raw,
+    path: new PathLine(packet, ink),
+    rewrites: rewrites.map((rewrite, index) => (index < rewrites.length - 1 ? `${rewrite},` : rewrite)),
+    allRewrites: rewrites.join(),
+    sentence: verdictSentence(packet.verdict),
+    doubt: doubt(packet.match),
+  };
 }
 
-/** cli-table3 draws the line below the head with the same characters as those between rows, which are off. */
-function drawHeadLine(text: string, widths: readonly number[]): string {
-  const lines = text.split("\n");
-  return [...lines.slice(0, 2), border("├", "┼", "┤", widths), ...lines.slice(2)].join("\n");
+function wrapped(sentence: string, width: number): Measured[] {
+  return wrapMeasured(sentence.split(" ").map(measured), width);
 }
 
-function border(left: string, cross: string, end: string, widths: readonly number[]): string {
-  return left + widths.map((width) => "─".repeat(width + 2)).join(cross) + end;
-}
-
-function handMadeRow(cells: readonly (readonly string[])[], widths: readonly number[]): string {
-  const height = Math.max(...cells.map(({ length }) => length));
-  let text = "";
-  for (let line = 0; line < height; line += 1) {
-    const row = widths.map((width, index) => {
-      const pad = right.has(index) ? padStart : padEnd;
-      return pad(cells[index]?.[line] ?? "", width);
-    });
-    text += `│ ${row.join(" │ ")} │\n`;
-  }
-  return text;
+function titleLines(title: string, width: number): Measured[] {
+  const whole = measured(title);
+  if (whole.width <= width) return [whole];
+  return wrapped(title, width - 2).map((line, index) =>
+    index === 0 ? line : { text: `  ${line.text}`, width: line.width + 2 },
+  );
 }

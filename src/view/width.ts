@@ -20,26 +20,34 @@ function isWide(point: number): boolean {
 }
 
 function cells(character: string): number {
+  const point = character.codePointAt(0) ?? 0;
+  // Marks begin at U+0300.
+  if (point < 0x300) return 1;
   if (zeroWidth.test(character)) return 0;
-  return isWide(character.codePointAt(0) ?? 0) ? 2 : 1;
+  return isWide(point) ? 2 : 1;
 }
+
+/** Where a cell is a code unit: Latin; arrows, symbols, lines of boxes. */
+const ofSingleCells = /^[\x20-\u02ff\u2100-\u2bff]*$/;
 
 /** Cells that the text takes on a terminal; SGR sequences take none. */
 export function displayWidth(text: string): number {
-  const bare = text.replace(sgrSequence, "");
-  // Most text is ASCII, where a cell is a code unit.
-  if (/^[\x20-\x7e]*$/.test(bare)) return bare.length;
+  if (ofSingleCells.test(text)) return text.length;
+  const bare = withoutInk(text);
+  if (ofSingleCells.test(bare)) return bare.length;
   let width = 0;
   for (const character of bare) width += cells(character);
   return width;
 }
 
 export function padEnd(text: string, width: number): string {
-  return text + " ".repeat(Math.max(0, width - displayWidth(text)));
+  const free = width - displayWidth(text);
+  return free > 0 ? text + " ".repeat(free) : text;
 }
 
 export function padStart(text: string, width: number): string {
-  return " ".repeat(Math.max(0, width - displayWidth(text))) + text;
+  const free = width - displayWidth(text);
+  return free > 0 ? " ".repeat(free) + text : text;
 }
 
 export function centre(text: string, width: number): string {
@@ -65,24 +73,47 @@ export function cutInk(text: string, width: number): string {
   return displayWidth(text) <= width ? text : `${sliceCells(text, 0, width - 1)}…`;
 }
 
+/** Text whose width is known. */
+export interface Measured {
+  readonly text: string;
+  /** Cells. */
+  readonly width: number;
+}
+
+export function measured(text: string): Measured {
+  return { text, width: displayWidth(text) };
+}
+
 /** Joins pieces by blanks into lines no wider than `width`. A plain piece that is too wide for any line is cut in two. */
 export function wrap(pieces: readonly string[], width: number): string[] {
-  const lines: string[] = [];
+  return wrapMeasured(pieces.map(measured), width).map(({ text }) => text);
+}
+
+/** As `wrap`, of pieces that need not be measured again. */
+export function wrapMeasured(pieces: readonly Measured[], width: number): Measured[] {
+  const lines: Measured[] = [];
   let line = "";
-  for (const piece of pieces.flatMap((one) => chunks(one, width))) {
-    if (line === "") line = piece;
-    else if (displayWidth(line) + 1 + displayWidth(piece) <= width) line += ` ${piece}`;
-    else {
-      lines.push(line);
-      line = piece;
+  let used = 0;
+  const add = (piece: Measured): void => {
+    if (line !== "" && used + 1 + piece.width <= width) {
+      line += ` ${piece.text}`;
+      used += 1 + piece.width;
+      return;
     }
+    if (line !== "") lines.push({ text: line, width: used });
+    line = piece.text;
+    used = piece.width;
+  };
+  for (const piece of pieces) {
+    if (piece.width <= width || width < 2 || piece.text.includes("\u001b")) add(piece);
+    else for (const chunk of chunks(piece.text, width)) add(measured(chunk));
   }
-  if (line !== "") lines.push(line);
+  if (line !== "") lines.push({ text: line, width: used });
   return lines;
 }
 
+/** A piece in parts of that width. */
 function chunks(piece: string, width: number): string[] {
-  if (displayWidth(piece) <= width || width < 2 || piece.includes("\u001b")) return [piece];
   const parts: string[] = [];
   let part = "";
   for (const character of piece) {
@@ -96,7 +127,8 @@ function chunks(piece: string, width: number): string[] {
 }
 
 // eslint-disable-next-line no-control-regex -- they are what is looked for
-const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
+const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/;
+const controls = new RegExp(control, "g");
 
 /**
  * Makes control characters visible. Names of containers, comments of rules and output of commands come from others: an
@@ -116,8 +148,9 @@ export function visibleDeep<T>(value: T): T {
 }
 
 function holdsControls(value: unknown): boolean {
-  if (typeof value === "string") return value.search(controls) >= 0;
+  if (typeof value === "string") return control.test(value);
   if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return value.some(holdsControls);
   for (const key in value) if (holdsControls(value[key as keyof typeof value])) return true;
   return false;
 }

@@ -16,7 +16,7 @@ import { GapTimes } from "../../src/view/gap-times.js";
 import { noInk } from "../../src/view/ink.js";
 import { ladderLayout, ladderRow } from "../../src/view/ladder.js";
 import { pathOf } from "../../src/view/path.js";
-import { pathPieces } from "../../src/view/path-line.js";
+import { PathLine } from "../../src/view/path-line.js";
 import { bridged, events, exchangeOne, started } from "./fixture.js";
 import { golden } from "./golden.js";
 import { snapshot } from "./snapshot-fixture.js";
@@ -195,10 +195,7 @@ test("a packet that was cut on its way stands once at each hop, with the number 
     rewrites: [{ kind: "segmentation", between: ["web:eth0", "host:eth0"], from: "4000 B", to: "3 × 1400 B" }],
     verdict: { kind: "delivered" },
   };
-  t.is(
-    pathPieces(pathOf(packet), packet.verdict, noInk).join(" "),
-    "web:eth0 +5.0 segmentation host:eth0 ×3 +2.0 client:eth0 ×3",
-  );
+  t.is(new PathLine(packet, noInk).text(packet), "web:eth0 +5.0 segmentation host:eth0 ×3 +2.0 client:eth0 ×3");
   t.is(pathOf(packet).total, 7200);
   t.true(explainPacket(packet).some((line) => /^ {2}host:eth0 ×3/.test(line)));
   const times = new GapTimes();

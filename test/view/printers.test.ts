@@ -17,7 +17,8 @@ import {
   type TraceFormat,
 } from "../../src/view/index.js";
 import { PacketRing } from "../../src/view/packet-ring.js";
-import { displayWidth, visible } from "../../src/view/width.js";
+import { microseconds } from "../../src/view/quantity.js";
+import { displayWidth, visible, visibleDeep } from "../../src/view/width.js";
 import { bridged, events, exchangeOne, exchangeTwo, lost, started, withLog } from "./fixture.js";
 import { golden } from "./golden.js";
 import { snapshot } from "./snapshot-fixture.js";
@@ -143,6 +144,36 @@ test("an escape sequence in a name or comment does not reach the terminal", asyn
   }
   t.notRegex(explainPacket(packet).join(""), /[\u001b\u0007]/);
   t.notRegex(printFailure(new Failure("kernel", evil, { hint: evil })), /[\u001b\u0007]/);
+});
+
+test("names and titles of others, in the first rows and in those that follow: visible, and as wide as they are", async (t) => {
+  const { sightings, ...rest } = exchangeOne[0]!;
+  const name = (hop: string): string => hop.replace("host:", "東京\u001b[2J:");
+  const list: TraceEvent[] = [
+    { ...started, hops: started.hops.map((hop) => ({ ...hop, node: hop.node.replace("host", "東京\u001b[2J") })) },
+  ];
+  for (let id = 1; id <= 600; id += 1) {
+    const own = id % 2 === 0 ? sightings : sightings.map((one) => ({ ...one, hop: name(one.hop) }));
+    // A title may be the first of its kind on a way that is known.
+    list.push({ ...rest, id, sightings: own, summary: id % 200 === 199 ? "\u0007 é\u202e" : "SYN" });
+  }
+  list.push(events.at(-1)!);
+  for (const format of ["text", "table", "ladder"] as const) {
+    const text = await print(format, list);
+    t.is(text, await print(format, visibleDeep(list)), format);
+    t.notRegex(text, /[\u001b\u0007\u202e]/);
+    t.true(text.includes("東京\\x1b[2J") && text.includes("\\x07 é\\u202e"), format);
+    const box = text.split("\n").filter((line) => /^[│┌├└] /.test(line));
+    if (format === "table") t.deepEqual([...new Set(box.map(displayWidth))], [100]);
+  }
+});
+
+test("times are written as toFixed writes them", (t) => {
+  const times = [0, -0, 49, 50, 51, 99, 150, 250, 350, 949, 950, 999_949, 999_950, 1_000_050, 2 ** 53, 50.4, 0.1];
+  const wrong = [...times, ...times.map((time) => -time), ...times].filter(
+    (time) => microseconds(time) !== (time / 1e3).toFixed(1),
+  );
+  t.deepEqual(wrong, []);
 });
 
 test("inspect", (t) => {

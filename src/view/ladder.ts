@@ -11,7 +11,7 @@ import { gapLabel, pathOf, type Station, titleOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
 import { milliseconds } from "./quantity.js";
 import { doubt, endMark, verdictSentence, verdictTone } from "./verdict.js";
-import { Ways } from "./ways.js";
+import { ByWay } from "./by-way.js";
 import { centre, cut, displayWidth, padEnd, padStart, visible, visibleDeep } from "./width.js";
 
 interface Cell {
@@ -187,7 +187,7 @@ export function ladderPrinter(options: Pick<PrinterOptions, "colours" | "columns
     return `${ink("strong", `${left("", "", "")}${nodes}`.trimEnd())}\n${ink("dim", left("#", "time ms", "packet"))}${ink("strong", interfaces.trimEnd())}\n`;
   };
   let known: readonly Hop[] = [];
-  const ways = new Ways((raw) => {
+  const ways = new ByWay((raw) => {
     const packet = visibleDeep(raw);
     const { verdict, match } = packet;
     const { kind } = verdict;

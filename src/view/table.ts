@@ -18,7 +18,7 @@ import { Told } from "./told.js";
 import { singleLines, TableRows, type Cells } from "./table-rows.js";
 import { TraceLog } from "./trace-log.js";
 import { doubt, verdictSentence, verdictTone } from "./verdict.js";
-import { Ways } from "./ways.js";
+import { ByWay } from "./by-way.js";
 import { displayWidth, measured, type Measured, visible, visibleDeep, wrapMeasured } from "./width.js";
 
 /** Rows that cli-table3 lays out. */
@@ -42,7 +42,7 @@ class TraceTable {
   readonly #deaths = new DeathCount();
   readonly #gapTimes = new GapTimes();
   readonly #told = new Told();
-  readonly #ways: Ways<WayCells>;
+  readonly #ways: ByWay<WayCells>;
   readonly #columns: number;
   readonly #ink: Ink;
   readonly #waiting: (PacketEvent | LogEvent)[] = [];
@@ -54,7 +54,7 @@ class TraceTable {
   constructor(columns: number, ink: Ink) {
     this.#columns = columns;
     this.#ink = ink;
-    this.#ways = new Ways((packet) => wayCells(packet, ink));
+    this.#ways = new ByWay((packet) => wayCells(packet, ink));
   }
 
   readonly push = (raw: TraceEvent): string => {

@@ -9,7 +9,7 @@ import { rewritesOf, titleOf } from "./path.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
 import { milliseconds } from "./quantity.js";
 import { doubt, exchangeTone, reasonOf, verdictSentence, verdictTone } from "./verdict.js";
-import { Ways } from "./ways.js";
+import { ByWay } from "./by-way.js";
 import { padEnd, padStart, visible, visibleDeep } from "./width.js";
 
 export function textPrinter(options: Pick<PrinterOptions, "colours">): TracePrinter {
@@ -17,7 +17,7 @@ export function textPrinter(options: Pick<PrinterOptions, "colours">): TracePrin
   const deaths = new DeathCount();
   const hops: HopEvent[] = [];
   const lines = (list: readonly string[]): string => list.map((line) => `${line}\n`).join("");
-  const ways = new Ways((packet) => wayText(visibleDeep(packet), ink));
+  const ways = new ByWay((packet) => wayText(visibleDeep(packet), ink));
   return (raw) => {
     if (raw.type === "packet") {
       if (raw.provisional === true) return "";

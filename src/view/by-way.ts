@@ -12,7 +12,7 @@ interface Way<Made> {
   readonly made: Made;
 }
 
-export class Ways<Made> {
+export class ByWay<Made> {
   readonly #make: (packet: PacketEvent) => Made;
   readonly #known = new Map<number, Way<Made>[]>();
 

@@ -12,6 +12,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { buildSync } from "esbuild";
 import { Outflow } from "../commands/base/outflow.js";
 import { PcapParserReader } from "../src/packet/pcap-parser-reader.js";
 import { pcapHeader, pcapRecord } from "../src/packet/pcap.js";
@@ -206,20 +207,32 @@ function line(what: string, sightings: number, time: Cost | undefined, ours?: Co
   );
 }
 
-function self(mode: "trace" | "parse" | "lines", files: readonly string[]): Cost | undefined {
-  return cost([[process.execPath, import.meta.filename, mode, ...files]], mode === "lines");
+/** Writes this program as one file, as what users start is: what is imported from a module by itself is looked up at each use. */
+function bundled(): string {
+  const outfile = path.join(import.meta.dirname, "trace.bundle.mjs");
+  buildSync({
+    entryPoints: [import.meta.filename],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    packages: "external",
+  });
+  return outfile;
+}
+
+function self(program: string, mode: "trace" | "parse" | "lines", files: readonly string[]): Cost | undefined {
+  return cost([[process.execPath, program, mode, ...files]], mode === "lines");
 }
 
 /** Processor seconds of `alone`, in a process of its own. */
-function rounds(files: readonly string[]): number[] {
-  const { status, stdout } = spawnSync(process.execPath, [import.meta.filename, "alone", ...files], {
-    encoding: "utf8",
-  });
+function rounds(program: string, files: readonly string[]): number[] {
+  const { status, stdout } = spawnSync(process.execPath, [program, "alone", ...files], { encoding: "utf8" });
   if (status !== 0) throw new Error("our own run in memory failed");
   return JSON.parse(stdout) as number[];
 }
 
-function peers(files: readonly string[], sightings: number, ours: Cost): void {
+function peers(program: string, files: readonly string[], sightings: number, ours: Cost): void {
   const each = (...words: readonly string[]): string[][] => files.map((file) => [...words, "-r", file]);
   line("tcpdump -r, text", sightings, cost(each("tcpdump", "-nn")), ours);
   line("tcpdump -r -w", sightings, cost(each("tcpdump", "-w", "-")), ours); // to a file it would give that, /dev/null, to its own user
@@ -231,33 +244,35 @@ function peers(files: readonly string[], sightings: number, ours: Cost): void {
   const whole = start &&
     more && { ...more, cpu: (more.cpu - start.cpu) * scale, wall: (more.wall - start.wall) * scale };
   line(`tshark -T fields, from ${SLICE}`, sightings, whole, ours);
-  line("pcap-parser alone", sightings, self("parse", files), ours);
+  line("pcap-parser alone", sightings, self(program, "parse", files), ours);
 }
 
 function bench(millions: readonly number[]): void {
   const folder = mkdtempSync(path.join(tmpdir(), "yapc-net-bench-"));
+  const program = bundled();
   try {
     for (const million of millions) {
       const sightings = million * 1e6;
       const files = generate(folder, sightings / HOPS);
       const mebibytes = files.reduce((sum, file) => sum + statSync(file).size, 0) / 2 ** 20;
-      const ours = self("trace", files);
+      const ours = self(program, "trace", files);
       if (!ours) throw new Error("our own run failed");
       const { end, memory } = JSON.parse(ours.output) as { end: TraceEnded; memory: number };
       console.log(`${million} M sightings, ${mebibytes.toFixed(0)} MiB; resident at most ${memory.toFixed(0)} MiB`);
       console.log(`  ${JSON.stringify({ packets: end.packets, matches: end.matches, verdicts: end.verdicts })}`);
       line("decode and join, start and files", sightings, ours);
-      line("the same, a line of JSON a packet", sightings, self("lines", files));
-      const [first = 0, ...later] = rounds(files);
+      line("the same, a line of JSON a packet", sightings, self(program, "lines", files));
+      const [first = 0, ...later] = rounds(program, files);
       const rate = (seconds: number): string => (sightings / seconds / 1e6).toFixed(2);
       console.log(
         `  ${"decode and join alone, in memory".padEnd(34)} ${rate(first)} M sightings a CPU second at first, ${rate(Math.min(...later))} warm`,
       );
-      if (million === (millions.includes(2) ? 2 : millions.at(-1))) peers(files, sightings, ours);
+      if (million === (millions.includes(2) ? 2 : millions.at(-1))) peers(program, files, sightings, ours);
       for (const file of files) rmSync(file);
     }
   } finally {
     rmSync(folder, { recursive: true });
+    rmSync(program);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Behind the IP header: TCP, UDP, ICMP and ICMPv6 with the packet inside their errors, and whatever else. */
 import { type AddressBook, mix } from "./address.js";
 import { type Columns, Kind, Mark, Tcp } from "./columns.js";
-import { DIGEST_BYTES, digestOf, seal } from "./fingerprint.js";
+import { DIGEST_BYTES, digestOf, seal, tcpFingerprint } from "./fingerprint.js";
 import { Protocol } from "./protocol.js";
 
 export class TransportDecoder {
@@ -60,25 +60,27 @@ export class TransportDecoder {
     c.kind[row] = Kind.tcp;
     c.sourcePort[row] = view.getUint16(at);
     c.destinationPort[row] = view.getUint16(at + 2);
-    c.sequence[row] = view.getUint32(at + 4);
-    c.acknowledgement[row] = view.getUint32(at + 8);
+    const sequence = view.getUint32(at + 4);
+    const acknowledgement = view.getUint32(at + 8);
+    const window = view.getUint16(at + 14);
+    const payload = Math.max(0, end - at - headerLength);
+    c.sequence[row] = sequence;
+    c.acknowledgement[row] = acknowledgement;
     c.flags[row] = flags;
-    c.window[row] = view.getUint16(at + 14);
-    c.payload[row] = Math.max(0, end - at - headerLength);
+    c.window[row] = window;
+    c.payload[row] = payload;
     c.mss[row] = 0;
     const optionsEnd = Math.min(this.end, at + headerLength);
-    if ((flags & Tcp.syn) !== 0) this.#synOptions(row, view, at + 20, optionsEnd);
-    else {
-      let digest = 1;
-      for (let i = at + 20; i + 4 <= optionsEnd; i += 4) digest = mix(digest, view.getUint32(i));
-      c.digest[row] = digest;
-    }
+    const syn = (flags & Tcp.syn) !== 0;
+    const digest = syn ? this.#synOptions(row, view, at + 20, optionsEnd) : optionsDigest(view, at + 20, optionsEnd);
+    c.digest[row] = digest;
     if (optionsEnd < at + headerLength) c.marks[row] = (c.marks[row] ?? 0) | Mark.cut;
-    seal(c, row);
+    const identification = c.identification[row] ?? 0;
+    c.fingerprint[row] = tcpFingerprint(flags, payload, identification, sequence, acknowledgement, window, digest);
   }
 
-  /** Options of a SYN, without the MSS, which routers clamp. */
-  #synOptions(row: number, view: DataView, from: number, end: number): void {
+  /** Options of a SYN, without the MSS, which routers clamp. @returns their hash */
+  #synOptions(row: number, view: DataView, from: number, end: number): number {
     const c = this.#columns;
     let digest = 1;
     for (let i = from; i < end;) {
@@ -95,7 +97,7 @@ export class TransportDecoder {
       else digest = mix(digest, digestOf(view, i, i + length));
       i += length;
     }
-    c.digest[row] = digest;
+    return digest;
   }
 
   #icmp(row: number, protocol: number, view: DataView, at: number, end: number): void {
@@ -181,6 +183,12 @@ export class TransportDecoder {
     c.digest[row] = this.end - at >= digested ? digestOf(view, at, at + digested) : 0;
     seal(c, row);
   }
+}
+
+function optionsDigest(view: DataView, from: number, end: number): number {
+  let digest = 1;
+  for (let i = from; i + 4 <= end; i += 4) digest = mix(digest, view.getUint32(i));
+  return digest;
 }
 
 /** What a transport header says, all 0. TCP writes each of these itself. */

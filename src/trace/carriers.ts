@@ -13,6 +13,15 @@ import { commonBytes, tellsItself } from "./segment.js";
 import { type Distance, ofOneSending } from "./sending.js";
 import type { Ways } from "./way.js";
 
+export interface Carried {
+  /** The oldest first. */
+  readonly packets: readonly number[];
+  /** No others could have been meant. */
+  readonly sure: boolean;
+}
+
+const NOBODY: Carried = { packets: [], sure: true };
+
 export class Carriers {
   readonly #scene: Scene;
   readonly #columns: Columns;
@@ -34,10 +43,11 @@ export class Carriers {
     this.#lifetimes = lifetimes;
   }
 
-  /** @returns packets, the oldest first; `sure` where no others could have been meant */
-  of(row: number, entry: number): { readonly packets: readonly number[]; readonly sure: boolean } {
-    const found = this.#found(row, entry);
-    if (found.length === 0) return { packets: found, sure: true };
+  of(row: number, entry: number): Carried {
+    const near = this.#parts.near(row);
+    if (near.length === 0) return NOBODY;
+    const found = this.#found(row, entry, near);
+    if (found.length === 0) return NOBODY;
     const candidates = ofOneDivision(this.#columns, this.#packets, row, found);
     const distance = (packet: number): Distance => this.#farOff(packet, row, entry);
     const packets = ofOneSending(this.#columns, this.#packets, row, candidates, distance);
@@ -56,8 +66,8 @@ export class Carriers {
     };
   }
 
-  /** Open packets that a row may carry bytes of, the oldest first. */
-  #found(row: number, entry: number): readonly number[] {
+  /** Those of some packets that a row may carry bytes of, the oldest first. */
+  #found(row: number, entry: number, near: readonly number[]): readonly number[] {
     const c = this.#columns;
     const packets = this.#packets;
     const flow = entry === NONE || isNameless(c, row) ? undefined : this.#flows.table.flow(entry);
@@ -67,7 +77,7 @@ export class Carriers {
     // Where NAT has made a tuple that nobody knows yet, the bytes alone must say enough.
     const alone = tellsItself(c, row);
     if (!flow && !alone) return [];
-    for (const p of this.#parts.near(row)) {
+    for (const p of near) {
       const own = packets.flow[p] === flow;
       if (own ? (((packets.state[p] ?? 0) & State.reply) !== 0) !== reply : !alone) continue;
       if (commonBytes(c, packets.head[p] ?? 0, row) === 0) continue;

@@ -76,7 +76,7 @@ export class TraceCore {
   #ended = false;
 
   constructor(options: CoreOptions) {
-    const { snapshot, hops } = options;
+    const { snapshot, hops, provisional } = options;
     const { columns, book } = this;
     const packets = this.#packets;
     const scene = new Scene(snapshot, hops, book, options.bare);
@@ -131,7 +131,7 @@ export class TraceCore {
         exchanges,
         losses,
         matches: sightingFilter(options.filter, columns, book, snapshot),
-        report: (packet) => this.#report(packet),
+        report: provisional && ((packet) => this.#report(packet, provisional)),
       },
       this.#lifetimes,
     );
@@ -264,9 +264,9 @@ export class TraceCore {
       exchanges: this.#exchanges.count,
     });
   }
-  #report(packet: number): void {
-    const { provisional } = this.#options;
-    if (!provisional || ((this.#packets.state[packet] ?? 0) & State.shown) === 0) return;
+
+  #report(packet: number, provisional: (event: PacketEvent) => void): void {
+    if (((this.#packets.state[packet] ?? 0) & State.shown) === 0) return;
     const flow = this.#packets.flow[packet];
     if (flow) provisional(this.#endings.provisional(packet, flow));
   }

@@ -108,7 +108,8 @@ export class Endings {
   close(packet: number, flow: Flow): PacketEvent | undefined {
     const state = this.#packets.state[packet] ?? 0;
     const match = this.#matchOf(packet);
-    const verdict = this.#verdict(packet, flow, state, match);
+    const arrived = (state & State.complete) !== 0 && this.#refusals.size === 0;
+    const verdict = arrived ? DELIVERED : this.#verdict(packet, flow, state, match);
     if (this.#refusals.size > 0) this.#refusals.delete(packet);
     this.last = verdict;
     if ((state & State.shown) === 0) return undefined;
@@ -116,12 +117,16 @@ export class Endings {
     this.#matches[match]++;
     this.#verdicts[verdict.kind]++;
     this.#gaps.time(packet);
-    if (verdict.kind === "dropped" && verdict.before !== undefined)
-      this.#gaps.lose(this.#scene.hopNumbers.get(verdict.before) ?? -1);
+    if (!arrived) this.#missed(verdict);
     if (state & State.evicted) this.#evicted += this.#packets.count[packet] ?? 0;
     const { tell = "all" } = this.#options;
     if (tell === "none" || (tell === "undelivered" && verdict.kind === "delivered")) return undefined;
     return this.#events.make(packet, flow, match, verdict, false);
+  }
+
+  #missed(verdict: Verdict): void {
+    if (verdict.kind === "dropped" && verdict.before !== undefined)
+      this.#gaps.lose(this.#scene.hopNumbers.get(verdict.before) ?? -1);
   }
 
   totals(): {
@@ -147,7 +152,7 @@ export class Endings {
   }
 
   #verdict(packet: number, flow: Flow, state: number, match: MatchClass): Verdict {
-    const refusal = this.#refusals.size === 0 ? undefined : this.#refusals.get(packet);
+    const refusal = this.#refusals.get(packet);
     if (refusal) return { kind: "refused", ...refusal };
     if (state & State.complete) return DELIVERED;
     if (state & State.evicted) return { kind: "unknown", reason: "it left the window before it closed" };

@@ -66,19 +66,7 @@ export class ExchangeBook {
   began(flow: Flow, row: number, direction: Direction): void {
     const c = this.#columns;
     const time = c.time[row] ?? 0;
-    if (flow.exchange === 0) {
-      flow.exchange = ++this.#last;
-      flow.protocol = c.kind[row] === Kind.icmpError ? protocolText(c.innerProtocol[row] ?? 0) : protocolName(c, row);
-      flow.start = time;
-      const [client, server] = this.#ends(row, direction);
-      flow.client = client;
-      flow.server = server;
-      flow.answerable =
-        c.kind[row] === Kind.arp ||
-        (((c.marks[row] ?? 0) & Mark.group) === 0 &&
-          !addressIsMulticast(this.#book, c.family[row] ?? 0, c.destination[row] ?? 0));
-      this.#active.add(flow);
-    }
+    if (flow.exchange === 0) this.#open(flow, row, direction);
     flow.sent[direction]++;
     if (time > flow.end) flow.end = time;
     if (time < flow.start) flow.start = time;
@@ -88,6 +76,21 @@ export class ExchangeBook {
       if (flags & Tcp.fin) flow.finished |= direction === Direction.request ? 1 : 2;
       if (flags & Tcp.rst) flow.finished |= 4;
     }
+  }
+
+  #open(flow: Flow, row: number, direction: Direction): void {
+    const c = this.#columns;
+    flow.exchange = ++this.#last;
+    flow.protocol = c.kind[row] === Kind.icmpError ? protocolText(c.innerProtocol[row] ?? 0) : protocolName(c, row);
+    flow.start = c.time[row] ?? 0;
+    const [client, server] = this.#ends(row, direction);
+    flow.client = client;
+    flow.server = server;
+    flow.answerable =
+      c.kind[row] === Kind.arp ||
+      (((c.marks[row] ?? 0) & Mark.group) === 0 &&
+        !addressIsMulticast(this.#book, c.family[row] ?? 0, c.destination[row] ?? 0));
+    this.#active.add(flow);
   }
 
   /** NAT changed the tuple; `row` is the first sighting behind it. */

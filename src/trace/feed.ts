@@ -21,6 +21,11 @@ export interface TapSpan {
   readonly until?: number;
 }
 
+function hopOf(source: TapSource, link: number, index: number): number | undefined {
+  if ("hop" in source) return source.hop;
+  return "links" in source ? source.links.get(link) : source.interfaces.get(index);
+}
+
 export class Feed {
   readonly tap: number;
   /** Records from here on do not count. */
@@ -46,12 +51,12 @@ export class Feed {
     this.#merge = merge;
     const c = core.columns;
     const decoder = new Decoder(c, core.book);
+    const only = "hop" in source ? source.hop : undefined;
     let record = 0;
     const sink: RecordSink = (time, bytes, offset, captured, length, link) => {
       const row = c.take();
       const index = decoder.decode(row, this.#reader.linkType(link), bytes, offset, captured, length);
-      const hop =
-        "hop" in source ? source.hop : "links" in source ? source.links.get(link) : source.interfaces.get(index);
+      const hop = only ?? hopOf(source, link, index);
       const number = record++;
       if (time >= this.until) this.past = true;
       if (hop === undefined || time < from || time >= this.until) {

@@ -102,6 +102,17 @@ export class FlowIndex {
 
   sameTuple(a: number, b: number): boolean {
     const c = this.#columns;
+    const equal =
+      c.sourcePort[a] === c.sourcePort[b] &&
+      c.destinationPort[a] === c.destinationPort[b] &&
+      c.source[a] === c.source[b] &&
+      c.destination[a] === c.destination[b];
+    return (equal && c.kind[a] !== Kind.icmpError) || this.#sameAtSecondSight(a, b);
+  }
+
+  /** Fragments whose ports are not known have those of the other; an ICMP error has the tuple that it quotes. */
+  #sameAtSecondSight(a: number, b: number): boolean {
+    const c = this.#columns;
     if (c.sourcePort[a] !== c.sourcePort[b] || c.destinationPort[a] !== c.destinationPort[b]) {
       if (!isNameless(c, a) && !isNameless(c, b)) return false;
     }
@@ -157,6 +168,13 @@ export class FlowIndex {
     if (!isNameless(c, row)) return c.kind[row] === Kind.tcp && this.table.flow(known)?.closed !== false;
     const { source, destination } = this.table.keyOf(expected);
     return source === c.source[row] && destination === c.destination[row];
+  }
+
+  /** Whether it is known, and sure, that a node makes the tuple of `row`, whose entry there is `entry`, from that of `parent`. */
+  isKnown(row: number, entry: number, parent: number): boolean {
+    if (isNameless(this.#columns, row) || isNameless(this.#columns, parent)) return false;
+    const before = this.lookup(parent, this.#nodeOf(row));
+    return before !== NONE && this.table.isSure(before) && this.table.translated(before) === entry;
   }
 
   /** Whether joining `row` to `parent` would say something of NAT that neither conntrack nor an earlier join has said. */
@@ -218,11 +236,10 @@ export class FlowIndex {
     give.turned = turned;
   }
 
-  /** A fragment that is not the first has no ports: it gets those of the first one, which came before it. */
+  /** A fragment, as `row` is, has no ports unless it is the first: it gets those of the first one, which came before it. */
   nameFragment(row: number): void {
     const c = this.#columns;
     const first = ((c.marks[row] ?? 0) & Mark.firstFragment) !== 0;
-    if (!first && c.kind[row] !== Kind.fragment) return;
     const key = [c.family[row], c.protocol[row], c.source[row], c.destination[row], c.identification[row]].join("/");
     if (first) {
       if (this.#fragments.size >= MAXIMUM_FRAGMENTS) this.#fragments.clear();

@@ -1,7 +1,7 @@
 /** Which packet a sighting is of: one that is open, or a new one. */
 import { type Columns, Kind, Mark } from "../packet/columns.js";
 import { sameInvariants } from "../packet/fingerprint.js";
-import { Carriers } from "./carriers.js";
+import { type Carried, Carriers } from "./carriers.js";
 import { type Cluster, type Copies, MAXIMUM_COPIES } from "./copies.js";
 import type { ExchangeBook } from "./exchange.js";
 import type { SightingFilter } from "./filter.js";
@@ -30,8 +30,8 @@ export interface JoinerParts {
   readonly exchanges: ExchangeBook;
   readonly losses: TapLosses;
   readonly matches: SightingFilter;
-  /** A packet was made, or seen again. */
-  readonly report: (packet: number) => void;
+  /** Called when a packet was made, or seen again. */
+  readonly report: ((packet: number) => void) | undefined;
 }
 
 export class Joiner {
@@ -45,7 +45,7 @@ export class Joiner {
   readonly #copies: Copies;
   readonly #exchanges: ExchangeBook;
   readonly #matches: SightingFilter;
-  readonly #report: (packet: number) => void;
+  readonly #report: ((packet: number) => void) | undefined;
   readonly #lifetimes: Lifetimes;
   readonly #carriers: Carriers;
   readonly #lessons: Lessons;
@@ -71,12 +71,18 @@ export class Joiner {
   /** Takes a sighting. */
   take(row: number): void {
     const c = this.#columns;
-    const hop = c.hop[row] ?? 0;
-    this.#flows.nameFragment(row);
-    if (c.kind[row] === Kind.udp && (c.length[row] ?? 0) > (this.#scene.longest[hop] ?? Infinity))
-      c.marks[row] = (c.marks[row] ?? 0) | Mark.oversize;
+    const kind = c.kind[row];
+    if (kind === Kind.udp) this.#measure(row);
+    if (kind === Kind.fragment || ((c.marks[row] ?? 0) & Mark.firstFragment) !== 0) this.#flows.nameFragment(row);
     const entry = this.#flows.identify(row);
     if (!this.#join(row, entry) && !this.#joinParts(row, entry)) this.#begin(row, entry);
+  }
+
+  /** Marks a datagram that its interface would not let out whole. */
+  #measure(row: number): void {
+    const c = this.#columns;
+    if ((c.length[row] ?? 0) > (this.#scene.longest[c.hop[row] ?? 0] ?? Infinity))
+      c.marks[row] = (c.marks[row] ?? 0) | Mark.oversize;
   }
 
   /** Joins a row to the open packet that is equal to it. */
@@ -84,14 +90,12 @@ export class Joiner {
     const c = this.#columns;
     const packets = this.#packets;
     const fingerprint = c.fingerprint[row] ?? 0;
-    const flow = entry === NONE ? undefined : this.#flows.table.flow(entry);
-    const direction = flow && this.#flows.table.direction(entry);
     let best = NONE;
     let parent = NONE;
     let others: number[] | undefined;
     for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (packets.fingerprint[p] !== fingerprint || !sameInvariants(c, packets.head[p] ?? 0, row)) continue;
-      if (flow !== undefined && packets.flow[p] === flow && packets.direction(p) !== direction) continue;
+      if (this.#goesBack(p, entry)) continue;
       const from = this.#ways.parentOf(p, row, entry, false);
       if (from === NONE) continue;
       if (best === NONE) {
@@ -106,6 +110,15 @@ export class Joiner {
     }
     this.#attach(best, row, entry, parent);
     return true;
+  }
+
+  /** Whether a packet goes the other way than what has the tuple of an entry. */
+  #goesBack(packet: number, entry: number): boolean {
+    if (entry === NONE) return false;
+    const { table } = this.#flows;
+    return (
+      table.flow(entry) === this.#packets.flow[packet] && table.direction(entry) !== this.#packets.direction(packet)
+    );
   }
 
   /** Several open packets are equal to a row: for now it goes to the likeliest; `Copies` has the last word. */
@@ -161,16 +174,21 @@ export class Joiner {
 
   /** Joins a row to the open packets that it carries bytes of: segments of one, or one made of several. */
   #joinParts(row: number, entry: number): boolean {
-    const c = this.#columns;
-    if (!divisible(c, row)) return false;
+    if (!divisible(this.#columns, row)) return false;
     const parts = this.#carriers.of(row, entry);
+    return parts.packets.length > 0 && this.#share(row, entry, parts);
+  }
+
+  /** One sighting, part of several packets. */
+  #share(row: number, entry: number, parts: Carried): boolean {
+    const c = this.#columns;
     let joined = 0;
     for (const packet of parts.packets) {
       // What the first of them has taught is known to the next.
       const now = joined === 0 ? entry : this.#flows.entryOf(row);
       const parent = this.#ways.parentOf(packet, row, now, true);
       if (parent === NONE) continue;
-      const own = joined++ === 0 ? row : c.copy(row); // one sighting, part of several packets
+      const own = joined++ === 0 ? row : c.copy(row);
       if (own !== row) {
         this.#lifetimes.sightings++;
         this.#packets.rows(c.capacity);
@@ -201,7 +219,7 @@ export class Joiner {
       this.#lifetimes.renew(packet);
       this.#lifetimes.settle(packet, row);
     }
-    this.#report(packet);
+    this.#report?.(packet);
   }
 
   /** A row that belongs to no open packet begins one. */
@@ -221,7 +239,7 @@ export class Joiner {
     else this.#lifetimes.accept(flow, direction);
     const cluster = this.#rivals(packet, row, flow);
     this.#lifetimes.settle(packet, row);
-    this.#report(packet);
+    this.#report?.(packet);
     if (cluster && cluster.packets.length > MAXIMUM_COPIES) this.resolve(cluster);
   }
 
@@ -229,8 +247,11 @@ export class Joiner {
     const packet = this.#packets.create(row, this.#columns.fingerprint[row] ?? 0, flow, ++this.#lastId);
     this.#packets.touched[packet] = this.#columns.time[row] ?? 0;
     if (direction === Direction.reply) this.#packets.mark(packet, State.reply);
-    this.#markSentAgain(packet, row);
-    if (divisible(this.#columns, row)) this.#parts.add(packet);
+    if (divisible(this.#columns, row)) {
+      if (this.#columns.kind[row] === Kind.tcp && this.#columns.identification[row] === 0)
+        this.#markSentAgain(packet, row);
+      this.#parts.add(packet);
+    }
     this.#lifetimes.begin(packet);
     return packet;
   }
@@ -241,7 +262,6 @@ export class Joiner {
    */
   #markSentAgain(packet: number, row: number): void {
     const c = this.#columns;
-    if (c.kind[row] !== Kind.tcp || c.identification[row] !== 0 || !divisible(c, row)) return;
     const time = c.time[row] ?? 0;
     for (const other of this.#parts.near(row)) {
       // One that has arrived in one piece leaves none on the way.

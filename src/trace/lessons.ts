@@ -31,20 +31,35 @@ export class Lessons {
 
   /** What a join says of its connection: the tuple that it has here, and what NAT made it from. */
   learn(packet: number, flow: Flow, row: number, entry: number, parent: number): void {
+    if (((this.#packets.state[packet] ?? 0) & State.contested) !== 0) return;
+    // Most have the tuple that their connection is known by, or one that NAT is known to make from it.
+    if (entry !== NONE && this.#flows.table.flow(entry) === flow) {
+      if (this.#flows.sameTuple(parent, row)) return;
+      if (this.#flows.isKnown(row, entry, parent)) {
+        this.#translated(packet, flow, row);
+        return;
+      }
+    }
+    this.#learnNew(packet, flow, row, entry, parent);
+  }
+
+  #learnNew(packet: number, flow: Flow, row: number, entry: number, parent: number): void {
     const packets = this.#packets;
-    if (((packets.state[packet] ?? 0) & State.contested) !== 0) return;
-    // Most have the tuple that their connection is known by.
-    if (entry !== NONE && this.#flows.table.flow(entry) === flow && this.#flows.sameTuple(parent, row)) return;
     if (this.#flows.isNews(row, entry, parent) && this.#hasLookalike(packet, row, entry)) {
       packets.mark(packet, State.ordered | State.contested);
       return;
     }
-    const direction = packets.direction(packet);
-    const learned = this.#flows.learn(flow, direction, row, entry, parent);
-    if (learned === "same") return;
-    if (learned === "new") packets.mark(packet, State.unproven);
-    // Texts are made for the first packets only; the others look the same.
-    if (learned === "new" || flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
+    const learned = this.#flows.learn(flow, packets.direction(packet), row, entry, parent);
+    if (learned === "new") {
+      packets.mark(packet, State.unproven);
+      this.#exchanges.translated(flow, row, packets.direction(packet));
+    } else if (learned === "known") this.#translated(packet, flow, row);
+  }
+
+  /** Texts are made for the first packets only; the others look the same. */
+  #translated(packet: number, flow: Flow, row: number): void {
+    const direction = this.#packets.direction(packet);
+    if (flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
   }
 
   /**

@@ -8,7 +8,7 @@ import { type Columns, Kind, Mark, Tcp } from "../packet/columns.js";
 import type { Cluster, Copies } from "./copies.js";
 import type { Endings } from "./ending.js";
 import type { ExchangeBook } from "./exchange.js";
-import { Direction, type Flow } from "./flow.js";
+import { Direction, type Flow, opposite } from "./flow.js";
 import type { FlowIndex } from "./flow-index.js";
 import { NONE, type Packets, Queue, State } from "./packets.js";
 import type { PartIndex } from "./part-index.js";
@@ -91,7 +91,10 @@ export class Lifetimes {
 
   /** Lets a packet whose last hop this is wait to be closed. */
   settle(packet: number, row: number): void {
-    if (!this.#arrived(row)) return;
+    if (this.#arrived(row)) this.#arrive(packet, row);
+  }
+
+  #arrive(packet: number, row: number): void {
     const c = this.#columns;
     if ((this.#packets.state[packet] ?? 0) & State.segmented && !isWholeAt(c, this.#packets, packet, row)) return;
     this.#packets.mark(packet, State.complete);
@@ -153,8 +156,12 @@ export class Lifetimes {
 
   /** An answer that refuses nothing: what came the other way before it will not be refused any more. */
   accept(flow: Flow, direction: Direction): void {
+    const asked = opposite(direction);
+    if (flow.refusable[asked] > 0) this.#letGo(flow, asked);
+  }
+
+  #letGo(flow: Flow, asked: Direction): void {
     const packets = this.#packets;
-    const asked = direction === Direction.reply ? Direction.request : Direction.reply;
     for (let p = flow.open; p !== NONE && flow.refusable[asked] > 0; p = packets.flowNext[p] ?? NONE) {
       const state = packets.state[p] ?? 0;
       if ((state & State.refusable) === 0 || packets.direction(p) !== asked) continue;

@@ -207,15 +207,16 @@ export class Merge {
 
   #down(from: number): void {
     const heap = this.#heap;
-    for (let at = from; ;) {
-      const left = at * 2 + 1;
-      if (left >= heap.length) return;
-      const right = left + 1;
-      const child = right < heap.length && this.#before(heap[right] ?? 0, heap[left] ?? 0) ? right : left;
-      if (!this.#before(heap[child] ?? 0, heap[at] ?? 0)) return;
-      [heap[at], heap[child]] = [heap[child] ?? 0, heap[at] ?? 0];
+    const number = heap[from] ?? 0;
+    let at = from;
+    for (let child = at * 2 + 1; child < heap.length; child = at * 2 + 1) {
+      if (child + 1 < heap.length && this.#before(heap[child + 1] ?? 0, heap[child] ?? 0)) child++;
+      const other = heap[child] ?? 0;
+      if (!this.#before(other, number)) break;
+      heap[at] = other;
       at = child;
     }
+    heap[at] = number;
   }
 
   #before(a: number, b: number): boolean {

@@ -129,6 +129,14 @@ export class Packets {
     this.count[packet] = (this.count[packet] ?? 0) + 1;
   }
 
+  /** Puts a row behind all others of a packet. */
+  append(packet: number, row: number): void {
+    this.next[row] = NONE;
+    this.next[this.tail[packet] ?? 0] = row;
+    this.tail[packet] = row;
+    this.count[packet] = (this.count[packet] ?? 0) + 1;
+  }
+
   /** Takes a packet out of its bucket: no sighting can be of it any more. */
   unhash(packet: number): void {
     const next = this.bucketNext[packet] ?? NONE;

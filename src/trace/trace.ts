@@ -95,7 +95,7 @@ export function createTrace(options: TraceOptions): Trace {
         options.log?.({ at: core.received, late: { tap: late, record: core.columns.record[row] ?? 0 } });
         late = -1;
       }
-      tellLines(core.columns.time[row] ?? 0);
+      if (lines.length > 0) tellLines(core.columns.time[row] ?? 0);
       core.record(row);
     }
   };

@@ -31,25 +31,37 @@ export class Ways {
    * @param divided only sightings that share bytes with the row count; else all are equal in what NAT leaves alone
    */
   parentOf(packet: number, row: number, entry: number, divided: boolean): number {
+    // In order, and so most come, the parent stands last, one step away: nothing else can be nearer.
+    const last = this.#packets.tail[packet] ?? 0;
+    if (!divided && this.#goesOn(packet, last, row, entry)) return last;
+    return this.#nearest(packet, row, entry, divided);
+  }
+
+  /** Whether a row is one step further than the last sighting of a packet, and may be what was seen there. */
+  #goesOn(packet: number, last: number, row: number, entry: number): boolean {
+    const c = this.#columns;
+    const { reach, distinct } = this.#scene;
+    const from = c.hop[last] ?? 0;
+    const hop = c.hop[row] ?? 0;
+    if (!distinct || reach.distance(from, hop) !== 1) return false;
+    const ttl = c.ttl[row] ?? 0;
+    const lowered = (c.ttl[last] ?? 0) - ttl;
+    if (!this.#possible(last, row, lowered, reach.routes(from, hop))) return false;
+    const same = this.#flows.sameTuple(last, row);
+    if (!same && (lowered === 0 || !this.#isTranslated(packet, last, row, entry, lowered))) return false;
+    const { head, next } = this.#packets;
+    for (let s = head[packet] ?? NONE; s !== last; s = next[s] ?? NONE)
+      if (c.ttl[s] === ttl && this.#excludes(s, row)) return false;
+    return true;
+  }
+
+  /** The nearest of the sightings of a packet that a row may come from. */
+  #nearest(packet: number, row: number, entry: number, divided: boolean): number {
     const c = this.#columns;
     const packets = this.#packets;
     const { reach } = this.#scene;
     const hop = c.hop[row] ?? 0;
     const ttl = c.ttl[row] ?? 0;
-    // What has arrived may still be seen late where it has been, but no router makes anything new of it.
-    const over =
-      ((packets.state[packet] ?? 0) & State.complete) !== 0 && (c.time[row] ?? 0) > (packets.touched[packet] ?? 0);
-    // In order, and so most come, the parent stands last, one step away: nothing else can be nearer.
-    const last = packets.tail[packet] ?? 0;
-    if (
-      !divided &&
-      this.#scene.distinct &&
-      reach.distance(c.hop[last] ?? 0, hop) === 1 &&
-      this.#isNewTo(packet, row) &&
-      this.#follows(last, row, entry, false, over)
-    ) {
-      return last;
-    }
     let best = NONE;
     let bestDistance = FAR;
     for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
@@ -58,21 +70,11 @@ export class Ways {
       if (c.ttl[s] === ttl && this.#excludes(s, row)) return NONE;
       const distance = from === hop ? 1 : reach.distance(from, hop);
       if (distance === FAR || distance > bestDistance) continue;
-      if (!this.#follows(s, row, entry, divided, over)) continue;
+      if (!this.#follows(packet, s, row, entry, divided)) continue;
       bestDistance = distance;
       best = s;
     }
     return best;
-  }
-
-  /** Whether a packet was not at the hop of a row, and had no other tuple at its TTL. */
-  #isNewTo(packet: number, row: number): boolean {
-    const c = this.#columns;
-    const packets = this.#packets;
-    for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) {
-      if (c.hop[s] === c.hop[row] || (c.ttl[s] === c.ttl[row] && !this.#flows.sameTuple(s, row))) return false;
-    }
-    return true;
   }
 
   /**
@@ -89,18 +91,36 @@ export class Ways {
   }
 
   /** Whether time, TTL and addresses allow a row to be what was seen as `before`. */
-  #follows(before: number, row: number, entry: number, divided: boolean, over: boolean): boolean {
+  #follows(packet: number, before: number, row: number, entry: number, divided: boolean): boolean {
     const c = this.#columns;
-    const { reach, nodes, bridgesNat } = this.#scene;
-    const from = c.hop[before] ?? 0;
-    const hop = c.hop[row] ?? 0;
     const lowered = (c.ttl[before] ?? 0) - (c.ttl[row] ?? 0);
-    if (!this.#possible(before, row, lowered, reach.routes(from, hop))) return false;
+    const routes = this.#scene.reach.routes(c.hop[before] ?? 0, c.hop[row] ?? 0);
+    if (!this.#possible(before, row, lowered, routes)) return false;
     if (this.#flows.sameTuple(before, row)) return !divided || !this.#comesHome(before, row);
+    return this.#isTranslated(packet, before, row, entry, lowered);
+  }
+
+  /** Whether NAT may have made the tuple of a row from that of `before`. */
+  #isTranslated(packet: number, before: number, row: number, entry: number, lowered: number): boolean {
+    const c = this.#columns;
     const kind = c.kind[row];
-    const bridged = kind === Kind.arp || kind === Kind.frame;
-    const passedNat = lowered > 0 || (lowered === 0 && bridgesNat[hop] === 1 && nodes[from] === nodes[hop]);
-    return !bridged && !over && passedNat && this.#flows.mayBecome(before, row, entry);
+    if (kind === Kind.arp || kind === Kind.frame) return false;
+    if (lowered <= 0 && (lowered < 0 || !this.#bridgesNat(before, row))) return false;
+    return !this.#isOver(packet, row) && this.#flows.mayBecome(before, row, entry);
+  }
+
+  /** Whether two hops are of one node that puts what its bridges pass on to the rules of IP. */
+  #bridgesNat(before: number, row: number): boolean {
+    const { nodes, bridgesNat } = this.#scene;
+    const [from, hop] = [this.#columns.hop[before] ?? 0, this.#columns.hop[row] ?? 0];
+    return bridgesNat[hop] === 1 && nodes[from] === nodes[hop];
+  }
+
+  /** What has arrived may still be seen late where it has been, but no router makes anything new of it. */
+  #isOver(packet: number, row: number): boolean {
+    const packets = this.#packets;
+    const complete = ((packets.state[packet] ?? 0) & State.complete) !== 0;
+    return complete && (this.#columns.time[row] ?? 0) > (packets.touched[packet] ?? 0);
   }
 
   /** Whether the TTL fell as the routers between two hops lower it, and time did not run backwards. */
@@ -123,15 +143,24 @@ export class Ways {
 
   /** Puts a row into a packet, behind its parent or where equal stamps and the topology want it. */
   insert(packet: number, row: number, parent: number): void {
-    const c = this.#columns;
     const packets = this.#packets;
     const after = this.#placeFor(packet, row, parent);
+    if (after === packets.tail[packet]) {
+      packets.parent[row] = parent;
+      packets.append(packet, row);
+      return;
+    }
+    this.#insertAmid(packet, row, after);
+  }
+
+  #insertAmid(packet: number, row: number, after: number): void {
+    const c = this.#columns;
+    const packets = this.#packets;
     if (after === NONE) {
       packets.parent[packets.head[packet] ?? 0] = row;
       packets.parent[row] = NONE;
     } else {
-      // At the end of a list its parent stands somewhere before it; in between, its neighbour is its parent.
-      packets.parent[row] = after === packets.tail[packet] ? parent : after;
+      packets.parent[row] = after;
       const follower = packets.next[after] ?? NONE;
       const onward =
         follower !== NONE &&

@@ -8,7 +8,7 @@ import { DIGEST_BYTES } from "../packet/fingerprint.js";
 import { NONE, type Packets } from "./packets.js";
 
 /** UDP_MAX_SEGMENTS of linux/udp.h. */
-const MAXIMUM_SEGMENTS = 128;
+export const MAXIMUM_SEGMENTS = 128;
 /** Ports, length and checksum: they stand once in a large datagram, and in each of its segments. */
 const HEADER = 8;
 
@@ -73,6 +73,7 @@ function placeOf(c: Columns, large: number, segment: number): number {
   return ((c.identification[segment] ?? 0) - (c.identification[large] ?? 0)) & 0xffff;
 }
 
-function isOversize(c: Columns, row: number): boolean {
+/** Whether a row is larger than its interface lets out: segmentation offload will cut it. */
+export function isOversize(c: Columns, row: number): boolean {
   return ((c.marks[row] ?? 0) & Mark.oversize) !== 0;
 }

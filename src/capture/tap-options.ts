@@ -17,8 +17,11 @@ export interface TapOptions {
   /** In blocks: later, and cheaper (tcpdump.ts). */
   readonly block?: boolean;
   readonly onBytes: (bytes: Uint8Array) => void;
-  /** Whoever takes the records is behind: nothing is read until it settles, and what the ring cannot hold is lost and counted. */
-  readonly pressure?: (() => Promise<unknown> | undefined) | undefined;
+  /**
+   * Whoever takes the records is behind: nothing is read until it settles, and what the ring cannot hold is lost and counted.
+   * @param ending the tap has been told to end
+   */
+  readonly pressure?: (ending: boolean) => Promise<unknown> | undefined;
   /** Records that `onBytes` has given so far, where somebody counts them: those that wait in the pipe are told from them. */
   readonly delivered?: () => number;
   /** Lost records so far (tcpdump's "dropped by kernel"), each time that tcpdump tells. */

@@ -16,6 +16,8 @@ const mostRead = 65_536;
 const drain = { interval: 10, equal: 5, attempts: 500, settled: 200 } as const;
 /** A block is handed over a second after its first packet (tcpdump's packet buffer timeout), and then read. */
 const blockDrain = { interval: 30, equal: 40, attempts: 200, settled: 1300 } as const;
+/** More reads than that in so many milliseconds, and the pipe is left alone for as long. */
+const rest = { reads: 10, time: 30 } as const;
 /** From the stamp of a packet until it is in the ring, and more: milliseconds. */
 const stampDelay = 20;
 /** Milliseconds after which a question that has no answer is asked again. */
@@ -48,6 +50,8 @@ export class Tap {
   /** It was killed, and what its ring held is lost. */
   #givenUp = false;
   #silent = false;
+  #reads = 0;
+  #readsSince = 0;
   /** Not read, as whoever takes its records is behind. */
   #held = false;
   /** Records that count as received and are never read: what came before its filter was set. */
@@ -84,7 +88,7 @@ export class Tap {
       tap.#unanswered = undefined;
       options.onBytes(chunk);
       tap.#settle();
-      tap.#breathe(chunk.length, options.pressure?.());
+      tap.#breathe(chunk.length, options.pressure?.(tap.#asked));
     });
     try {
       await listening(process, new net.Socket({ fd: messages, readable: true, writable: false }), said, options);
@@ -99,7 +103,7 @@ export class Tap {
   /** Lets others have their turn. @param pressure what has to settle first */
   #breathe(read: number, pressure: Promise<unknown> | undefined): void {
     const stream = this.#stream;
-    if (pressure !== undefined && !this.#asked) {
+    if (pressure !== undefined) {
       this.#held = true;
       stream.pause();
       void pressure.then(() => this.#release());
@@ -107,7 +111,23 @@ export class Tap {
       // libuv reads a pipe that has more 32 times before it looks at anything else: seconds, where each record is work.
       stream.pause();
       setImmediate(() => stream.resume());
+    } else if (!this.#asked && this.#isBusy()) {
+      // tcpdump writes each record by itself: who waits at the pipe is woken for each, and that takes longer than its work.
+      stream.pause();
+      setTimeout(() => stream.resume(), rest.time);
     }
+  }
+
+  /** Records come one after the other, or are late in any case. */
+  #isBusy(): boolean {
+    if (this.#drain === blockDrain) return true;
+    const now = performance.now();
+    if (now - this.#readsSince > rest.time) {
+      this.#readsSince = now;
+      this.#reads = 0;
+    }
+    this.#reads += 1;
+    return this.#reads > rest.reads;
   }
 
   #release(): void {

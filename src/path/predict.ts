@@ -5,14 +5,16 @@
  * prints it, and lays what was seen beside it. Each stage of the way is a file: `sending`, `receiving`, `leaving`,
  * `carrying`.
  */
+import { isMulticast } from "../model/address.js";
 import { hopName } from "../model/hop.js";
 import type { Snapshot } from "../model/snapshot.js";
 import { carry } from "./carrying.js";
 import { fromSnapshot, type Translate } from "./connection.js";
 import type { Header } from "./header.js";
-import { Network } from "./network.js";
+import { Network, type Place } from "./network.js";
 import type { Prediction } from "./prediction.js";
 import { receive } from "./receiving.js";
+import { lookupRoute } from "./route.js";
 import { send } from "./sending.js";
 import { ended, type Next, Way } from "./way.js";
 
@@ -55,8 +57,21 @@ function begin(way: Way, { node, hop, header, destinationMac, unbound }: Predict
   }
   const place = way.network.place(hop.node, hop.interface);
   if (!place) return ended({ kind: "unknown", node: hop.node, reason: `${hopName(hop)} is not in the snapshot` });
-  const toward = destinationMac === undefined ? undefined : way.bridging.byMac(place, destinationMac);
+  const toward =
+    destinationMac !== undefined
+      ? way.bridging.byMac(place, destinationMac)
+      : hop.direction === "out"
+        ? neighbourOf(way, place, header)
+        : undefined;
   return { at: "frame", place, direction: hop.direction, header, toward };
+}
+
+/** Who takes in what a node was seen to send out, where the frame does not tell: it had asked for the neighbour by then. */
+function neighbourOf(way: Way, place: Place, header: Header): Place | undefined {
+  if (place.master !== undefined || isMulticast(header.destination)) return undefined;
+  const route = lookupRoute(place.node, header);
+  const routed = route.kind === "unicast" && route.interface === place.interface.name;
+  return way.bridging.owners(place, routed ? route.nexthop : header.destination).find((one) => one !== place);
 }
 
 function goOn(way: Way, next: Exclude<Next, { readonly at: "end" }>): Next {

@@ -3,6 +3,7 @@
  * recording and to the trace core, from when on the set is connected to it; until then it is kept.
  */
 import type { RecordingWriter } from "../capture/recording.js";
+import { Poll } from "../capture/poll.js";
 import { Tap, type TapPlace } from "../capture/tap.js";
 import type { NodeLine } from "../init/api.js";
 import { hopName } from "../model/hop.js";
@@ -21,6 +22,10 @@ export function ringOf(share: number, block: boolean): number {
   const together = block ? rings.blocks : rings.immediate;
   return Math.max(rings.least, Math.min(block ? rings.most : rings.mostImmediate, Math.floor(together * share)));
 }
+
+/** Records of all taps together that may wait for the taps that are behind, and how often that is looked at (milliseconds). */
+const ahead = 131_072;
+const patience = 5;
 
 export interface PlannedTap extends TapPlace {
   /** pcap-filter(7) text; empty for everything. */
@@ -55,6 +60,7 @@ export class TapSet implements Disposable {
   /** When others take over, milliseconds since 1970; and the taps that have told after it what they lost until then. */
   #cut = Infinity;
   readonly #accounted = new Set<number>();
+  #over = false;
 
   constructor(private readonly options: TapSetOptions) {
     this.#kept = options.taps.map(() => []);
@@ -108,6 +114,7 @@ export class TapSet implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#over = true;
     for (const { tap } of this.#started) tap.abandon();
   }
 
@@ -119,7 +126,7 @@ export class TapSet implements Disposable {
       snapshotLength,
       ring: ringOf(place.hops / taps.reduce((sum, { hops }) => sum + hops, 0), block),
       block,
-      pressure: this.options.pressure,
+      pressure: (ending) => this.#turn(at) ?? (ending ? undefined : this.options.pressure?.()),
       onBytes: (bytes) => {
         this.options.onBytes();
         if (this.#feeds.length === 0) this.#kept[at]?.push(bytes);
@@ -151,6 +158,15 @@ export class TapSet implements Disposable {
     });
     void tap.ended.then(() => endFeed(this.#feeds[at]));
     return tap;
+  }
+
+  /** Where much of a tap waits for others, who are slower: settles when most of it has been joined. */
+  #turn(at: number): Promise<void> | undefined {
+    const feed = this.#feeds[at];
+    const most = ahead / this.options.taps.length;
+    if (feed === undefined || feed.waiting < most) return undefined;
+    const poll = new Poll(() => feed.waiting < most / 2 || this.#over, patience);
+    return poll.done.finally(() => poll.end());
   }
 
   #take(at: number, bytes: Uint8Array): void {

@@ -60,6 +60,12 @@ export class Merge {
     return this.#waiting;
   }
 
+  /** Rows of one tap that wait. */
+  waitingOf(number: number): number {
+    const { head, tail } = this.#tap(number);
+    return tail - head;
+  }
+
   /** Taps that must deliver before anything more can be released. */
   starving(): number[] {
     return this.#taps.flatMap((tap, number) => (tap.head === tap.tail && !tap.ended ? [number] : []));

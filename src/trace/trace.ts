@@ -18,6 +18,8 @@ export interface TraceTap {
   readonly number: number;
   /** Records that it has delivered. */
   readonly records: number;
+  /** Those of them that wait for their turn, as other taps may still bring older ones. */
+  readonly waiting: number;
   /** Others took over, and it has delivered all that was to come from it. */
   readonly past: boolean;
   /** A piece of the capture, of any size. @throws CaptureError; what came before it counts */
@@ -110,6 +112,9 @@ export function createTrace(options: TraceOptions): Trace {
       number: feed.tap,
       get records() {
         return feed.records;
+      },
+      get waiting() {
+        return merge.waitingOf(feed.tap);
       },
       get past() {
         return feed.past;

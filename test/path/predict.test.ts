@@ -409,4 +409,15 @@ test("the way of a sighting: from a hop inwards or outwards", (t) => {
   t.deepEqual(steps(predict(dockerBridge, start)), ["host:eth0", "host:yapc0", "host:vethweb", "web:eth0"]);
   const wrong = predict(dockerBridge, { ...start, destinationMac: "02:00:00:00:01:01" });
   t.is(wrong.end.kind === "dropped" && wrong.end.cause.code, "wrong-mac");
+
+  // A tap on the whole node does not see whom a frame that goes out is for: routes and neighbours say it.
+  const out = (node: string, device: string, header: Header): Prediction =>
+    predict(dockerBridge, { hop: { node, interface: device, direction: "out" }, header });
+  const inside = header("203.0.113.2", "10.0.0.10", { ttl: 63 });
+  t.deepEqual(steps(out("host", "yapc0", inside)), ["host:yapc0", "host:vethweb", "web:eth0"]);
+  t.is(out("host", "yapc0", inside).end.kind, "delivered");
+  const nobody = out("host", "yapc0", header("203.0.113.2", "10.0.0.99", { ttl: 63 })).end;
+  t.is(nobody.kind === "dropped" && nobody.cause.code, "no-neighbour");
+  const answer = header("10.0.0.10", "203.0.113.2", { sourcePort: 80, destinationPort: 40000 });
+  t.deepEqual(steps(out("web", "eth0", answer)).slice(0, 3), ["web:eth0", "host:vethweb", "host:yapc0"]);
 });

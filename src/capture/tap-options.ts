@@ -16,6 +16,7 @@ export interface TapOptions {
   readonly ring?: number;
   /** In blocks: later, and cheaper (tcpdump.ts). */
   readonly block?: boolean;
+  /** @param bytes valid until it returns */
   readonly onBytes: (bytes: Uint8Array) => void;
   /**
    * Whoever takes the records is behind: nothing is read until it settles, and what the ring cannot hold is lost and counted.

@@ -9,15 +9,15 @@ import { type TcpdumpCounts, TcpdumpMessages } from "./tcpdump.js";
 
 export type { TapOptions, TapPlace } from "./tap-options.js";
 
-/** Bytes that one read of a pipe gives at most (libuv). */
-const mostRead = 65_536;
+/** Bytes that one read of the pipe gives at most. */
+const readSize = 131_072;
 
 /** How often a tap is asked whether it has read everything, milliseconds between; equal answers say that no more comes. */
 const drain = { interval: 10, equal: 5, attempts: 500, settled: 200 } as const;
 /** A block is handed over a second after its first packet (tcpdump's packet buffer timeout), and then read. */
 const blockDrain = { interval: 30, equal: 40, attempts: 200, settled: 1300 } as const;
 /** More reads than that in so many milliseconds, and the pipe is left alone for as long. */
-const rest = { reads: 10, time: 30 } as const;
+const rest = { reads: 10, time: 10 } as const;
 /** From the stamp of a packet until it is in the ring, and more: milliseconds. */
 const stampDelay = 20;
 /** Milliseconds after which a question that has no answer is asked again. */
@@ -38,6 +38,8 @@ export class Tap {
   readonly #stream: net.Socket;
   readonly #said: TcpdumpMessages;
   readonly #drain: typeof drain | typeof blockDrain;
+  readonly #onBytes: TapOptions["onBytes"];
+  readonly #pressure: TapOptions["pressure"];
   readonly #delivered: () => number;
   readonly #onQuiet: (time: number) => void;
   readonly #onSilence: (silent: boolean) => void;
@@ -61,7 +63,7 @@ export class Tap {
   #promise: { readonly captured: number; readonly time: number } | undefined;
 
   private constructor(
-    { hop, block, delivered, onQuiet, onSilence }: TapOptions,
+    { hop, block, onBytes, pressure, delivered, onQuiet, onSilence }: TapOptions,
     process: InitProcess,
     stream: net.Socket,
     said: TcpdumpMessages,
@@ -71,6 +73,8 @@ export class Tap {
     this.#process = process;
     this.#stream = stream;
     this.#said = said;
+    this.#onBytes = onBytes;
+    this.#pressure = pressure;
     this.#delivered = delivered ?? (() => Infinity);
     this.#onQuiet = onQuiet ?? (() => undefined);
     this.#onSilence = onSilence ?? (() => undefined);
@@ -81,15 +85,15 @@ export class Tap {
   /** Starts tcpdump and settles when it listens. @throws Failure (machine); (usage) where it refuses the filter */
   static async start(line: NodeLine, options: TapOptions): Promise<Tap> {
     const { process, output, messages } = await startTcpdump(line, options);
-    const stream = new net.Socket({ fd: output, readable: true, writable: false });
     const said = new TcpdumpMessages();
-    const tap = new Tap(options, process, stream, said);
-    stream.on("data", (chunk: Buffer) => {
-      tap.#unanswered = undefined;
-      options.onBytes(chunk);
-      tap.#settle();
-      tap.#breathe(chunk.length, options.pressure?.(tap.#asked));
-    });
+    // One buffer for all reads, and nothing is read ahead. (`connect` documents it; the constructor takes it as well.)
+    const how: net.SocketConstructorOpts & Pick<net.ConnectOpts, "onread"> = {
+      ...{ fd: output, readable: true, writable: false },
+      onread: { buffer: new Uint8Array(readSize), callback: (length, buffer) => tap.#read(buffer.subarray(0, length)) },
+    };
+    const stream = new net.Socket(how);
+    const tap: Tap = new Tap(options, process, stream, said);
+    stream.resume();
     try {
       await listening(process, new net.Socket({ fd: messages, readable: true, writable: false }), said, options);
     } catch (error) {
@@ -100,22 +104,23 @@ export class Tap {
     return tap;
   }
 
-  /** Lets others have their turn. @param pressure what has to settle first */
-  #breathe(read: number, pressure: Promise<unknown> | undefined): void {
-    const stream = this.#stream;
+  /** @returns whether the pipe is to be read on at once */
+  #read(bytes: Uint8Array): boolean {
+    this.#unanswered = undefined;
+    this.#onBytes(bytes);
+    this.#settle();
+    const pressure = this.#pressure?.(this.#asked);
     if (pressure !== undefined) {
       this.#held = true;
-      stream.pause();
       void pressure.then(() => this.#release());
-    } else if (read >= mostRead) {
-      // libuv reads a pipe that has more 32 times before it looks at anything else: seconds, where each record is work.
-      stream.pause();
-      setImmediate(() => stream.resume());
-    } else if (!this.#asked && this.#isBusy()) {
-      // tcpdump writes each record by itself: who waits at the pipe is woken for each, and that takes longer than its work.
-      stream.pause();
-      setTimeout(() => stream.resume(), rest.time);
+      return false;
     }
+    // There is more: others have their turn first, as records are work.
+    if (bytes.length === readSize) setImmediate(() => this.#stream.resume());
+    // tcpdump writes each record by itself: who waits at the pipe is woken for each, and that takes longer than its work.
+    else if (!this.#asked && this.#isBusy()) setTimeout(() => this.#stream.resume(), rest.time);
+    else return true;
+    return false;
   }
 
   /** Records come one after the other, or are late in any case. */

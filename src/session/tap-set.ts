@@ -24,7 +24,7 @@ export function ringOf(share: number, block: boolean): number {
 }
 
 /** Records of all taps together that may wait for the taps that are behind, and how often that is looked at (milliseconds). */
-const ahead = 131_072;
+const ahead = 16_384;
 const patience = 5;
 
 export interface PlannedTap extends TapPlace {
@@ -119,17 +119,17 @@ export class TapSet implements Disposable {
   }
 
   async #startTap(place: PlannedTap, at: number): Promise<Tap> {
-    const { line, taps, snapshotLength, block, onDeath, onSilence } = this.options;
+    const { line, snapshotLength, block, onDeath, onSilence } = this.options;
     const tap = await Tap.start(line, {
       hop: place,
       filter: place.filter,
       snapshotLength,
-      ring: ringOf(place.hops / taps.reduce((sum, { hops }) => sum + hops, 0), block),
+      ring: ringOf(this.#share(at), block),
       block,
       pressure: (ending) => this.#turn(at) ?? (ending ? undefined : this.options.pressure?.()),
       onBytes: (bytes) => {
         this.options.onBytes();
-        if (this.#feeds.length === 0) this.#kept[at]?.push(bytes);
+        if (this.#feeds.length === 0) this.#kept[at]?.push(bytes.slice());
         else this.#take(at, bytes);
       },
       delivered: () => this.#feeds[at]?.records ?? 0,
@@ -160,10 +160,16 @@ export class TapSet implements Disposable {
     return tap;
   }
 
+  /** Part of all hops that a tap sees. */
+  #share(at: number): number {
+    const { taps } = this.options;
+    return (taps[at]?.hops ?? 0) / taps.reduce((sum, { hops }) => sum + hops, 0);
+  }
+
   /** Where much of a tap waits for others, who are slower: settles when most of it has been joined. */
   #turn(at: number): Promise<void> | undefined {
     const feed = this.#feeds[at];
-    const most = ahead / this.options.taps.length;
+    const most = Math.max(1024, ahead * this.#share(at));
     if (feed === undefined || feed.waiting < most) return undefined;
     const poll = new Poll(() => feed.waiting < most / 2 || this.#over, patience);
     return poll.done.finally(() => poll.end());

@@ -11,7 +11,10 @@ import { tcpdumpArguments, type TcpdumpMessages } from "./tcpdump.js";
 /** Bytes: what an ordinary user may have (/proc/sys/fs/pipe-max-size). */
 const pipeSize = 1 << 20;
 
-/** So that a tap goes on while this process is busy: a pipe of 64 KiB holds 200 packets. */
+/**
+ * So that a tap in blocks goes on while this process is busy. A tap that shows each packet as it comes is the better for a pipe of
+ * 64 KiB: where packets are many it waits there, and then reads many at once in place of being woken for each.
+ */
 function widen(pipe: number): void {
   try {
     fcntl(pipe, constants.F_SETPIPE_SZ, pipeSize);
@@ -31,7 +34,7 @@ interface StartedTcpdump {
 /** Starts tcpdump in a node. @throws Failure (machine) where there is none */
 export async function startTcpdump(line: NodeLine, { hop, filter, ...settings }: TapOptions): Promise<StartedTcpdump> {
   const [output, outputWrite] = pipe2();
-  widen(output);
+  if (settings.block === true) widen(output);
   const [messages, messagesWrite] = pipe2();
   const [inputRead, inputWrite] = pipe2();
   close(inputWrite); // tcpdump reads nothing: its standard input is at its end

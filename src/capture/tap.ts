@@ -17,7 +17,7 @@ const drain = { interval: 10, equal: 5, attempts: 500, settled: 200 } as const;
 /** A block is handed over a second after its first packet (tcpdump's packet buffer timeout), and then read. */
 const blockDrain = { interval: 30, equal: 40, attempts: 200, settled: 1300 } as const;
 /** More reads than that in so many milliseconds, and the pipe is left alone for as long. */
-const rest = { reads: 10, time: 10 } as const;
+const rest = { reads: 3, time: 10 } as const;
 /** From the stamp of a packet until it is in the ring, and more: milliseconds. */
 const stampDelay = 20;
 /** Milliseconds after which a question that has no answer is asked again. */

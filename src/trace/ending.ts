@@ -12,7 +12,7 @@ import { NONE, type Packets, State } from "./packets.js";
 import type { Scene } from "./scene.js";
 import { errorText } from "./summary.js";
 import type { TapLosses } from "./tap-losses.js";
-import { lastWhole } from "./whole.js";
+import { hopsOf, lastWhole } from "./whole.js";
 
 /** What a collector of evidence is asked: a packet that was not seen again, and where. */
 export interface LostPacket {
@@ -179,9 +179,7 @@ export class Endings {
   #bare(packet: number): Verdict {
     const { names } = this.#scene;
     if (names.length === 1) return { kind: "unknown", reason: "a bare capture does not tell where its packets go" };
-    const seen = new Set<number>();
-    for (let s = this.#packets.head[packet] ?? NONE; s !== NONE; s = this.#packets.next[s] ?? NONE)
-      seen.add(this.#columns.hop[s] ?? 0);
+    const seen = hopsOf(this.#columns, this.#packets, packet);
     if (seen.size === names.length) return { kind: "delivered" };
     const missing = names.filter((_, hop) => !seen.has(hop)).join(", ");
     return {

@@ -15,7 +15,7 @@ import type { PartIndex } from "./part-index.js";
 import { refuses } from "./refusal.js";
 import type { Scene } from "./scene.js";
 import { SLACK } from "./way.js";
-import { isWholeAt } from "./whole.js";
+import { hopsOf, isWholeAt } from "./whole.js";
 
 export interface LifetimeParts {
   readonly scene: Scene;
@@ -44,6 +44,7 @@ export class Lifetimes {
   readonly #packets: Packets;
   readonly #timeout: number;
   readonly #refusalWait: number;
+  readonly #holdBack: number;
   /** Packets that wait for a sighting; that have arrived; that may be refused all the same. Oldest first. */
   readonly #open: Queue;
   readonly #arrivals: Queue;
@@ -58,7 +59,9 @@ export class Lifetimes {
     this.#columns = parts.columns;
     this.#packets = parts.packets;
     this.#timeout = timeout;
-    this.#refusalWait = REFUSAL_WAIT + delay;
+    this.#holdBack = REFUSAL_WAIT + delay;
+    // How far away those are who refuse is not known of a network that nobody has described.
+    this.#refusalWait = parts.scene.bare ? timeout : REFUSAL_WAIT + delay;
     this.#open = new Queue(parts.packets);
     this.#arrivals = new Queue(parts.packets);
     this.#held = new Queue(parts.packets);
@@ -77,7 +80,7 @@ export class Lifetimes {
 
   /** Whether a packet was not seen for longer than links hold packets back. */
   isQuiet(packet: number, time: number): boolean {
-    return this.#touched(packet) + this.#refusalWait < time;
+    return this.#touched(packet) + this.#holdBack < time;
   }
 
   /** Takes away a packet whose sightings went to others. */
@@ -91,7 +94,7 @@ export class Lifetimes {
 
   /** Lets a packet whose last hop this is wait to be closed. */
   settle(packet: number, row: number): void {
-    if (this.#arrived(row)) this.#arrive(packet, row);
+    if (this.#parts.scene.bare ? this.#seenEverywhere(packet) : this.#arrived(row)) this.#arrive(packet, row);
   }
 
   #arrive(packet: number, row: number): void {
@@ -121,6 +124,13 @@ export class Lifetimes {
     for (let p = flow?.open ?? NONE; p !== NONE; p = packets.flowNext[p] ?? NONE) {
       if (((packets.state[p] ?? 0) & State.complete) === 0) this.settle(p, packets.tail[p] ?? 0);
     }
+  }
+
+  /** Of a network that nobody has described that is all: a place that a packet passes twice is not foreseen. */
+  #seenEverywhere(packet: number): boolean {
+    const { length } = this.#parts.scene.hops;
+    if (length === 1 || (this.#packets.count[packet] ?? 0) < length) return false;
+    return hopsOf(this.#columns, this.#packets, packet).size === length;
   }
 
   /** Whether a sighting is the last one that its packet can have. */

@@ -18,6 +18,8 @@ const inARow: Reach = { distance: (from, to) => Math.abs(from - to), routes: () 
 
 export class Scene {
   readonly network: Network;
+  /** Nothing is known of the network but the order of the hops. */
+  readonly bare: boolean;
   readonly hops: readonly Hop[];
   readonly names: readonly string[];
   /** Number of a hop, by its name. */
@@ -50,6 +52,7 @@ export class Scene {
   /** @param bare captures of a network that nobody has described: its hops stand in the order of the way, and that is all */
   constructor(snapshot: Snapshot, hops: readonly Hop[], book: AddressBook, bare = false) {
     this.network = new Network(snapshot);
+    this.bare = bare;
     this.hops = hops;
     this.names = hops.map(hopName);
     this.hopNumbers = new Map(this.names.map((name, number) => [name, number]));

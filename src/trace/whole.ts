@@ -8,6 +8,13 @@ export function samePassage(c: Columns, a: number, b: number): boolean {
   return c.hop[a] === c.hop[b] && c.ttl[a] === c.ttl[b];
 }
 
+/** Numbers of the hops that saw a packet. */
+export function hopsOf(c: Columns, packets: Packets, packet: number): ReadonlySet<number> {
+  const seen = new Set<number>();
+  for (let s = packets.head[packet] ?? NONE; s !== NONE; s = packets.next[s] ?? NONE) seen.add(c.hop[s] ?? 0);
+  return seen;
+}
+
 /** Whether the sightings that are of one passage with `row` carry all the bytes that the first sighting of a packet has. */
 export function isWholeAt(c: Columns, packets: Packets, packet: number, row: number): boolean {
   const head = packets.head[packet] ?? 0;

@@ -8,6 +8,7 @@ import { hopName } from "../../src/model/hop.js";
 import type { PacketEvent, TraceEvent } from "../../src/model/trace.js";
 import { pcapHeader, pcapRecord } from "../../src/packet/pcap.js";
 import { openCaptureFiles } from "../../src/session/capture-file.js";
+import { flag, tcp } from "../trace/frames.js";
 import { makeWorld, type World } from "../trace/world/index.js";
 import { optionsOf } from "../trace/world/options.js";
 import { epoch } from "../trace/world/run.js";
@@ -47,6 +48,29 @@ async function view(requests: Parameters<typeof openCaptureFiles>[0]): Promise<{
 }
 
 const way = ["client:eth0", "r1:in", "server:eth0"];
+
+test("a packet that was seen at every place has arrived: a long capture does not outgrow the window", async (t) => {
+  const place = folder(t);
+  const count = 100_000;
+  const ends = { source: "10.0.0.1", destination: "10.0.9.9", sourcePort: 40_000, destinationPort: 80 };
+  const frame = tcp({ ...ends, flags: flag.ack, payload: 100 });
+  const header = new DataView(frame.buffer, frame.byteOffset);
+  const files = ["a", "b", "c"].map((name, hop) => {
+    const records = Array.from({ length: count }, (_, number) => {
+      header.setUint16(18, (number % 65_535) + 1); // identification
+      header.setUint8(22, 64 - hop);
+      header.setUint32(38, number * 100); // sequence number
+      return pcapRecord(epoch + BigInt(number * 10_000 + hop * 1000), frame);
+    });
+    const file = path.join(place, `${name}.pcap`);
+    writeFileSync(file, Buffer.concat([pcapHeader(1), ...records]));
+    return { path: file };
+  });
+  const { packets, events } = await view(files);
+  t.is(packets.length, count);
+  t.true(packets.every(({ verdict, sightings }) => verdict.kind === "delivered" && sightings.length === 3));
+  t.like(events.at(-1), { evicted: 0 });
+});
 
 test("several captures are places on one way: packets are joined over them, through routers and NAT that nobody described", async (t) => {
   const files = write(folder(t), world, way);

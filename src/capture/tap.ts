@@ -9,8 +9,9 @@ import { type TcpdumpCounts, TcpdumpMessages } from "./tcpdump.js";
 
 export type { TapOptions, TapPlace } from "./tap-options.js";
 
-/** Bytes that one read of the pipe gives at most. */
+/** Bytes that one read of the pipe gives at most; and so many that tcpdump is likely to wait for room in it (64 KiB). */
 const readSize = 131_072;
+const plenty = 32_768;
 
 /** How often a tap is asked whether it has read everything, milliseconds between; equal answers say that no more comes. */
 const drain = { interval: 10, equal: 5, attempts: 500, settled: 200 } as const;
@@ -116,7 +117,7 @@ export class Tap {
       return false;
     }
     // There is more: others have their turn first, as records are work.
-    if (bytes.length === readSize) setImmediate(() => this.#stream.resume());
+    if (bytes.length >= plenty) setImmediate(() => this.#stream.resume());
     // tcpdump writes each record by itself: who waits at the pipe is woken for each, and that takes longer than its work.
     else if (!this.#asked && this.#isBusy()) setTimeout(() => this.#stream.resume(), rest.time);
     else return true;

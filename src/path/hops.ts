@@ -45,16 +45,18 @@ export function hopOf(place: Place): Hop {
 function firstNode(snapshot: Snapshot, selection: HopSelection): string | undefined {
   if (selection.from !== undefined) return selection.from;
   const plain = snapshot.nodes.filter((node) => node.role === "namespace" && node.name !== selection.to);
-  const forwards = (name: string): boolean => {
-    const node = snapshot.nodes.find((one) => one.name === name);
-    return node?.sysctls["net.ipv4.ip_forward"] === "1" || node?.interfaces.some((one) => one.bridge) === true;
-  };
-  const ends = plain.filter((node) => !forwards(node.name));
+  const ends = plain.filter((node) => !forwards(node));
   // On a machine any namespace may be an inner one: who is reached by a bridge is, who has a link of its own is not.
   const outside =
     (snapshot.lab === undefined ? ends.find((node) => !isBehindBridge(snapshot, node)) : undefined) ?? ends[0];
   const machine = snapshot.nodes.find((node) => node.role === "machine");
   return (outside ?? machine ?? snapshot.nodes[0])?.name;
+}
+
+/** A namespace that is made where Docker runs may forward, as the machine does: a router is who has two links to do it between. */
+function forwards({ sysctls, interfaces }: NodeSnapshot): boolean {
+  const links = interfaces.filter(({ kind }) => kind !== "loopback").length;
+  return (sysctls["net.ipv4.ip_forward"] === "1" && links > 1) || interfaces.some(({ bridge }) => bridge !== undefined);
 }
 
 function isBehindBridge(snapshot: Snapshot, { interfaces }: NodeSnapshot): boolean {

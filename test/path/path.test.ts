@@ -4,6 +4,7 @@ import type { TraceFilter } from "../../src/model/trace.js";
 import { hopName } from "../../src/model/hop.js";
 import { hops } from "../../src/path/hops.js";
 import { sameService, tapFilter } from "../../src/path/tap-filter.js";
+import { changed } from "./changed.js";
 import { dockerBridge } from "./docker-bridge.js";
 import { skip } from "../tools.js";
 
@@ -13,6 +14,9 @@ test("hops stand in path order, without loopback", (t) => {
   const order = ["client:eth0", "host:eth0", "host:yapc0", "host:vethweb", "web:eth0"];
   t.deepEqual(hops(dockerBridge).map(hopName), order);
   t.deepEqual(hops(dockerBridge, { from: "client", to: "web" }).map(hopName), order);
+  // A namespace made where Docker runs forwards, as the machine did when it was made: with one link it is no router.
+  const made = changed(dockerBridge, "client", () => ({ sysctls: { "net.ipv4.ip_forward": "1" } }));
+  t.deepEqual(hops({ ...made, nodes: made.nodes.toReversed() }).map(hopName), order);
   t.deepEqual(hops(dockerBridge, { from: "web" }).map(hopName), [
     "web:eth0",
     "host:vethweb",

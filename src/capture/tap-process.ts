@@ -1,28 +1,11 @@
 /** The tcpdump of a tap: how it is started in its node, when it listens, and why it does not. */
 import type net from "node:net";
 import type { ExitStatus, InitProcess, NodeLine } from "../init/api.js";
-import { close, constants, fcntl, pipe2 } from "../kernel/syscalls.js";
-import { SystemCallError } from "../kernel/system-error.js";
+import { close, pipe2 } from "../kernel/syscalls.js";
 import { Failure } from "../model/failure.js";
 import { hopName } from "../model/hop.js";
 import type { TapOptions } from "./tap-options.js";
 import { tcpdumpArguments, type TcpdumpMessages } from "./tcpdump.js";
-
-/** Bytes: what an ordinary user may have (/proc/sys/fs/pipe-max-size). */
-const pipeSize = 1 << 20;
-
-/**
- * So that a tap in blocks goes on while this process is busy. A tap that shows each packet as it comes is the better for a pipe of
- * 64 KiB: where packets are many it waits there, and then reads many at once in place of being woken for each.
- */
-function widen(pipe: number): void {
-  try {
-    fcntl(pipe, constants.F_SETPIPE_SZ, pipeSize);
-  } catch (error) {
-    // Above the limit of the user's pipes together (pipe(7)): this one stays as it is.
-    if (!(error instanceof SystemCallError && error.code === "EPERM")) throw error;
-  }
-}
 
 interface StartedTcpdump {
   readonly process: InitProcess;
@@ -34,7 +17,6 @@ interface StartedTcpdump {
 /** Starts tcpdump in a node. @throws Failure (machine) where there is none */
 export async function startTcpdump(line: NodeLine, { hop, filter, ...settings }: TapOptions): Promise<StartedTcpdump> {
   const [output, outputWrite] = pipe2();
-  if (settings.block === true) widen(output);
   const [messages, messagesWrite] = pipe2();
   const [inputRead, inputWrite] = pipe2();
   close(inputWrite); // tcpdump reads nothing: its standard input is at its end

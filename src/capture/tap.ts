@@ -17,8 +17,10 @@ const plenty = 32_768;
 const drain = { interval: 10, equal: 5, attempts: 500, settled: 200 } as const;
 /** A block is handed over a second after its first packet (tcpdump's packet buffer timeout), and then read. */
 const blockDrain = { interval: 30, equal: 40, attempts: 200, settled: 1300 } as const;
-/** More reads than that in so many milliseconds, and the pipe is left alone for as long. */
-const rest = { reads: 3, time: 10 } as const;
+/** Records are many where more reads than that come in so many milliseconds, or one of them brings so many bytes. */
+const busy = { reads: 10, window: 10, bytes: 4096 } as const;
+/** Milliseconds that the pipe is then left alone: tcpdump waits for room in it, and then reads many records at once, too. */
+const rest = 30;
 /** From the stamp of a packet until it is in the ring, and more: milliseconds. */
 const stampDelay = 20;
 /** Milliseconds after which a question that has no answer is asked again. */
@@ -119,21 +121,21 @@ export class Tap {
     // There is more: others have their turn first, as records are work.
     if (bytes.length >= plenty) setImmediate(() => this.#stream.resume());
     // tcpdump writes each record by itself: who waits at the pipe is woken for each, and that takes longer than its work.
-    else if (!this.#asked && this.#isBusy()) setTimeout(() => this.#stream.resume(), rest.time);
+    else if (!this.#asked && this.#isBusy(bytes.length)) setTimeout(() => this.#stream.resume(), rest);
     else return true;
     return false;
   }
 
   /** Records come one after the other, or are late in any case. */
-  #isBusy(): boolean {
-    if (this.#drain === blockDrain) return true;
+  #isBusy(bytes: number): boolean {
+    if (this.#drain === blockDrain || bytes >= busy.bytes) return true;
     const now = performance.now();
-    if (now - this.#readsSince > rest.time) {
+    if (now - this.#readsSince > busy.window) {
       this.#readsSince = now;
       this.#reads = 0;
     }
     this.#reads += 1;
-    return this.#reads > rest.reads;
+    return this.#reads > busy.reads;
   }
 
   #release(): void {

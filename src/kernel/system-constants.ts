@@ -45,7 +45,6 @@ export const constants = {
   F_SETFD: 2,
   F_GETFL: 3,
   F_SETFL: 4,
-  F_SETPIPE_SZ: 1031,
   F_ADD_SEALS: 1033,
   F_GET_SEALS: 1034,
   F_SEAL_SEAL: 1,

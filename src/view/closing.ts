@@ -197,6 +197,24 @@ export function closingLines(
   return lines;
 }
 
+/** All of it, a text for each section: what a table ends with, and a summary is. */
+export function closingSections(
+  log: TraceLog,
+  gapTimes: GapTimes,
+  deaths: DeathCount,
+  ink: Ink,
+  columns: number,
+): readonly string[] {
+  const { ended, hops } = log;
+  const sections = [
+    exchangeLines(log, ink),
+    gapLines(gapTimes, log.hopNames(), ink),
+    hopLines(hops, ink),
+    ended === undefined ? [] : closingLines(ended, hops, deaths.list(), ink, columns),
+  ];
+  return sections.filter(({ length }) => length > 0).map((lines) => lines.join("\n"));
+}
+
 function trustLines(ended: TraceEnded, hops: readonly HopEvent[]): string[] {
   const lines: string[] = [];
   const { ordered, ambiguous } = ended.matches;

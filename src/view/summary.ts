@@ -1,6 +1,6 @@
 /** What stands below the packets, without them: of a flood nobody reads a line for each. */
 import type { TraceEvent } from "../model/trace.js";
-import { closingLines, DeathCount, exchangeLines, gapLines, hopLines } from "./closing.js";
+import { closingSections, DeathCount } from "./closing.js";
 import { GapTimes } from "./gap-times.js";
 import { inkFor } from "./ink.js";
 import type { PrinterOptions, TracePrinter } from "./printer.js";
@@ -20,13 +20,6 @@ export function summaryPrinter(options: Pick<PrinterOptions, "colours" | "column
     if (event.type === "packet") deaths.push(event);
     else if (event.type === "hop") gapTimes.push(event);
     if (event.type !== "end") return "";
-    const sections = [
-      exchangeLines(log, ink),
-      gapLines(gapTimes, log.hopNames(), ink),
-      hopLines(log.hops, ink),
-      closingLines(event, log.hops, deaths.list(), ink, options.columns),
-    ];
-    const told = sections.filter(({ length }) => length > 0).map((lines) => lines.join("\n"));
-    return `${told.join("\n\n")}\n`;
+    return `${closingSections(log, gapTimes, deaths, ink, options.columns).join("\n\n")}\n`;
   };
 }

@@ -5,7 +5,7 @@
  */
 import Table from "cli-table3";
 import type { LogEvent, PacketEvent, TraceEvent } from "../model/trace.js";
-import { closingLines, DeathCount, exchangeLines, gapLines, hopLines } from "./closing.js";
+import { closingSections, DeathCount } from "./closing.js";
 import { inOrder } from "./first-packets.js";
 import { GapTimes } from "./gap-times.js";
 import { inkFor, type Ink, type Tone } from "./ink.js";
@@ -173,17 +173,10 @@ class TraceTable {
   }
 
   #close(): string {
-    const { ended, hops } = this.#log;
     const parts: string[] = [];
     if (this.#rows !== undefined) parts.push(this.#rows.border("└", "┴", "┘"));
     else if (this.#waiting.length > 0) parts.push(this.#layOut(false));
-    const sections = [
-      exchangeLines(this.#log, this.#ink),
-      gapLines(this.#gapTimes, this.#log.hopNames(), this.#ink),
-      hopLines(hops, this.#ink),
-      ended === undefined ? [] : closingLines(ended, hops, this.#deaths.list(), this.#ink, this.#columns),
-    ];
-    parts.push(...sections.filter(({ length }) => length > 0).map((lines) => lines.join("\n")));
+    parts.push(...closingSections(this.#log, this.#gapTimes, this.#deaths, this.#ink, this.#columns));
     return `${parts.join("\n\n")}\n`;
   }
 }

@@ -173,15 +173,17 @@ export class FlowIndex {
   /** Whether it is known, and sure, that a node makes the tuple of `row`, whose entry there is `entry`, from that of `parent`. */
   isKnown(row: number, entry: number, parent: number): boolean {
     if (isNameless(this.#columns, row) || isNameless(this.#columns, parent)) return false;
-    const before = this.lookup(parent, this.#nodeOf(row));
-    return before !== NONE && this.table.isSure(before) && this.table.translated(before) === entry;
+    return this.#makes(row, entry, parent);
   }
 
   /** Whether joining `row` to `parent` would say something of NAT that neither conntrack nor an earlier join has said. */
   isNews(row: number, entry: number, parent: number): boolean {
-    if (this.sameTuple(parent, row) || isNameless(this.#columns, parent)) return false;
+    return !this.sameTuple(parent, row) && !isNameless(this.#columns, parent) && !this.#makes(row, entry, parent);
+  }
+
+  #makes(row: number, entry: number, parent: number): boolean {
     const before = this.lookup(parent, this.#nodeOf(row));
-    return before === NONE || !this.table.isSure(before) || this.table.translated(before) !== entry;
+    return before !== NONE && this.table.isSure(before) && this.table.translated(before) === entry;
   }
 
   /** @returns the entry of the connection's requests, NONE where there is nothing new */

@@ -116,7 +116,7 @@ export class Packets {
     return this.#buckets[fingerprint & (this.#buckets.length - 1)] ?? NONE;
   }
 
-  /** Puts a row behind another one of the same packet, or before all where `after` is NONE. */
+  /** Puts a row behind another one of the same packet that is not its last, or before all where `after` is NONE. */
   insert(packet: number, row: number, after: number): void {
     if (after === NONE) {
       this.next[row] = this.head[packet] ?? NONE;
@@ -125,7 +125,6 @@ export class Packets {
       this.next[row] = this.next[after] ?? NONE;
       this.next[after] = row;
     }
-    if (this.next[row] === NONE) this.tail[packet] = row;
     this.count[packet] = (this.count[packet] ?? 0) + 1;
   }
 

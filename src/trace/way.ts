@@ -41,14 +41,9 @@ export class Ways {
   #goesOn(packet: number, last: number, row: number, entry: number): boolean {
     const c = this.#columns;
     const { reach, distinct } = this.#scene;
-    const from = c.hop[last] ?? 0;
-    const hop = c.hop[row] ?? 0;
-    if (!distinct || reach.distance(from, hop) !== 1) return false;
+    if (!distinct || reach.distance(c.hop[last] ?? 0, c.hop[row] ?? 0) !== 1) return false;
+    if (!this.#follows(packet, last, row, entry, false)) return false;
     const ttl = c.ttl[row] ?? 0;
-    const lowered = (c.ttl[last] ?? 0) - ttl;
-    if (!this.#possible(last, row, lowered, reach.routes(from, hop))) return false;
-    const same = this.#flows.sameTuple(last, row);
-    if (!same && (lowered === 0 || !this.#isTranslated(packet, last, row, entry, lowered))) return false;
     const { head, next } = this.#packets;
     for (let s = head[packet] ?? NONE; s !== last; s = next[s] ?? NONE)
       if (c.ttl[s] === ttl && this.#excludes(s, row)) return false;

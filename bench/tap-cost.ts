@@ -1,7 +1,8 @@
 /**
  * What a trace costs the traffic it watches: docker-bridge, five hops, traffic from client through NAT to web, untapped,
  * under plain tcpdumps that write to /dev/null, called as the taps of each mode are, and under `yapc-net trace` in each tap
- * mode, without a line a packet as the plain tools have none, and once with one. Everything in turn, several rounds, best of each: other work on the machine only ever makes it worse.
+ * mode, without a line a packet as the plain tools have none, and once with one. Everything in turn, several rounds, best of
+ * each: other work on the machine only ever makes it worse.
  *
  * usage: node dist/bench/tap-cost.js [tcp|udp|half|all] [seconds of each run] [rounds]   (root; iperf3, tcpdump)
  *   tcp   one connection, saturated      udp   64 bytes, saturated      half   half of the untapped most, of each kind

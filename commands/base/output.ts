@@ -5,6 +5,7 @@ import path from "node:path";
 import { Flags } from "@oclif/core";
 import { Failure, fileFailure } from "../../src/model/failure.js";
 import { type Hop, hopName } from "../../src/model/hop.js";
+import type { Pressure } from "../../src/model/pressure.js";
 import type { PacketEvent, PacketsTold, TraceEvent } from "../../src/model/trace.js";
 import type { CommandOutput } from "../../src/session/command.js";
 import { openPacketSource, type OpenPacketSource } from "../../src/session/packet-source.js";
@@ -109,7 +110,7 @@ export class OutputSet {
   }
 
   /** Where readers are behind: settles when they have caught up. Else undefined. */
-  get pressure(): Promise<unknown> | undefined {
+  get pressure(): ReturnType<Pressure> {
     const behind = this.sinks.flatMap(({ flow }) => flow.pressure ?? []);
     return behind.length === 0 ? undefined : Promise.all(behind);
   }

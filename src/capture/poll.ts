@@ -1,4 +1,4 @@
-/** Looks for a condition every now and then. */
+/** Looks for a condition every now and then, until it holds. */
 export class Poll {
   readonly done: Promise<undefined>;
   #timer: NodeJS.Timeout | undefined;
@@ -6,11 +6,14 @@ export class Poll {
   constructor(condition: () => boolean, interval: number) {
     this.done = new Promise((resolve) => {
       this.#timer = setInterval(() => {
-        if (condition()) resolve(undefined);
+        if (!condition()) return;
+        this.end();
+        resolve(undefined);
       }, interval);
     });
   }
 
+  /** It is no longer asked for. */
   end(): void {
     clearInterval(this.#timer);
   }

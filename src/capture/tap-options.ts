@@ -1,4 +1,5 @@
 /** What a tap is told when it is started, and what it tells. */
+import type { Pressure } from "../model/pressure.js";
 
 /** Where a tap sits: an interface of a node, or `any`. */
 export interface TapPlace {
@@ -22,7 +23,7 @@ export interface TapOptions {
    * Whoever takes the records is behind: nothing is read until it settles, and what the ring cannot hold is lost and counted.
    * @param ending the tap has been told to end
    */
-  readonly pressure?: (ending: boolean) => Promise<unknown> | undefined;
+  readonly pressure?: (ending: boolean) => ReturnType<Pressure>;
   /** Records that `onBytes` has given so far, where somebody counts them: those that wait in the pipe are told from them. */
   readonly delivered?: () => number;
   /** Lost records so far (tcpdump's "dropped by kernel"), each time that tcpdump tells. */

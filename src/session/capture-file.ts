@@ -12,7 +12,7 @@ import { type OpenReader, readerFor } from "../packet/open.js";
 import { PcapngReader } from "../packet/pcapng.js";
 import { createReplay, type ReplayTap } from "../trace/replay.js";
 import type { OpenPacketSource } from "./packet-source.js";
-import type { ReplayOptions } from "./replay.js";
+import { feedAll, type ReplayOptions } from "./replay.js";
 
 /** Whole files are held in memory, so that any of their packets can be shown. */
 const largest = 1 << 30;
@@ -86,15 +86,13 @@ export async function openCaptureFiles(requests: readonly CaptureRequest[]): Pro
         run.tap({ links }, file.open);
       }
       const places = files.map(() => 0);
-      for (let hungry = run.hungry(); hungry.length > 0; hungry = run.hungry()) {
-        for (const tap of hungry) {
-          const bytes = files[tap.number]?.bytes ?? new Uint8Array(0);
-          const from = places[tap.number] ?? 0;
-          const to = Math.min(from + chunkSize, bytes.length);
-          places[tap.number] = feed(tap, bytes.subarray(from, to)) ? to : bytes.length;
-        }
-        await (pressure?.() ?? new Promise((resolve) => setImmediate(resolve)));
-      }
+      const feedTap = (tap: ReplayTap): void => {
+        const bytes = files[tap.number]?.bytes ?? new Uint8Array(0);
+        const from = places[tap.number] ?? 0;
+        const to = Math.min(from + chunkSize, bytes.length);
+        places[tap.number] = feed(tap, bytes.subarray(from, to)) ? to : bytes.length;
+      };
+      await feedAll(run, feedTap, pressure);
     },
   };
 }

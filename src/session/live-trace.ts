@@ -12,6 +12,7 @@ import { RecordingWriter } from "../capture/recording.js";
 import { anyInterface } from "../capture/tcpdump.js";
 import type { NodeLine } from "../init/api.js";
 import { type Hop, hopName } from "../model/hop.js";
+import type { Pressure } from "../model/pressure.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { NamespaceTap, TapMode } from "../model/tap.js";
 import type { PacketEvent, PacketsTold, TraceEvent, TraceFilter } from "../model/trace.js";
@@ -39,7 +40,7 @@ export interface LiveTraceOptions {
   /** Default: all. */
   readonly tell?: PacketsTold;
   /** Whoever takes the events is behind: the taps are not read until it settles. */
-  readonly pressure?: () => Promise<unknown> | undefined;
+  readonly pressure?: Pressure;
   /** Ends the trace after so many packets. */
   readonly count?: number | undefined;
   /** What the reader must know of the trace itself: a tap that ended, an interface without one. */
@@ -101,7 +102,7 @@ export class LiveTrace implements Disposable {
       filter,
       epoch,
       ...count,
-      ...(options.tell === undefined ? {} : { tell: options.tell }),
+      tell: options.tell ?? "all",
       emit: (event) => this.#emit(event),
       ...(options.onProvisional === undefined ? {} : { provisional: options.onProvisional }),
       log: (entry) => this.#recording?.log(entry),

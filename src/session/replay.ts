@@ -3,6 +3,7 @@ import { closeSync, openSync, readSync, statSync } from "node:fs";
 import path from "node:path";
 import { readRecording, type RecordingHeader } from "../capture/recording.js";
 import { fileFailure } from "../model/failure.js";
+import type { Pressure } from "../model/pressure.js";
 import type { NamespaceTap } from "../model/tap.js";
 import type { PacketsTold, TraceEvent } from "../model/trace.js";
 import type { LogEntry } from "../trace/log.js";
@@ -17,14 +18,14 @@ export interface ReplayOptions {
   /** Default: all. */
   readonly tell?: PacketsTold;
   /** Whoever takes the events is behind: nothing more is read until it settles. */
-  readonly pressure?: () => Promise<unknown> | undefined;
+  readonly pressure?: Pressure;
   /** What of it cannot be read. */
   readonly onWarning: (text: string) => void;
 }
 
 const chunkSize = 1 << 18;
 
-/** Settles when every event was given out. Yields to the event loop now and then, so that a TUI stays alive. */
+/** Settles when every event was given out. */
 export async function replay(options: ReplayOptions): Promise<void> {
   const recording = readRecording(options.path);
   const { header, snapshot } = recording;
@@ -36,7 +37,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
       filter: header.filter,
       epoch: BigInt(header.epoch),
       ...(header.count === undefined ? {} : { count: header.count }),
-      ...(options.tell === undefined ? {} : { tell: options.tell }),
+      tell: options.tell ?? "all",
       emit: options.onEvent,
     },
     log,
@@ -46,15 +47,19 @@ export async function replay(options: ReplayOptions): Promise<void> {
     for (const capture of recording.captures) files.push(openCapture(capture));
     const buffer = new Uint8Array(chunkSize);
     addTaps(run, header, log);
-    for (let hungry = run.hungry(); hungry.length > 0; hungry = run.hungry()) {
-      for (const tap of hungry)
-        feed(tap, files[tap.number], buffer, (error) =>
-          options.onWarning(`${recording.captures[tap.number] ?? options.path}: ${error.message}`),
-        );
-      await (options.pressure?.() ?? new Promise((resolve) => setImmediate(resolve)));
-    }
+    const onCut = ({ message }: CaptureError, tap: ReplayTap): void =>
+      options.onWarning(`${recording.captures[tap.number] ?? options.path}: ${message}`);
+    await feedAll(run, (tap) => feed(tap, files[tap.number], buffer, onCut), options.pressure);
   } finally {
     for (const file of files) closeSync(file);
+  }
+}
+
+/** Feeds the taps as long as they are hungry. Yields to the event loop now and then, so that a TUI stays alive. */
+export async function feedAll(run: Replay, feedTap: (tap: ReplayTap) => void, pressure?: Pressure): Promise<void> {
+  for (let hungry = run.hungry(); hungry.length > 0; hungry = run.hungry()) {
+    for (const tap of hungry) feedTap(tap);
+    await (pressure?.() ?? new Promise((resolve) => setImmediate(resolve)));
   }
 }
 
@@ -85,7 +90,7 @@ function feed(
   tap: ReplayTap,
   file: number | undefined,
   buffer: Uint8Array,
-  onCut: (error: CaptureError) => void,
+  onCut: (error: CaptureError, tap: ReplayTap) => void,
 ): void {
   const size = file === undefined ? 0 : readSync(file, buffer);
   if (size > 0) {
@@ -96,7 +101,7 @@ function feed(
     tap.end();
   } catch (error) {
     if (!(error instanceof CaptureError)) throw error;
-    onCut(error);
+    onCut(error, tap);
   }
 }
 

@@ -7,6 +7,7 @@ import { Poll } from "../capture/poll.js";
 import { Tap, type TapPlace } from "../capture/tap.js";
 import type { NodeLine } from "../init/api.js";
 import { hopName } from "../model/hop.js";
+import type { Pressure } from "../model/pressure.js";
 import { CaptureError } from "../packet/error.js";
 import type { TraceTap } from "../trace/trace.js";
 
@@ -44,7 +45,7 @@ export interface TapSetOptions {
   readonly recording: RecordingWriter | undefined;
   readonly onBytes: () => void;
   /** Whoever takes the events is behind: nothing is read until it settles. */
-  readonly pressure: (() => Promise<unknown> | undefined) | undefined;
+  readonly pressure: Pressure | undefined;
   /** A tap has said how far it has come. */
   readonly onQuiet: () => void;
   readonly onDeath: (name: string, reason: string) => void;
@@ -119,14 +120,16 @@ export class TapSet implements Disposable {
   }
 
   async #startTap(place: PlannedTap, at: number): Promise<Tap> {
-    const { line, snapshotLength, block, onDeath, onSilence } = this.options;
+    const { line, taps, snapshotLength, block, onDeath, onSilence } = this.options;
+    const share = place.hops / taps.reduce((sum, { hops }) => sum + hops, 0);
+    const most = Math.max(1024, ahead * share);
     const tap = await Tap.start(line, {
       hop: place,
       filter: place.filter,
       snapshotLength,
-      ring: ringOf(this.#share(at), block),
+      ring: ringOf(share, block),
       block,
-      pressure: (ending) => this.#turn(at) ?? (ending ? undefined : this.options.pressure?.()),
+      pressure: (ending) => this.#turn(at, most) ?? (ending ? undefined : this.options.pressure?.()),
       onBytes: (bytes) => {
         this.options.onBytes();
         if (this.#feeds.length === 0) this.#kept[at]?.push(bytes.slice());
@@ -160,19 +163,11 @@ export class TapSet implements Disposable {
     return tap;
   }
 
-  /** Part of all hops that a tap sees. */
-  #share(at: number): number {
-    const { taps } = this.options;
-    return (taps[at]?.hops ?? 0) / taps.reduce((sum, { hops }) => sum + hops, 0);
-  }
-
-  /** Where much of a tap waits for others, who are slower: settles when most of it has been joined. */
-  #turn(at: number): Promise<void> | undefined {
+  /** Where as many records of a tap wait for others, who are slower: settles when most of them have been joined. */
+  #turn(at: number, most: number): Promise<unknown> | undefined {
     const feed = this.#feeds[at];
-    const most = Math.max(1024, ahead * this.#share(at));
     if (feed === undefined || feed.waiting < most) return undefined;
-    const poll = new Poll(() => feed.waiting < most / 2 || this.#over, patience);
-    return poll.done.finally(() => poll.end());
+    return new Poll(() => feed.waiting < most / 2 || this.#over, patience).done;
   }
 
   #take(at: number, bytes: Uint8Array): void {

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { SkbWitness } from "../capture/skb-witness.js";
 import type { Hop } from "../model/hop.js";
+import type { Pressure } from "../model/pressure.js";
 import type { TapMode } from "../model/tap.js";
 import type { PacketEvent, PacketsTold, TraceEvent } from "../model/trace.js";
 import { SelfCheck, type SelfCheckResult } from "../trace/self-check.js";
@@ -33,7 +34,7 @@ export interface TraceOptions extends NetworkOptions {
   /** Default: all. The self-check takes all in any case. */
   readonly tell?: PacketsTold;
   /** Whoever takes the events is behind: the taps are not read until it settles. */
-  readonly pressure?: () => Promise<unknown> | undefined;
+  readonly pressure?: Pressure;
   /** Every tap listens. */
   readonly onReady?: (hops: readonly Hop[]) => void;
   /** Ends the trace and keeps what was captured. */
@@ -65,8 +66,8 @@ export async function trace(options: TraceOptions): Promise<TraceResult> {
     if (event.type === "packet") check?.push(event);
     options.onEvent(event);
   };
-  const tell = check === undefined ? (options.tell ?? "all") : "all";
-  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, tell, filter, logs, onEvent });
+  const everything = check && ({ tell: "all" } as const);
+  using live = new LiveTrace(line, snapshot, hops, epoch, { ...options, ...everything, filter, logs, onEvent });
   await live.start();
   options.onReady?.(hops);
 

@@ -1,5 +1,6 @@
 /** Packets of one direction of an exchange mostly differ in little but their times: what a printer makes of the rest is kept. */
 import type { PacketEvent, Verdict } from "../model/trace.js";
+import { sideOf } from "./path.js";
 
 /** Directions of exchanges. When there are more, it starts anew. */
 const directionsKept = 1000;
@@ -22,11 +23,11 @@ export class ByWay<Made> {
   }
 
   of(packet: PacketEvent): Made {
-    const direction = 2 * packet.exchange + (packet.direction === "reply" ? 1 : 0);
-    let ways = this.#known.get(direction);
+    const side = sideOf(packet);
+    let ways = this.#known.get(side);
     if (ways === undefined) {
       if (this.#known.size >= directionsKept) this.#known.clear();
-      this.#known.set(direction, (ways = []));
+      this.#known.set(side, (ways = []));
     }
     for (const way of ways) if (sameWay(way.packet, packet)) return way.made;
     const made = this.#make(packet);

@@ -68,6 +68,11 @@ export function totalOf({ sightings }: Pick<PacketEvent, "sightings">): number {
   return first === undefined ? 0 : (sightings.at(-1) ?? first).time - first.time;
 }
 
+/** A number for each direction of each exchange. */
+export function sideOf({ exchange, direction }: Pick<PacketEvent, "exchange" | "direction">): number {
+  return 2 * exchange + (direction === "reply" ? 1 : 0);
+}
+
 /** Whether it was one frame at some hops and several at others: then neighbouring sightings of one hop are its parts. */
 export function isDivided({ rewrites }: Pick<PacketEvent, "rewrites">): boolean {
   return rewrites.some(({ kind }) => kind === "segmentation");

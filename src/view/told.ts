@@ -1,5 +1,6 @@
 /** Texts that were told once. */
 import type { PacketEvent } from "../model/trace.js";
+import { sideOf } from "./path.js";
 
 /**
  * Rewrites are the same for every packet of one direction of an exchange, and so is the death of its retransmissions:
@@ -10,8 +11,9 @@ export class Told {
   #size = 0;
 
   /** Number of the packet that was the first to tell this text, perhaps this one. */
-  first({ id, exchange, direction }: PacketEvent, text: string): number {
-    const side = 2 * exchange + (direction === "reply" ? 1 : 0);
+  first(packet: PacketEvent, text: string): number {
+    const { id } = packet;
+    const side = sideOf(packet);
     const known = this.#packets.get(text)?.get(side);
     if (known !== undefined) return known;
     // Bounded; when it starts anew, some texts are told twice.

@@ -1,12 +1,12 @@
 /** Taps: how tcpdump is called, what it says, and every way in which it fails. */
-import { spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
 import fc from "fast-check";
 import { Tap, type TapOptions } from "../../src/capture/tap.js";
 import { tcpdumpArguments, TcpdumpMessages } from "../../src/capture/tcpdump.js";
-import type { ExitStatus, InitLine, InitProcess } from "../../src/init/api.js";
+import type { InitLine } from "../../src/init/api.js";
 import { Failure } from "../../src/model/failure.js";
+import { scripted } from "./scripted.js";
 
 test("tcpdump is called for one interface, without promiscuous mode, unbuffered, with nanoseconds", (t) => {
   t.is(
@@ -61,28 +61,6 @@ test("its messages mean the same wherever they are cut", (t) => {
     );
   t.pass();
 });
-
-/** An init whose tcpdump is a script of ours. */
-function scripted(script: string): InitLine {
-  const line: Pick<InitLine, "spawn"> = {
-    spawn({ stdio }) {
-      const child = spawn("sh", ["-c", script], { stdio: stdio === "pty" ? "ignore" : [...stdio] });
-      const exit = new Promise<ExitStatus>((resolve) =>
-        child.once("exit", (code, signal) => resolve(code === null ? { signal: signal ?? "SIGKILL" } : { code })),
-      );
-      const process: InitProcess = {
-        id: 1,
-        pid: child.pid ?? 0,
-        pty: undefined,
-        exit,
-        signal: (name) => void child.kill(name),
-        resize: () => undefined,
-      };
-      return Promise.resolve(process);
-    },
-  };
-  return line as InitLine; // a tap asks for nothing else
-}
 
 interface Seen {
   readonly bytes: string;

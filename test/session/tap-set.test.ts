@@ -1,30 +1,9 @@
 /** The taps of a trace together: none runs ahead of the others. */
-import { spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import test from "ava";
-import type { ExitStatus, InitLine, InitProcess } from "../../src/init/api.js";
 import { TapSet } from "../../src/session/tap-set.js";
 import type { TraceTap } from "../../src/trace/trace.js";
-
-/** An init whose tcpdump writes what it likes, for ever. */
-const line: Pick<InitLine, "spawn"> = {
-  spawn({ stdio }) {
-    const script = "echo 'tcpdump: listening on eth0' >&2; exec cat /dev/zero";
-    const child = spawn("sh", ["-c", script], { stdio: stdio === "pty" ? "ignore" : [...stdio] });
-    const exit = new Promise<ExitStatus>((resolve) =>
-      child.once("exit", (code, signal) => resolve(code === null ? { signal: signal ?? "SIGKILL" } : { code })),
-    );
-    const process: InitProcess = {
-      id: 1,
-      pid: child.pid ?? 0,
-      pty: undefined,
-      exit,
-      signal: (name) => void child.kill(name),
-      resize: () => undefined,
-    };
-    return Promise.resolve(process);
-  },
-};
+import { scripted } from "../capture/scripted.js";
 
 /** Takes a thousand bytes for a record; all of them wait until they are let go. */
 class Feed implements TraceTap {
@@ -46,7 +25,7 @@ class Feed implements TraceTap {
 
 test("a tap whose records wait for the others is not read on, until most of them have been joined", async (t) => {
   using set = new TapSet({
-    line: line as InitLine, // a tap asks for nothing else
+    line: scripted("echo 'tcpdump: listening on eth0' >&2; exec cat /dev/zero"),
     taps: [{ node: "host", interface: "any", filter: "", hops: 1 }],
     snapshotLength: 262,
     block: true,

@@ -162,6 +162,9 @@ export class Endings {
     if (match === "ambiguous") return { kind: "unknown", reason: "equal packets cannot be told apart" };
     if (this.#options.bare) return this.#bare(packet);
     const found = this.#belated(packet) ?? this.#loss.after(tail, this.#packets.parent[tail] ?? NONE);
+    // Order told them apart, and where taps missed some it may have given the sightings of one to another.
+    if (found.kind === "dropped" && (state & State.ordered) !== 0 && this.#losses.any)
+      return { kind: "unknown", reason: "equal packets were about, and taps missed records" };
     if (found.kind !== "dropped" || !this.#options.explain) return found;
     const header = this.#loss.header(tail);
     if (!header) return found;

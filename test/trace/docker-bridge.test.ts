@@ -329,6 +329,25 @@ test("a tap that lost records makes the loss unknown", (t) => {
   t.deepEqual(bench.packets[0]!.verdict, { kind: "unknown", reason: "the tap of host:yapc0 lost 3 records" });
 });
 
+test("equal packets that order alone tells apart are not told as dropped where any tap lost records", (t) => {
+  const verdicts = (lost: number): string[] => {
+    const bench = new Bench();
+    const same = { id: 0, sequence: 1000, flags: flag.ack };
+    for (const start of [1e6, 1.01e6]) request(bench, start, same, 2, 8081, 81);
+    bench.taps[0]!.lost(lost);
+    bench.end();
+    t.deepEqual(replay(bench), bench.events);
+    t.deepEqual(
+      bench.packets.map(({ match }) => match),
+      ["ordered", "ordered"],
+    );
+    return bench.packets.map(({ verdict }) => (verdict.kind === "unknown" ? verdict.reason : verdict.kind));
+  };
+  t.deepEqual(verdicts(0), ["dropped", "dropped"]);
+  const reason = "equal packets were about, and taps missed records";
+  t.deepEqual(verdicts(1), [reason, reason]);
+});
+
 test("where taps lost the middle of a way, the frame tells which way it went: no rule is blamed for what was not seen", (t) => {
   const bench = new Bench();
   for (const tap of bench.taps) tap.lost(1);

@@ -18,8 +18,9 @@ export interface Reach {
 
 /** @param places of the hops, by hop number; undefined where the snapshot does not know the interface */
 export function reach(network: Network, places: readonly (Place | undefined)[]): Reach {
-  const byPlace = new Map<number, { distance: Uint8Array; routes: Uint8Array }>();
-  const rows = new Array<{ distance: Uint8Array; routes: Uint8Array } | undefined>(places.length).fill(undefined);
+  // Both of a pair in one number, as they are mostly asked for together: routes << 8 | distance.
+  const byPlace = new Map<number, Uint16Array>();
+  const rows = new Array<Uint16Array | undefined>(places.length).fill(undefined);
   const l3 = new Map<number, Place[]>();
   for (const place of network.places) {
     if (place.master) continue;
@@ -27,22 +28,22 @@ export function reach(network: Network, places: readonly (Place | undefined)[]):
     if (list) list.push(place);
     else l3.set(place.nodeNumber, [place]);
   }
-  const make = (hop: number): { distance: Uint8Array; routes: Uint8Array } => {
+  const make = (hop: number): Uint16Array => {
     const place = places[hop];
     let made = place === undefined ? undefined : byPlace.get(place.number);
     if (made === undefined) {
       const all = place === undefined ? undefined : fromPlace(network, place, l3);
-      const pick = (values: Uint8Array | undefined): Uint8Array =>
-        Uint8Array.from(places, (to) => (to === undefined ? FAR : (values?.[to.number] ?? FAR)));
-      made = { distance: pick(all?.distance), routes: pick(all?.routes) };
+      const pick = (values: Uint8Array | undefined, to: Place | undefined): number =>
+        to === undefined ? FAR : (values?.[to.number] ?? FAR);
+      made = Uint16Array.from(places, (to) => (pick(all?.routes, to) << 8) | pick(all?.distance, to));
       if (place) byPlace.set(place.number, made);
     }
     rows[hop] = made;
     return made;
   };
   return {
-    distance: (from, to) => (rows[from] ?? make(from)).distance[to] ?? FAR,
-    routes: (from, to) => (rows[from] ?? make(from)).routes[to] ?? FAR,
+    distance: (from, to) => ((rows[from] ?? make(from))[to] ?? FAR) & 255,
+    routes: (from, to) => ((rows[from] ?? make(from))[to] ?? FAR << 8) >>> 8,
   };
 }
 

@@ -180,6 +180,7 @@ export class ExchangeBook {
   #tell(flow: Flow, cut = false): void {
     this.#active.delete(flow);
     flow.ended = true;
+    flow.trail = undefined;
     this.#swept++;
     if (!flow.shown) return;
     this.count++;

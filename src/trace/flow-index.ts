@@ -189,7 +189,7 @@ export class FlowIndex {
   /** @returns the entry of the connection's requests, NONE where there is nothing new */
   conntrack({ kind, node, flow: entry }: ConntrackEvent): number {
     const number = this.#scene.nodeNumber(node);
-    this.#scene.sawConntrack(number);
+    if (this.#scene.sawConntrack(number)) this.table.leaveAllTrails();
     const original = this.#tupleKey(number, entry.family, entry.original);
     const reply = this.#tupleKey(number, entry.family, entry.reply);
     if (!original || !reply) return NONE;
@@ -234,6 +234,7 @@ export class FlowIndex {
     const keep = b.exchange !== 0 && (a.exchange === 0 || b.exchange < a.exchange) ? b : a;
     const give = keep === a ? b : a;
     this.#unite(keep, give, turned);
+    keep.trail = undefined;
     give.joined = keep;
     give.turned = turned;
   }

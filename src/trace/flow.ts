@@ -1,6 +1,7 @@
 /** Connections, and which of them a sighting belongs to. */
 import { grown } from "../packet/columns.js";
 import { finish, part } from "../packet/address.js";
+import type { Trail } from "./trail.js";
 
 export const Direction = { request: 0, reply: 1 } as const;
 export type Direction = (typeof Direction)[keyof typeof Direction];
@@ -68,6 +69,8 @@ export class Flow {
   answerable = true;
   /** A packet of it matched the trace's filter. */
   shown = false;
+  /** The ways that its packets have taken, as long as nothing new is learned of it. */
+  trail: Trail | undefined = undefined;
 
   /** Both sides have said FIN, or one RST: a SYN with its tuple is of another connection. */
   get closed(): boolean {
@@ -146,12 +149,15 @@ export class FlowTable {
   put(key: FlowKey, flow: Flow, direction: Direction): number {
     const known = this.findKey(key);
     if (known !== NONE) {
+      if (this.#flows[known] === flow && this.#direction[known] === direction) return known;
+      this.#leaveTrails(known);
       if (this.#flows[known]?.root !== flow.root) {
         this.#terminal[known] = NONE;
         this.#doubtful[known] = 1;
       }
       this.#flows[known] = flow;
       this.#direction[known] = direction;
+      this.#leaveTrails(known);
       return known;
     }
     if (this.#count === this.#direction.length) this.#grow();
@@ -185,8 +191,11 @@ export class FlowTable {
   }
 
   translate(entry: number, to: number): void {
+    if (this.#translated[entry] === to && this.#doubtful[entry] === 0) return;
+    this.#leaveTrails(entry);
     this.#translated[entry] = to;
     this.#doubtful[entry] = 0;
+    this.#leaveTrails(entry);
   }
 
   /** Whether what `translated` says is sure: it is known, and of the connection that has the tuple now. */
@@ -196,7 +205,19 @@ export class FlowTable {
 
   /** The connection has ended: the next one with this tuple may be translated otherwise. */
   doubt(entry: number): void {
+    this.#leaveTrails(entry);
     this.#doubtful[entry] = 1;
+  }
+
+  /** What all connections have learned of their ways is worth nothing any more. */
+  leaveAllTrails(): void {
+    for (let entry = 0; entry < this.#count; entry++) this.#leaveTrails(entry);
+  }
+
+  /** Something new is known of an entry, or is about to be: of the connection that has it, and the one that NAT leads it to. */
+  #leaveTrails(entry: number): void {
+    for (const flow of [this.#flows[entry], this.#flows[this.translated(entry)]])
+      if (flow !== undefined) flow.root.trail = undefined;
   }
 
   terminal(entry: number): number {
@@ -222,6 +243,7 @@ export class FlowTable {
 
   /** Forgets the entries of flows that `keep` says no to. */
   sweep(keep: (flow: Flow) => boolean): void {
+    this.leaveAllTrails();
     const kept: number[] = [];
     for (let entry = 0; entry < this.#count; entry++) {
       const flow = this.#flows[entry]?.root;

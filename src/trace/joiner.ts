@@ -16,6 +16,7 @@ import { isRefusal } from "./refusal.js";
 import type { Scene } from "./scene.js";
 import { commonBytes, divisible } from "./segment.js";
 import type { TapLosses } from "./tap-losses.js";
+import { type Step, Trails } from "./trail.js";
 import type { Ways } from "./way.js";
 
 export interface JoinerParts {
@@ -49,6 +50,7 @@ export class Joiner {
   readonly #lifetimes: Lifetimes;
   readonly #carriers: Carriers;
   readonly #lessons: Lessons;
+  readonly #trails: Trails;
   #lastId = 0;
 
   constructor(parts: JoinerParts, lifetimes: Lifetimes) {
@@ -66,6 +68,7 @@ export class Joiner {
     this.#lifetimes = lifetimes;
     this.#carriers = new Carriers(parts, lifetimes);
     this.#lessons = new Lessons(parts);
+    this.#trails = new Trails(parts.columns, parts.packets);
   }
 
   /** Takes a sighting. */
@@ -95,6 +98,14 @@ export class Joiner {
     let others: number[] | undefined;
     for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (packets.fingerprint[p] !== fingerprint || !sameInvariants(c, packets.head[p] ?? 0, row)) continue;
+      if (best === NONE && packets.bucketNext[p] === NONE && !this.#copies.of(p)) {
+        // Nothing else is equal to it.
+        const step = this.#trails.onward(p, row, entry);
+        if (step !== undefined) {
+          this.#follow(p, row, step);
+          return true;
+        }
+      }
       if (this.#goesBack(p, entry)) continue;
       const from = this.#ways.parentOf(p, row, entry, false);
       if (from === NONE) continue;
@@ -199,20 +210,38 @@ export class Joiner {
     return joined > 0;
   }
 
+  /** Joins a row to a packet that goes the way of others before it. */
+  #follow(packet: number, row: number, step: Step): void {
+    const packets = this.#packets;
+    const last = packets.tail[packet] ?? 0;
+    packets.step[packet] = step;
+    packets.parent[row] = last;
+    packets.append(packet, row);
+    this.#touch(packet, row);
+    this.#lessons.time(packet, row, last);
+    if (((packets.state[packet] ?? 0) & State.shown) === 0 && this.#matches(row)) this.#show(packet);
+    this.#lifetimes.renew(packet);
+    if (step.arrived) this.#lifetimes.arrive(packet, row);
+    this.#report?.(packet);
+  }
+
   #attach(packet: number, row: number, entry: number, parent: number): void {
     const c = this.#columns;
     const packets = this.#packets;
     const flow = packets.flow[packet];
     if (!flow) return;
+    const plain = packets.step[packet] !== undefined && parent === packets.tail[packet] && this.#ways.isPlain(parent, row);
     this.#ways.insert(packet, row, parent);
     if (packets.head[packet] === row && divisible(c, row)) {
       this.#parts.remove(packet);
       this.#parts.add(packet);
     }
-    const time = c.time[row] ?? 0;
-    if (time > (packets.touched[packet] ?? 0)) packets.touched[packet] = time;
+    this.#touch(packet, row);
     const state = packets.state[packet] ?? 0;
-    this.#lessons.learn(packet, flow, row, entry, parent);
+    const known = this.#lessons.learn(packet, flow, row, entry, parent);
+    if (plain && known && (state & State.complete) === 0)
+      this.#trails.note(packet, row, entry, this.#lifetimes.hasArrived(row));
+    else this.#trails.leave(packet);
     if (!this.#copies.of(packet)) this.#lessons.time(packet, row, parent);
     if ((state & State.shown) === 0 && this.#matches(row)) this.#show(packet);
     if ((state & State.complete) === 0) {
@@ -220,6 +249,12 @@ export class Joiner {
       this.#lifetimes.settle(packet, row);
     }
     this.#report?.(packet);
+  }
+
+  #touch(packet: number, row: number): void {
+    const time = this.#columns.time[row] ?? 0;
+    const { touched } = this.#packets;
+    if (time > (touched[packet] ?? 0)) touched[packet] = time;
   }
 
   /** A row that belongs to no open packet begins one. */
@@ -234,6 +269,7 @@ export class Joiner {
     if (!known) this.#flows.enter(row, flow, direction);
     const packet = this.#create(row, flow, direction);
     this.#exchanges.began(flow, row, direction);
+    if (known && !this.#scene.bare) this.#trails.begin(packet, flow, row, entry);
     if (this.#matches(row)) this.#show(packet);
     if (isRefusal(this.#columns, row)) this.#lifetimes.refuse(packet, flow, row);
     else this.#lifetimes.accept(flow, direction);

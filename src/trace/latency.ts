@@ -23,11 +23,11 @@ const MAXIMUM = 4096;
 /** An octave that has less than this part of its pair's joins, its neighbours counted, is none that the pair uses. */
 const RARE = 1 / 256;
 const NONE = -1;
+const MEANS = 3;
 
 export class Latency {
-  #gap = new Float64Array(64);
-  #spread = new Float64Array(64);
-  #count = new Uint32Array(64);
+  /** Three numbers a pair, which are read together: the mean, the mean distance from it, and how many joins there were. */
+  #means = new Float64Array(64 * MEANS);
   #octaves = new Uint16Array(64 * OCTAVES);
   /** By pair: the sum of its octaves. */
   #sum = new Uint16Array(64);
@@ -41,15 +41,17 @@ export class Latency {
   }
 
   note(from: number, to: number, gap: number): void {
-    const pair = this.#pair(from, to);
-    const count = (this.#count[pair] ?? 0) + 1;
-    this.#count[pair] = count;
+    const at = this.#pair(from, to) * MEANS;
+    const means = this.#means;
+    const count = (means[at + 2] ?? 0) + 1;
+    means[at + 2] = count;
     const weight = count * WEIGHT < 1 ? 1 / count : WEIGHT;
-    const difference = gap - (this.#gap[pair] ?? 0);
-    this.#gap[pair] = (this.#gap[pair] ?? 0) + weight * difference;
-    if (count > 1) {
-      this.#spread[pair] = (this.#spread[pair] ?? 0) + weight * (Math.abs(difference) - (this.#spread[pair] ?? 0));
-    }
+    const mean = means[at] ?? 0;
+    const difference = gap - mean;
+    means[at] = mean + weight * difference;
+    if (count === 1) return;
+    const spread = means[at + 1] ?? 0;
+    means[at + 1] = spread + weight * (Math.abs(difference) - spread);
   }
 
   /** Counts how common a time is: asked for where taps lose records, and counted from then on. */
@@ -77,8 +79,10 @@ export class Latency {
   /** Undefined until enough is known. */
   usual(from: number, to: number): Usual | undefined {
     const pair = this.#pairs[from]?.[to] ?? NONE;
-    if (pair === NONE || (this.#count[pair] ?? 0) < ENOUGH) return undefined;
-    return { gap: this.#gap[pair] ?? 0, spread: this.#spread[pair] ?? 0 };
+    const at = pair * MEANS;
+    const means = this.#means;
+    if (pair === NONE || (means[at + 2] ?? 0) < ENOUGH) return undefined;
+    return { gap: means[at] ?? 0, spread: means[at + 1] ?? 0 };
   }
 
   /** Nanoseconds by which a time is not the usual one, undefined until enough is known. */
@@ -101,10 +105,8 @@ export class Latency {
 
   #add(from: number, to: number): number {
     const pair = this.#used++;
-    if (pair === this.#gap.length) {
-      this.#gap = grown(Float64Array, this.#gap, pair * 2);
-      this.#spread = grown(Float64Array, this.#spread, pair * 2);
-      this.#count = grown(Uint32Array, this.#count, pair * 2);
+    if (pair * MEANS === this.#means.length) {
+      this.#means = grown(Float64Array, this.#means, pair * 2 * MEANS);
       this.#octaves = grown(Uint16Array, this.#octaves, pair * 2 * OCTAVES);
       this.#sum = grown(Uint16Array, this.#sum, pair * 2);
     }

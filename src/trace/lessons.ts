@@ -29,18 +29,19 @@ export class Lessons {
     this.#losses = losses;
   }
 
-  /** What a join says of its connection: the tuple that it has here, and what NAT made it from. */
-  learn(packet: number, flow: Flow, row: number, entry: number, parent: number): void {
-    if (((this.#packets.state[packet] ?? 0) & State.contested) !== 0) return;
+  /**
+   * What a join says of its connection: the tuple that it has here, and what NAT made it from.
+   * @returns whether that was known, as it will be for those that come like it
+   */
+  learn(packet: number, flow: Flow, row: number, entry: number, parent: number): boolean {
+    if (((this.#packets.state[packet] ?? 0) & State.contested) !== 0) return false;
     // Most have the tuple that their connection is known by, or one that NAT is known to make from it.
     if (entry !== NONE && this.#flows.table.flow(entry) === flow) {
-      if (this.#flows.sameTuple(parent, row)) return;
-      if (this.#flows.isKnown(row, entry, parent)) {
-        this.#translated(packet, flow, row);
-        return;
-      }
+      if (this.#flows.sameTuple(parent, row)) return true;
+      if (this.#flows.isKnown(row, entry, parent)) return this.#translated(packet, flow, row);
     }
     this.#learnNew(packet, flow, row, entry, parent);
+    return false;
   }
 
   #learnNew(packet: number, flow: Flow, row: number, entry: number, parent: number): void {
@@ -56,10 +57,15 @@ export class Lessons {
     } else if (learned === "known") this.#translated(packet, flow, row);
   }
 
-  /** Texts are made for the first packets only; the others look the same. */
-  #translated(packet: number, flow: Flow, row: number): void {
+  /**
+   * Texts are made for the first packets only; the others look the same.
+   * @returns whether this was one of the others
+   */
+  #translated(packet: number, flow: Flow, row: number): boolean {
     const direction = this.#packets.direction(packet);
-    if (flow.delivered[direction] === 0) this.#exchanges.translated(flow, row, direction);
+    if (flow.delivered[direction] > 0) return true;
+    this.#exchanges.translated(flow, row, direction);
+    return false;
   }
 
   /**

@@ -94,10 +94,11 @@ export class Lifetimes {
 
   /** Lets a packet whose last hop this is wait to be closed. */
   settle(packet: number, row: number): void {
-    if (this.#parts.scene.bare ? this.#seenEverywhere(packet) : this.#arrived(row)) this.#arrive(packet, row);
+    if (this.#parts.scene.bare ? this.#seenEverywhere(packet) : this.hasArrived(row)) this.arrive(packet, row);
   }
 
-  #arrive(packet: number, row: number): void {
+  /** A packet was seen at its last hop. */
+  arrive(packet: number, row: number): void {
     const c = this.#columns;
     if ((this.#packets.state[packet] ?? 0) & State.segmented && !isWholeAt(c, this.#packets, packet, row)) return;
     this.#packets.mark(packet, State.complete);
@@ -134,7 +135,7 @@ export class Lifetimes {
   }
 
   /** Whether a sighting is the last one that its packet can have. */
-  #arrived(row: number): boolean {
+  hasArrived(row: number): boolean {
     const c = this.#columns;
     const { scene, flows } = this.#parts;
     const hop = c.hop[row] ?? 0;

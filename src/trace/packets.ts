@@ -4,6 +4,7 @@
  */
 import { grown } from "../packet/columns.js";
 import { Direction, type Flow } from "./flow.js";
+import type { Step } from "./trail.js";
 
 export const NONE = -1;
 
@@ -44,6 +45,8 @@ export class Packets {
   touched = new Float64Array(FIRST);
   fingerprint = new Uint32Array(FIRST);
   flow: (Flow | undefined)[] = [];
+  /** Where on the trail of its connection a packet is, if it is on it. */
+  step: (Step | undefined)[] = [];
   /** Packets of one hash bucket. */
   bucketNext = new Int32Array(FIRST);
   bucketPrevious = new Int32Array(FIRST);
@@ -87,6 +90,7 @@ export class Packets {
     this.parent[row] = NONE;
 
     this.flow[packet] = flow;
+    this.step[packet] = undefined;
     this.flowNext[packet] = flow.open;
     this.flowPrevious[packet] = NONE;
     if (flow.open !== NONE) this.flowPrevious[flow.open] = packet;
@@ -155,6 +159,7 @@ export class Packets {
     else if (flow) flow.open = flowNext;
     if (flowNext !== NONE) this.flowPrevious[flowNext] = flowPrevious;
     this.flow[packet] = undefined;
+    this.step[packet] = undefined;
 
     this.unhash(packet);
     this.#free.push(packet);

@@ -103,8 +103,11 @@ export class Scene {
     return this.#nat[node] ?? true;
   }
 
-  sawConntrack(node: number): void {
+  /** @returns whether that is news */
+  sawConntrack(node: number): boolean {
+    const news = !this.translates(node);
     this.#nat[node] = true;
+    return news;
   }
 
   /** Whether an address belongs to the node itself. */

@@ -136,6 +136,19 @@ export class Ways {
     return this.#scene.isLocal(node, c.family[row] ?? 0, c.source[row] ?? 0);
   }
 
+  /**
+   * Whether a row stands behind the last sighting of a packet, one step away, whatever the time between them: also with the
+   * same stamp, if that is not the first of all.
+   */
+  isPlain(last: number, row: number): boolean {
+    const c = this.#columns;
+    const { reach, distinct } = this.#scene;
+    if (!distinct || reach.distance(c.hop[last] ?? 0, c.hop[row] ?? 0) !== 1) return false;
+    if ((c.ttl[row] ?? 0) > (c.ttl[last] ?? 0)) return false;
+    const before = this.#packets.parent[last] ?? NONE;
+    return before === NONE || !this.#onTheWay(before, row, last);
+  }
+
   /** Puts a row into a packet, behind its parent or where equal stamps and the topology want it. */
   insert(packet: number, row: number, parent: number): void {
     const packets = this.#packets;

@@ -100,6 +100,18 @@ export class FlowIndex {
     );
   }
 
+  /** Whether a sighting, which is no ICMP error, has the tuple of an entry of its node. */
+  isOf(row: number, entry: number): boolean {
+    const c = this.#columns;
+    return this.table.is(
+      entry,
+      c.source[row] ?? 0,
+      c.destination[row] ?? 0,
+      c.sourcePort[row] ?? 0,
+      c.destinationPort[row] ?? 0,
+    );
+  }
+
   sameTuple(a: number, b: number): boolean {
     const c = this.#columns;
     const equal =

@@ -133,6 +133,15 @@ export class FlowTable {
     }
   }
 
+  /** Whether an entry has these addresses and ports. */
+  is(entry: number, source: number, destination: number, sourcePort: number, destinationPort: number): boolean {
+    const keys = this.#keys;
+    const at = entry * 4;
+    return (
+      keys[at + 1] === source && keys[at + 2] === destination && keys[at + 3] === portsOf(sourcePort, destinationPort)
+    );
+  }
+
   findKey(key: FlowKey): number {
     return this.find(
       key.node,

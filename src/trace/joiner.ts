@@ -68,7 +68,7 @@ export class Joiner {
     this.#lifetimes = lifetimes;
     this.#carriers = new Carriers(parts, lifetimes);
     this.#lessons = new Lessons(parts);
-    this.#trails = new Trails(parts.columns, parts.packets);
+    this.#trails = new Trails(parts.columns, parts.packets, parts.flows);
   }
 
   /** Takes a sighting. */
@@ -77,6 +77,7 @@ export class Joiner {
     const kind = c.kind[row];
     if (kind === Kind.udp) this.#measure(row);
     if (kind === Kind.fragment || ((c.marks[row] ?? 0) & Mark.firstFragment) !== 0) this.#flows.nameFragment(row);
+    if (this.#follow(row)) return;
     const entry = this.#flows.identify(row);
     if (!this.#join(row, entry) && !this.#joinParts(row, entry)) this.#begin(row, entry);
   }
@@ -86,6 +87,23 @@ export class Joiner {
     const c = this.#columns;
     if ((c.length[row] ?? 0) > (this.#scene.longest[c.hop[row] ?? 0] ?? Infinity))
       c.marks[row] = (c.marks[row] ?? 0) | Mark.oversize;
+  }
+
+  /** Joins a row to the only open packet that is equal to it, if that goes the way of others before it. */
+  #follow(row: number): boolean {
+    const packets = this.#packets;
+    const fingerprint = this.#columns.fingerprint[row] ?? 0;
+    let only = NONE;
+    for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
+      if (packets.fingerprint[p] !== fingerprint) continue;
+      if (only !== NONE) return false;
+      only = p;
+    }
+    if (only === NONE || !sameInvariants(this.#columns, packets.head[only] ?? 0, row)) return false;
+    const step = this.#copies.of(only) ? undefined : this.#trails.onward(only, row);
+    if (step === undefined) return false;
+    this.#goOn(only, row, step);
+    return true;
   }
 
   /** Joins a row to the open packet that is equal to it. */
@@ -98,14 +116,6 @@ export class Joiner {
     let others: number[] | undefined;
     for (let p = packets.first(fingerprint); p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (packets.fingerprint[p] !== fingerprint || !sameInvariants(c, packets.head[p] ?? 0, row)) continue;
-      if (best === NONE && packets.bucketNext[p] === NONE && !this.#copies.of(p)) {
-        // Nothing else is equal to it.
-        const step = this.#trails.onward(p, row, entry);
-        if (step !== undefined) {
-          this.#follow(p, row, step);
-          return true;
-        }
-      }
       if (this.#goesBack(p, entry)) continue;
       const from = this.#ways.parentOf(p, row, entry, false);
       if (from === NONE) continue;
@@ -211,10 +221,11 @@ export class Joiner {
   }
 
   /** Joins a row to a packet that goes the way of others before it. */
-  #follow(packet: number, row: number, step: Step): void {
+  #goOn(packet: number, row: number, step: Step): void {
     const packets = this.#packets;
     const last = packets.tail[packet] ?? 0;
     packets.step[packet] = step;
+    this.#columns.entry[row] = step.entry;
     packets.parent[row] = last;
     packets.append(packet, row);
     this.#touch(packet, row);

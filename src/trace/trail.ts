@@ -8,6 +8,7 @@
  */
 import { type Columns, Kind, Mark } from "../packet/columns.js";
 import type { Flow } from "./flow.js";
+import type { FlowIndex } from "./flow-index.js";
 import { NONE, type Packets, State } from "./packets.js";
 
 /** Of one connection: its steps are worth something as long as it is the connection's own. */
@@ -45,10 +46,12 @@ const PECULIAR = State.complete | State.contested | State.segmented | State.ambi
 export class Trails {
   readonly #columns: Columns;
   readonly #packets: Packets;
+  readonly #flows: FlowIndex;
 
-  constructor(columns: Columns, packets: Packets) {
+  constructor(columns: Columns, packets: Packets, flows: FlowIndex) {
     this.#columns = columns;
     this.#packets = packets;
+    this.#flows = flows;
   }
 
   /** A packet of a connection that is known began with a row. */
@@ -59,16 +62,19 @@ export class Trails {
   }
 
   /** The step that others of its connection took with a sighting like this one, where it is one step behind the last. */
-  onward(packet: number, row: number, entry: number): Step | undefined {
+  onward(packet: number, row: number): Step | undefined {
     const packets = this.#packets;
     const step = packets.step[packet];
     if (step === undefined || step.trail !== packets.flow[packet]?.trail) return undefined;
     if (((packets.state[packet] ?? 0) & PECULIAR) !== 0) return undefined;
-    const { time, marks } = this.#columns;
+    const { time, marks, hop, ttl } = this.#columns;
     const later = (time[row] ?? 0) - (time[packets.tail[packet] ?? 0] ?? 0);
     // The first two of the same stamp may stand either way.
     if (later < 0 || (later === 0 && packets.count[packet] === 1)) return undefined;
-    return ((marks[row] ?? 0) & Mark.group) !== 0 ? undefined : this.#find(step.next, row, entry);
+    if (((marks[row] ?? 0) & Mark.group) !== 0) return undefined;
+    for (const next of step.next)
+      if (next.hop === hop[row] && next.ttl === ttl[row] && this.#flows.isOf(row, next.entry)) return next;
+    return undefined;
   }
 
   /** A packet took a step that is plain, and taught nothing. */

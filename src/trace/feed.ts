@@ -67,7 +67,7 @@ export class Feed {
       c.hop[row] = hop;
       c.tap[row] = this.tap;
       c.record[row] = number;
-      merge.push(this.tap, row);
+      merge.push(this.tap, row, time);
     };
     this.#reader = open ? open(epoch, sink) : new PcapReader(epoch, sink);
   }

@@ -241,7 +241,8 @@ export class Joiner {
     const packets = this.#packets;
     const flow = packets.flow[packet];
     if (!flow) return;
-    const plain = packets.step[packet] !== undefined && parent === packets.tail[packet] && this.#ways.isPlain(parent, row);
+    const plain =
+      packets.step[packet] !== undefined && parent === packets.tail[packet] && this.#ways.isPlain(parent, row);
     this.#ways.insert(packet, row, parent);
     if (packets.head[packet] === row && divisible(c, row)) {
       this.#parts.remove(packet);

@@ -9,6 +9,8 @@ import { grown } from "../packet/columns.js";
 interface Tap {
   /** A ring, as long as a power of two: an array that is filled and emptied again is allocated anew each time. */
   rows: Int32Array;
+  /** Nanoseconds of each: read next to each other, and not from where the rows lie. */
+  times: Float64Array;
   /** Rows that were taken, and rows that came: their positions in the ring, beyond its length counted on. */
   head: number;
   tail: number;
@@ -22,7 +24,6 @@ interface Tap {
 }
 
 export class Merge {
-  readonly #times: (row: number) => number;
   readonly #taps: Tap[] = [];
   /** By tap: time by which its next row is ordered, never before the row that went ahead of it. */
   #keys = new Float64Array(8);
@@ -33,11 +34,6 @@ export class Merge {
   #lastKey = Number.NEGATIVE_INFINITY;
   #lastTap = -1;
 
-  /** @param times nanoseconds of a row */
-  constructor(times: (row: number) => number) {
-    this.#times = times;
-  }
-
   /** @returns number of the tap: ties go to the lower one */
   add(): number {
     if (this.#taps.length === this.#keys.length) {
@@ -45,6 +41,7 @@ export class Merge {
     }
     this.#taps.push({
       rows: new Int32Array(64),
+      times: new Float64Array(64),
       head: 0,
       tail: 0,
       floor: Number.NEGATIVE_INFINITY,
@@ -71,13 +68,16 @@ export class Merge {
     return this.#taps.flatMap((tap, number) => (tap.head === tap.tail && !tap.ended ? [number] : []));
   }
 
-  push(number: number, row: number): void {
+  /** @param time nanoseconds of the row */
+  push(number: number, row: number, time: number): void {
     const tap = this.#tap(number);
     if (tap.tail - tap.head === tap.rows.length) widen(tap);
-    tap.rows[tap.tail & (tap.rows.length - 1)] = row;
+    const at = tap.tail & (tap.rows.length - 1);
+    tap.rows[at] = row;
+    tap.times[at] = time;
     this.#waiting++;
     if (tap.tail++ !== tap.head) return;
-    this.#keys[number] = Math.max(tap.floor, this.#times(row));
+    this.#keys[number] = Math.max(tap.floor, time);
     this.#up(number);
   }
 
@@ -182,7 +182,7 @@ export class Merge {
       tap.tail = 0;
       this.#remove(at);
     } else {
-      this.#keys[number] = Math.max(key, this.#times(rows[tap.head & (rows.length - 1)] ?? 0));
+      this.#keys[number] = Math.max(key, tap.times[tap.head & (rows.length - 1)] ?? 0);
       this.#down(at);
     }
     return row;
@@ -240,10 +240,15 @@ export class Merge {
 
 /** Twice the room for the rows of a tap, whose ring is full. */
 function widen(tap: Tap): void {
-  const { rows, head } = tap;
+  const { rows, times, head } = tap;
   const wide = new Int32Array(rows.length * 2);
-  for (let at = 0; at < rows.length; at++) wide[at] = rows[(head + at) & (rows.length - 1)] ?? 0;
+  const wideTimes = new Float64Array(rows.length * 2);
+  for (let at = 0; at < rows.length; at++) {
+    wide[at] = rows[(head + at) & (rows.length - 1)] ?? 0;
+    wideTimes[at] = times[(head + at) & (rows.length - 1)] ?? 0;
+  }
   tap.rows = wide;
+  tap.times = wideTimes;
   tap.head = 0;
   tap.tail = rows.length;
 }

@@ -22,7 +22,7 @@ export interface ReplayTap {
 /** @param log entries in order; without any (captures that others made), the stamps alone decide */
 export function createReplay(options: CoreOptions, log: Iterable<LogEntry> = []): Replay {
   const core = new TraceCore(options);
-  const merge = new Merge((row) => core.columns.time[row] ?? 0);
+  const merge = new Merge();
   const entries = [...log];
   const lateRecords = new Set(
     entries.flatMap((entry) => ("late" in entry ? [`${entry.late.tap}/${entry.late.record}`] : [])),

@@ -72,7 +72,7 @@ export function createTrace(options: TraceOptions): Trace {
   const log = (entry: LogEntry): void => {
     if (!core.over) options.log?.(entry);
   };
-  const merge = new Merge((row) => core.columns.time[row] ?? 0);
+  const merge = new Merge();
   const limit = options.window ?? 262_144;
   const feeds: Feed[] = [];
   let late = -1;

@@ -58,7 +58,8 @@ export class Trails {
   begin(packet: number, flow: Flow, row: number, entry: number): void {
     if (flow.sent[this.#packets.direction(packet)] < FEW || !this.#isPlain(row)) return;
     const trail = (flow.trail ??= new Trail());
-    this.#packets.step[packet] = this.#find(trail.first, row, entry) ?? this.#add(trail, trail.first, row, entry, false);
+    this.#packets.step[packet] =
+      this.#find(trail.first, row, entry) ?? this.#add(trail, trail.first, row, entry, false);
   }
 
   /** The step that others of its connection took with a sighting like this one, where it is one step behind the last. */

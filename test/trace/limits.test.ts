@@ -170,20 +170,20 @@ test("two connections with equal datagrams behind one masquerade stay apart by t
 
 test("merge: by time, then tap; a tap holds the others back until it has spoken", (t) => {
   const times = [10, 20, 30, 20, 25, 5];
-  const merge = new Merge((row) => times[row]!);
+  const merge = new Merge();
   const [a, b] = [merge.add(), merge.add()];
   const taken = (force = false): number[] => {
     const rows: number[] = [];
     for (let row = merge.next(force); row >= 0; row = merge.next(force)) rows.push(row);
     return rows;
   };
-  for (const row of [0, 1, 2]) merge.push(a, row);
+  for (const row of [0, 1, 2]) merge.push(a, row, times[row]!);
   t.deepEqual(taken(), []);
-  merge.push(b, 3);
+  merge.push(b, 3, times[3]!);
   t.deepEqual(taken(), [0, 1, 3]);
   merge.advance(b, 30);
   t.deepEqual(taken(), [2]);
-  merge.push(b, 4); // older than what went before it
+  merge.push(b, 4, times[4]!); // older than what went before it
   let late = -1;
   t.is(
     merge.next(true, undefined, (tap) => (late = tap)),
@@ -191,6 +191,6 @@ test("merge: by time, then tap; a tap holds the others back until it has spoken"
   );
   t.is(late, b);
   merge.end(a);
-  merge.push(b, 5);
+  merge.push(b, 5, times[5]!);
   t.deepEqual(taken(), [5]);
 });

@@ -1,5 +1,5 @@
 /** Where the records of a capture lie that is in memory as a whole: ten bytes for each. */
-import { grown } from "../packet/columns.js";
+import { grown } from "../packet/grown.js";
 
 export class RecordIndex {
   readonly #bytes: Uint8Array;

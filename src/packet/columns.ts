@@ -5,6 +5,8 @@
  * A row is taken with `take` and given back with `release`. The arrays grow when no row is free: read them through the
  * instance, never keep one.
  */
+import { grown } from "./grown.js";
+import { RowPool } from "./row-pool.js";
 
 /** What the decoder made of a frame. */
 export const Kind = {
@@ -105,30 +107,27 @@ export class Columns {
   /** Entry of its tuple in the flow table, -1 where none is known: written and read by the `FlowIndex` alone. */
   entry = new Int32Array(FIRST_CAPACITY);
 
-  #capacity = FIRST_CAPACITY;
-  #free = new Int32Array(FIRST_CAPACITY);
-  #freeCount = 0;
-  /** Rows from here on were never used. */
-  #fresh = 0;
+  readonly #pool = new RowPool(FIRST_CAPACITY);
 
   /** Rows in use. */
   get used(): number {
-    return this.#fresh - this.#freeCount;
+    return this.#pool.used;
   }
 
   get capacity(): number {
-    return this.#capacity;
+    return this.#pool.capacity;
   }
 
   /** A row to write to. What stands in it is whatever was there before. */
   take(): number {
-    if (this.#freeCount > 0) return this.#free[--this.#freeCount] ?? 0;
-    if (this.#fresh === this.#capacity) this.#grow();
-    return this.#fresh++;
+    const row = this.#pool.take();
+    if (row >= 0) return row;
+    this.#grow();
+    return this.#pool.take();
   }
 
   release(row: number): void {
-    this.#free[this.#freeCount++] = row;
+    this.#pool.release(row);
   }
 
   /** A second row with the same content. */
@@ -139,7 +138,8 @@ export class Columns {
   }
 
   #grow(): void {
-    const capacity = this.#capacity * 2;
+    const capacity = this.#pool.capacity * 2;
+    this.#pool.grow(capacity);
     this.time = grown(Float64Array, this.time, capacity);
     this.hop = grown(Uint16Array, this.hop, capacity);
     this.tap = grown(Uint16Array, this.tap, capacity);
@@ -173,14 +173,5 @@ export class Columns {
     this.innerIdentification = grown(Uint32Array, this.innerIdentification, capacity);
     this.innerSequence = grown(Uint32Array, this.innerSequence, capacity);
     this.entry = grown(Int32Array, this.entry, capacity);
-    this.#free = grown(Int32Array, this.#free, capacity);
-    this.#capacity = capacity;
   }
-}
-
-/** A longer copy of a typed array. */
-export function grown<T extends { set(from: T): void }>(make: new (length: number) => T, from: T, length: number): T {
-  const to = new make(length);
-  to.set(from);
-  return to;
 }

@@ -1,5 +1,5 @@
 /** Connections, and which of them a sighting belongs to. */
-import { grown } from "../packet/columns.js";
+import { grown } from "../packet/grown.js";
 import { finish, part } from "../packet/address.js";
 import type { Trail } from "./trail.js";
 

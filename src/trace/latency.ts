@@ -3,7 +3,7 @@
  * lies near it; how common a time is, whatever the mean, is counted by octaves: of two ways that share a gap one may be
  * a thousand times slower.
  */
-import { grown } from "../packet/columns.js";
+import { grown } from "../packet/grown.js";
 
 export interface Usual {
   /** Nanoseconds. */

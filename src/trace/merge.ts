@@ -4,7 +4,7 @@
  *
  * Within one tap the order of the capture stands, whatever its stamps say.
  */
-import { grown } from "../packet/columns.js";
+import { grown } from "../packet/grown.js";
 
 interface Tap {
   /** A ring, as long as a power of two: an array that is filled and emptied again is allocated anew each time. */

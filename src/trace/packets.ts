@@ -2,7 +2,7 @@
  * The packets that are open: typed arrays again, linked lists by index. A packet is a list of rows in path order, each
  * with the row it came from as its parent (a line for most packets, a tree where a frame is flooded).
  */
-import { grown } from "../packet/columns.js";
+import { grown } from "../packet/grown.js";
 import { Direction, type Flow } from "./flow.js";
 import type { Step } from "./trail.js";
 

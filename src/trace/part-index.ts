@@ -4,7 +4,8 @@
  * fragments share; datagrams of segmentation offload, whose segments are numbered on, by the range of theirs.
  */
 import { finish, mix } from "../packet/address.js";
-import { type Columns, grown, Kind } from "../packet/columns.js";
+import { type Columns, Kind } from "../packet/columns.js";
+import { grown } from "../packet/grown.js";
 import { Protocol } from "../packet/protocol.js";
 import { NONE, type Packets } from "./packets.js";
 import { isOversize, MAXIMUM_SEGMENTS } from "./datagram.js";

@@ -12,6 +12,7 @@ import { Decoder } from "../../src/packet/decode.js";
 import { sameInvariants } from "../../src/packet/fingerprint.js";
 import { LinkType } from "../../src/packet/protocol.js";
 import { describe, type Field } from "../../src/packet/describe.js";
+import { RowPool, RUN } from "../../src/packet/row-pool.js";
 import { pcapHeader, pcapRecord } from "../../src/packet/pcap.js";
 import { arp, bytes, echo, flag, icmpError, ip, ipFrame, mac, tcp, udp, udpDatagram } from "../trace/frames.js";
 import { skip, testWith } from "../tools.js";
@@ -284,6 +285,57 @@ test("fuzz: damaged frames are decoded and described without a fault, inside of 
     { numRuns: fuzzRuns, seed: 20261123 },
   );
   t.is(columns.used, 0);
+});
+
+test("rows: none is given out twice, whatever the order in which they come back", (t) => {
+  const steps = fc.array(fc.tuple(fc.boolean(), fc.nat()), { maxLength: 2000 });
+  fc.assert(
+    fc.property(steps, (all) => {
+      const pool = new RowPool(RUN * 2);
+      const held: number[] = [];
+      for (const [take, which] of all) {
+        if (take || held.length === 0) {
+          let row = pool.take();
+          if (row < 0) {
+            pool.grow(pool.capacity * 2);
+            row = pool.take();
+          }
+          strictEqual(row >= 0 && row < pool.capacity && !held.includes(row), true);
+          held.push(row);
+        } else pool.release(held.splice(which % held.length, 1)[0]!);
+        strictEqual(pool.used, held.length);
+      }
+    }),
+    { numRuns: 500, seed: 20261130 },
+  );
+  t.pass();
+});
+
+test("rows: a few that stay do not keep the others from being used again", (t) => {
+  const pool = new RowPool(RUN * 4);
+  const take = (count: number): number[] =>
+    Array.from({ length: count }, () => {
+      const row = pool.take();
+      if (row >= 0) return row;
+      pool.grow(pool.capacity * 2);
+      return pool.take();
+    });
+  const neighbours = (rows: readonly number[]): number => rows.filter((row, at) => row === rows[at - 1]! + 1).length;
+  const first = take(RUN * 128);
+  t.is(neighbours(first), first.length - 1);
+  // One in eight stays, round after round: never more rows than twice those that are in use at once, and a run.
+  let staying: number[] = [];
+  for (let round = 0; round < 40; round++) {
+    const rows = round === 0 ? first : take(RUN * 128);
+    for (const row of rows.filter((_, at) => at % 8 !== 0)) pool.release(row);
+    for (const row of staying) pool.release(row);
+    staying = rows.filter((_, at) => at % 8 === 0);
+  }
+  t.true(pool.capacity <= RUN * 512, `${pool.capacity} rows for ${RUN * 144} at once`);
+  for (const row of staying) pool.release(row);
+  t.is(pool.used, 0);
+  // All are back: they come as neighbours again.
+  t.is(neighbours(take(RUN * 4)) >= RUN * 4 - 8, true);
 });
 
 test("the field tree says what tshark says", (t) => {

@@ -2,6 +2,7 @@
 import { type Columns, Kind, Mark } from "../packet/columns.js";
 import { sameInvariants } from "../packet/fingerprint.js";
 import { type Carried, Carriers } from "./carriers.js";
+import { Choice } from "./choice.js";
 import { type Cluster, type Copies, MAXIMUM_COPIES } from "./copies.js";
 import type { ExchangeBook } from "./exchange.js";
 import type { SightingFilter } from "./filter.js";
@@ -42,7 +43,6 @@ export class Joiner {
   readonly #parts: PartIndex;
   readonly #flows: FlowIndex;
   readonly #ways: Ways;
-  readonly #latency: Latency;
   readonly #copies: Copies;
   readonly #exchanges: ExchangeBook;
   readonly #matches: SightingFilter;
@@ -51,6 +51,7 @@ export class Joiner {
   readonly #carriers: Carriers;
   readonly #lessons: Lessons;
   readonly #trails: Trails;
+  readonly #choice: Choice;
   #lastId = 0;
 
   constructor(parts: JoinerParts, lifetimes: Lifetimes) {
@@ -60,7 +61,6 @@ export class Joiner {
     this.#parts = parts.parts;
     this.#flows = parts.flows;
     this.#ways = parts.ways;
-    this.#latency = parts.latency;
     this.#copies = parts.copies;
     this.#exchanges = parts.exchanges;
     this.#matches = parts.matches;
@@ -68,6 +68,7 @@ export class Joiner {
     this.#lifetimes = lifetimes;
     this.#carriers = new Carriers(parts, lifetimes);
     this.#lessons = new Lessons(parts);
+    this.#choice = new Choice(parts, lifetimes);
     this.#trails = new Trails(parts.columns, parts.packets, parts.flows);
   }
 
@@ -126,7 +127,7 @@ export class Joiner {
     }
     if (best === NONE) return false;
     if (others) {
-      best = this.#choose(others, row, entry);
+      best = this.#choice.of(others, row, entry);
       parent = this.#ways.parentOf(best, row, entry, false);
     }
     this.#attach(best, row, entry, parent);
@@ -140,57 +141,6 @@ export class Joiner {
     return (
       table.flow(entry) === this.#packets.flow[packet] && table.direction(entry) !== this.#packets.direction(packet)
     );
-  }
-
-  /** Several open packets are equal to a row: for now it goes to the likeliest; `Copies` has the last word. */
-  #choose(found: readonly number[], row: number, entry: number): number {
-    const c = this.#columns;
-    const packets = this.#packets;
-    const time = c.time[row] ?? 0;
-    const live = found.filter((packet) => !this.#decided(packet, time));
-    const open = live.length > 0 ? live : found;
-    // Which one has the tuple already is known, whatever NAT may make of others.
-    const same = open.filter((packet) => this.#flows.sameTuple(this.#ways.parentOf(packet, row, entry, false), row));
-    const candidates = same.length > 0 ? same : open;
-    const flow = entry === NONE ? undefined : this.#flows.table.flow(entry);
-    const own = flow ? candidates.filter((packet) => packets.flow[packet] === flow) : [];
-    const ports = candidates.filter((packet) => c.sourcePort[packets.head[packet] ?? 0] === c.sourcePort[row]);
-    // NAT keeps the source port where it can.
-    const likely = own.length > 0 ? own : ports.length > 0 ? ports : candidates;
-    const distance = (packet: number): number => {
-      const parent = this.#ways.parentOf(packet, row, entry, false);
-      const gap = time - (c.time[parent] ?? 0);
-      // The oldest, as long as nothing is known.
-      return this.#latency.strangeness(c.hop[parent] ?? 0, c.hop[row] ?? 0, gap) ?? -gap;
-    };
-    const [first = NONE, ...rest] = [...likely].sort((a, b) => distance(a) - distance(b));
-    if (live.length === 0) return first;
-    for (const other of rest) {
-      if (packets.flow[other] === packets.flow[first]) this.#copies.rival(first, other);
-      else {
-        // Different connections that nothing tells apart behind NAT.
-        packets.mark(first, State.ambiguous | State.contested);
-        packets.mark(other, State.ambiguous | State.contested);
-      }
-    }
-    // One that has arrived may be seen late where it was not seen yet.
-    const late = found.filter(
-      (packet) => !live.includes(packet) && ((packets.state[packet] ?? 0) & State.complete) !== 0,
-    );
-    if (late.length > 0) packets.mark(first, State.ordered);
-    for (const packet of late) packets.mark(packet, State.ordered);
-    return first;
-  }
-
-  /**
-   * Whether a packet is not in question any more: it has arrived, or it went to a group, and those of it that were not seen
-   * by now are not held anywhere (nobody asks for a neighbour to send to a group).
-   */
-  #decided(packet: number, time: number): boolean {
-    if (this.#copies.of(packet)) return false;
-    if ((this.#packets.state[packet] ?? 0) & State.complete) return true;
-    const head = this.#packets.head[packet] ?? 0;
-    return ((this.#columns.marks[head] ?? 0) & Mark.group) !== 0 && this.#lifetimes.isQuiet(packet, time);
   }
 
   /** Joins a row to the open packets that it carries bytes of: segments of one, or one made of several. */
@@ -329,7 +279,7 @@ export class Joiner {
     let cluster: Cluster | undefined;
     for (let p = packets.bucketNext[packet] ?? NONE; p !== NONE; p = packets.bucketNext[p] ?? NONE) {
       if (packets.fingerprint[p] !== fingerprint || packets.flow[p] !== flow) continue;
-      if (this.#decided(p, c.time[row] ?? 0)) continue;
+      if (this.#choice.decided(p, c.time[row] ?? 0)) continue;
       if (sameInvariants(c, packets.head[p] ?? 0, row)) cluster = this.#copies.rival(p, packet);
     }
     return cluster;

@@ -89,7 +89,8 @@ export class Lessons {
 
   /**
    * Learns how long the gap takes. Where taps lose records, an equal packet may have passed unseen before: a join that
-   * took far longer than usual, or far less, of a packet without a number of its own, is then a matter of order.
+   * took far longer than usual, or far less, or came when the packet had arrived, of one without a number of its own, is then a
+   * matter of order.
    */
   time(packet: number, row: number, parent: number): void {
     const c = this.#columns;
@@ -99,8 +100,9 @@ export class Lessons {
     if (this.#losses.any) {
       const usual = this.#latency.usual(from, to);
       const far = usual && (gap > 8 * usual.gap + 1e6 || gap < usual.gap / 2 - 1e6);
+      const late = ((this.#packets.state[packet] ?? 0) & State.complete) !== 0;
       const named = c.identification[row] !== 0 || c.kind[row] === Kind.echo || c.kind[row] === Kind.arp;
-      if (far && !named && this.#latency.isRare(from, to, gap)) this.#packets.mark(packet, State.ordered);
+      if (!named && (late || (far && this.#latency.isRare(from, to, gap)))) this.#packets.mark(packet, State.ordered);
       this.#latency.count(from, to, gap);
     }
     this.#latency.note(from, to, gap);

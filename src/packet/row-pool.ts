@@ -28,6 +28,7 @@ export class RowPool {
   #first: Int32Array;
   /** By row: the next one of its run that is free. */
   #next: Int32Array;
+  /** Runs all of whose rows are back. */
   readonly #whole: number[] = [];
   /** Runs that had a gap at some time, each once: those that have none any more are passed over. */
   readonly #broken: number[] = [];

@@ -13,7 +13,6 @@ import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, statS
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Outflow } from "../commands/base/outflow.js";
-import { PcapParserReader } from "../src/packet/pcap-parser-reader.js";
 import { pcapHeader, pcapRecord } from "../src/packet/pcap.js";
 import { hops } from "../src/path/hops.js";
 import { createTrace } from "../src/trace/trace.js";
@@ -162,7 +161,8 @@ function alone(files: readonly string[]): number[] {
 }
 
 /** What pcap-parser makes of them, and nothing done with it. It knows microseconds alone: so the files call themselves. */
-function parseOnly(files: readonly string[]): number {
+async function parseOnly(files: readonly string[]): Promise<number> {
+  const { PcapParserReader } = await import("../src/packet/pcap-parser-reader.js");
   const readers = files.map(() => new PcapParserReader(epoch, () => undefined));
   for (const { file, bytes } of chunks(files)) {
     const reader = readers[file];
@@ -206,20 +206,21 @@ function line(what: string, sightings: number, time: Cost | undefined, ours?: Co
   );
 }
 
-/** Writes this program as one file, as what users start is: what is imported from a module by itself is looked up at each use. */
+/** Writes this program as a bundle, as what users start is: what is imported from a module by itself is looked up at each use. */
 async function bundled(): Promise<string> {
   // Not at the top: what is measured would load it, too.
   const { build } = await import("esbuild");
-  const outfile = path.join(import.meta.dirname, "trace.bundle.mjs");
+  const outdir = path.join(import.meta.dirname, "trace-bundle");
   await build({
     entryPoints: [import.meta.filename],
-    outfile,
+    outdir,
+    splitting: true,
     bundle: true,
     platform: "node",
     format: "esm",
     packages: "external",
   });
-  return outfile;
+  return path.join(outdir, "trace.js");
 }
 
 function self(program: string, mode: "trace" | "parse" | "lines", files: readonly string[]): Cost | undefined {
@@ -273,7 +274,7 @@ async function bench(millions: readonly number[]): Promise<void> {
     }
   } finally {
     rmSync(folder, { recursive: true });
-    rmSync(program);
+    rmSync(path.dirname(program), { recursive: true });
   }
 }
 
@@ -283,5 +284,5 @@ if (mode === "trace") {
   console.log(JSON.stringify({ end, memory: process.resourceUsage().maxRSS / 1024 }));
 } else if (mode === "lines") lines(files);
 else if (mode === "alone") console.log(JSON.stringify(alone(files)));
-else if (mode === "parse") console.log(parseOnly(files));
+else if (mode === "parse") console.log(await parseOnly(files));
 else await bench(mode === "" ? [0.5, 1, 2, 4] : [mode, ...files].map(Number));

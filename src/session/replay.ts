@@ -1,12 +1,12 @@
 /** `view`: a saved trace through the same core again, without root, without the machine that it was taken on. */
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import path from "node:path";
-import { readRecording, type RecordingHeader } from "../capture/recording.js";
-import { fileFailure } from "../model/failure.js";
+import { readRecording, type Recording, type RecordingHeader } from "../capture/recording.js";
+import { Failure, fileFailure } from "../model/failure.js";
 import type { Pressure } from "../model/pressure.js";
 import type { NamespaceTap } from "../model/tap.js";
 import type { PacketsTold, TraceEvent } from "../model/trace.js";
-import type { LogEntry } from "../trace/log.js";
+import { isLogEntry, type LogEntry } from "../trace/log.js";
 import { CaptureError } from "../packet/error.js";
 import type { TapSpan } from "../trace/feed.js";
 import { createReplay, type Replay, type ReplayTap } from "../trace/replay.js";
@@ -29,30 +29,57 @@ const chunkSize = 1 << 18;
 export async function replay(options: ReplayOptions): Promise<void> {
   const recording = readRecording(options.path);
   const { header, snapshot } = recording;
-  const log = recording.log as LogEntry[]; // as `trace` wrote it
-  const run = createReplay(
-    {
-      snapshot,
-      hops: header.hops,
-      filter: header.filter,
-      epoch: BigInt(header.epoch),
-      ...(header.count === undefined ? {} : { count: header.count }),
-      tell: options.tell ?? "all",
-      emit: options.onEvent,
-    },
-    log,
+  const log = entriesOf(recording);
+  const run = undamaged(options.path, () =>
+    createReplay(
+      {
+        snapshot,
+        hops: header.hops,
+        filter: header.filter,
+        epoch: BigInt(header.epoch),
+        ...(header.count === undefined ? {} : { count: header.count }),
+        tell: options.tell ?? "all",
+        emit: options.onEvent,
+      },
+      log,
+    ),
   );
   const files: number[] = [];
   try {
     for (const capture of recording.captures) files.push(openCapture(capture));
     const buffer = new Uint8Array(chunkSize);
-    addTaps(run, header, log);
+    undamaged(options.path, () => addTaps(run, header, log));
     const onCut = ({ message }: CaptureError, tap: ReplayTap): void =>
       options.onWarning(`${recording.captures[tap.number] ?? options.path}: ${message}`);
     await feedAll(run, (tap) => feed(tap, files[tap.number], buffer, onCut), options.pressure);
   } finally {
     for (const file of files) closeSync(file);
   }
+}
+
+/**
+ * Makes something of what a saved trace says of its network. The files are those of `trace`, or were damaged since: what they lack is
+ * found by what cannot be made of them.
+ * @throws Failure (usage)
+ */
+function undamaged<T>(folder: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    const hint = "the saved trace is damaged: its trace.json or snapshot.json is not as it was written";
+    throw new Failure("usage", `${folder} cannot be replayed`, { cause: error, hint });
+  }
+}
+
+/** @throws Failure (usage) where a line is no entry: the log was damaged after `trace` had written it */
+function entriesOf({ folder, log }: Recording): readonly LogEntry[] {
+  return log.map((entry, index) => {
+    if (isLogEntry(entry)) return entry;
+    throw new Failure("usage", `${folder}/log.jsonl, line ${index + 1} is no entry of the log of a trace`, {
+      hint: "the saved trace is damaged",
+    });
+  });
 }
 
 /** Feeds the taps as long as they are hungry. Yields to the event loop now and then, so that a TUI stays alive. */

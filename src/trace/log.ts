@@ -29,3 +29,45 @@ export type LogEntry =
   /** Taps on whole nodes took over. */
   | { readonly at: number; readonly handOver: HandOver }
   | { readonly at: number; readonly end: true };
+
+/** Whether a line of a saved log, which may have been damaged, is an entry: all that the core reads of it is there. */
+export function isLogEntry(value: unknown): value is LogEntry {
+  if (!isObject(value) || !hasNumbers(value, "at")) return false;
+  const { conntrack, line, handOver } = value;
+  if (conntrack !== undefined) return isConntrack(conntrack);
+  if (line !== undefined) return isObject(line) && hasNumbers(line, "time") && typeof line.text === "string";
+  if (handOver !== undefined) return isObject(handOver) && hasNumbers(handOver, "time") && Array.isArray(handOver.taps);
+  return (
+    value.end === true ||
+    hasNumbers(value, "tick") ||
+    hasNumbers(value, "listening") ||
+    hasNumbers(value.drops, "hop", "records") ||
+    hasNumbers(value.died, "hop") ||
+    hasNumbers(value.silent, "hop", "since") ||
+    hasNumbers(value.answers, "hop", "time") ||
+    hasNumbers(value.late, "tap", "record")
+  );
+}
+
+function isConntrack(value: unknown): boolean {
+  if (!isObject(value) || typeof value.node !== "string" || !isObject(value.flow)) return false;
+  const { family, original, reply } = value.flow;
+  return (family === 4 || family === 6) && isTuple(original) && isTuple(reply);
+}
+
+function isTuple(value: unknown): boolean {
+  return (
+    isObject(value) &&
+    hasNumbers(value, "protocol") &&
+    typeof value.source === "string" &&
+    typeof value.destination === "string"
+  );
+}
+
+function hasNumbers(value: unknown, ...names: readonly string[]): boolean {
+  return isObject(value) && names.every((name) => typeof value[name] === "number");
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}

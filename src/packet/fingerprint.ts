@@ -81,6 +81,11 @@ export function sameInvariants(c: Columns, a: number, b: number): boolean {
   );
 }
 
+/** Whether something names a row's packet apart from its content: a number that its sender gave it. */
+export function isNamed(c: Columns, row: number): boolean {
+  return c.identification[row] !== 0 || c.kind[row] === Kind.echo || c.kind[row] === Kind.arp;
+}
+
 /** Hash of bytes [from, to). */
 export function digestOf(view: DataView, from: number, to: number): number {
   let h = 1;

@@ -3,6 +3,7 @@ import type { Cause, MatchClass, PacketEvent, PacketsTold, TraceFilter, Verdict 
 import type { Header } from "../path/header.js";
 import type { AddressBook } from "../packet/address.js";
 import { type Columns, Kind, Mark } from "../packet/columns.js";
+import { isNamed } from "../packet/fingerprint.js";
 import { EventMaker } from "./event.js";
 import type { Flow } from "./flow.js";
 import type { FlowIndex } from "./flow-index.js";
@@ -144,11 +145,9 @@ export class Endings {
     if (this.#packets.count[packet] === 1) return "single";
     if (state & State.ambiguous) return "ambiguous";
     if (state & State.ordered) return "ordered";
-    const head = this.#packets.head[packet] ?? 0;
-    const kind = c.kind[head];
-    // What names this one packet apart from its content: a number its sender gave it.
-    const named = c.identification[head] !== 0 || kind === Kind.echo || kind === Kind.arp;
-    return named && (state & (State.unproven | State.segmented)) === 0 ? "exact" : "strong";
+    return isNamed(c, this.#packets.head[packet] ?? 0) && (state & (State.unproven | State.segmented)) === 0
+      ? "exact"
+      : "strong";
   }
 
   #verdict(packet: number, flow: Flow, state: number, match: MatchClass): Verdict {

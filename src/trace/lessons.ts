@@ -1,6 +1,6 @@
 /** What a join teaches: the tuples of its connection, what NAT made of them, and how long the gap takes. */
-import { type Columns, Kind } from "../packet/columns.js";
-import { sameInvariants } from "../packet/fingerprint.js";
+import type { Columns } from "../packet/columns.js";
+import { isNamed, sameInvariants } from "../packet/fingerprint.js";
 import type { ExchangeBook } from "./exchange.js";
 import type { Flow } from "./flow.js";
 import type { FlowIndex } from "./flow-index.js";
@@ -101,8 +101,8 @@ export class Lessons {
       const usual = this.#latency.usual(from, to);
       const far = usual && (gap > 8 * usual.gap + 1e6 || gap < usual.gap / 2 - 1e6);
       const late = ((this.#packets.state[packet] ?? 0) & State.complete) !== 0;
-      const named = c.identification[row] !== 0 || c.kind[row] === Kind.echo || c.kind[row] === Kind.arp;
-      if (!named && (late || (far && this.#latency.isRare(from, to, gap)))) this.#packets.mark(packet, State.ordered);
+      if (!isNamed(c, row) && (late || (far && this.#latency.isRare(from, to, gap))))
+        this.#packets.mark(packet, State.ordered);
       this.#latency.count(from, to, gap);
     }
     this.#latency.note(from, to, gap);

@@ -24,7 +24,8 @@ import {
 import path from "node:path";
 import { Failure, fileFailure } from "../model/failure.js";
 import type { Hop } from "../model/hop.js";
-import type { NamespaceTap } from "../model/tap.js";
+import { hasNumbers, hasStrings, isListOf, isObject } from "../model/shape.js";
+import { isNamespaceTap, type NamespaceTap } from "../model/tap.js";
 import type { Snapshot } from "../model/snapshot.js";
 import type { TraceFilter } from "../model/trace.js";
 import type { TapPlace } from "./tap.js";
@@ -134,14 +135,42 @@ export function readRecording(folder: string): Recording {
 
 /** @throws Failure (usage) */
 export function readRecordingHeader(folder: string): RecordingHeader {
-  // The cast holds for files that RecordingWriter wrote; `version` tells them from those of a later form.
-  const header = readJson(folder, "trace.json") as Omit<RecordingHeader, "version"> & { readonly version: number };
-  if (header.version !== 1)
+  const header = readJson(folder, "trace.json");
+  if (isObject(header) && header.version !== 1)
     throw new Failure(
       "usage",
       `${folder} is a saved trace of version ${String(header.version)}; this program reads version 1`,
     );
-  return { ...header, version: 1 };
+  if (!isHeader(header))
+    throw new Failure("usage", `${folder}/trace.json does not say what was traced`, {
+      hint: "the saved trace is damaged",
+    });
+  return header;
+}
+
+function isHeader(value: unknown): value is RecordingHeader {
+  if (!isObject(value)) return false;
+  const { epoch, hops, taps, filter, count, lab } = value;
+  return (
+    typeof epoch === "string" &&
+    /^-?\d+$/.test(epoch) &&
+    isListOf(hops, (hop) => hasStrings(hop, "node", "interface") && hasNumbers(hop, "index")) &&
+    (taps === undefined || isListOf(taps, isNamespaceTap)) &&
+    isFilter(filter) &&
+    (count === undefined || typeof count === "number") &&
+    (lab === undefined || typeof lab === "string")
+  );
+}
+
+function isFilter(value: unknown): value is TraceFilter {
+  if (!isObject(value)) return false;
+  const isText = (each: unknown): boolean => typeof each === "string";
+  return (
+    isListOf(value.ports, (each) => typeof each === "number") &&
+    isListOf(value.hosts, isText) &&
+    isListOf(value.protocols, isText) &&
+    (value.raw === undefined || isText(value.raw))
+  );
 }
 
 function capturePaths(folder: string, header: RecordingHeader): string[] {

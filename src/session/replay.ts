@@ -30,7 +30,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
   const recording = readRecording(options.path);
   const { header, snapshot } = recording;
   const log = entriesOf(recording);
-  const run = undamaged(options.path, () =>
+  const run = undamaged(recording, () =>
     createReplay(
       {
         snapshot,
@@ -48,7 +48,7 @@ export async function replay(options: ReplayOptions): Promise<void> {
   try {
     for (const capture of recording.captures) files.push(openCapture(capture));
     const buffer = new Uint8Array(chunkSize);
-    undamaged(options.path, () => addTaps(run, header, log));
+    addTaps(run, header, log);
     const onCut = ({ message }: CaptureError, tap: ReplayTap): void =>
       options.onWarning(`${recording.captures[tap.number] ?? options.path}: ${message}`);
     await feedAll(run, (tap) => feed(tap, files[tap.number], buffer, onCut), options.pressure);
@@ -58,17 +58,19 @@ export async function replay(options: ReplayOptions): Promise<void> {
 }
 
 /**
- * Makes something of what a saved trace says of its network. The files are those of `trace`, or were damaged since: what they lack is
- * found by what cannot be made of them.
+ * Makes the network of a snapshot, which is too large to be checked field by field: what a damaged one lacks is found by what
+ * cannot be made of it.
  * @throws Failure (usage)
  */
-function undamaged<T>(folder: string, make: () => T): T {
+function undamaged<T>({ folder }: Recording, make: () => T): T {
   try {
     return make();
   } catch (error) {
     if (error instanceof Failure) throw error;
-    const hint = "the saved trace is damaged: its trace.json or snapshot.json is not as it was written";
-    throw new Failure("usage", `${folder} cannot be replayed`, { cause: error, hint });
+    throw new Failure("usage", `no network can be made of ${folder}/snapshot.json`, {
+      cause: error,
+      hint: "the saved trace is damaged",
+    });
   }
 }
 

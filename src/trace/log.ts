@@ -5,7 +5,8 @@
  * One entry a line. `at` counts the records that the core had received when it happened; entries stand in order.
  */
 import type { ConntrackEvent } from "../model/conntrack.js";
-import type { HandOver } from "../model/tap.js";
+import { hasNumbers, hasStrings, isListOf, isObject } from "../model/shape.js";
+import { type HandOver, isNamespaceTap } from "../model/tap.js";
 import type { LogEvent } from "../model/trace.js";
 
 export type LogEntry =
@@ -30,13 +31,14 @@ export type LogEntry =
   | { readonly at: number; readonly handOver: HandOver }
   | { readonly at: number; readonly end: true };
 
-/** Whether a line of a saved log, which may have been damaged, is an entry: all that the core reads of it is there. */
+/** Whether a line of a saved log, which may have been damaged, is an entry. */
 export function isLogEntry(value: unknown): value is LogEntry {
   if (!isObject(value) || !hasNumbers(value, "at")) return false;
   const { conntrack, line, handOver } = value;
   if (conntrack !== undefined) return isConntrack(conntrack);
-  if (line !== undefined) return isObject(line) && hasNumbers(line, "time") && typeof line.text === "string";
-  if (handOver !== undefined) return isObject(handOver) && hasNumbers(handOver, "time") && Array.isArray(handOver.taps);
+  if (line !== undefined) return hasNumbers(line, "time") && hasStrings(line, "node", "stream", "text");
+  if (handOver !== undefined)
+    return isObject(handOver) && hasNumbers(handOver, "time") && isListOf(handOver.taps, isNamespaceTap);
   return (
     value.end === true ||
     hasNumbers(value, "tick") ||
@@ -50,24 +52,11 @@ export function isLogEntry(value: unknown): value is LogEntry {
 }
 
 function isConntrack(value: unknown): boolean {
-  if (!isObject(value) || typeof value.node !== "string" || !isObject(value.flow)) return false;
+  if (!isObject(value) || !hasStrings(value, "node") || !isObject(value.flow)) return false;
   const { family, original, reply } = value.flow;
   return (family === 4 || family === 6) && isTuple(original) && isTuple(reply);
 }
 
 function isTuple(value: unknown): boolean {
-  return (
-    isObject(value) &&
-    hasNumbers(value, "protocol") &&
-    typeof value.source === "string" &&
-    typeof value.destination === "string"
-  );
-}
-
-function hasNumbers(value: unknown, ...names: readonly string[]): boolean {
-  return isObject(value) && names.every((name) => typeof value[name] === "number");
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
+  return hasNumbers(value, "protocol") && hasStrings(value, "source", "destination");
 }

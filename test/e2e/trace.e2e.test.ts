@@ -40,18 +40,23 @@ interface Traced {
   readonly saved: string;
 }
 
+/** Whether every tap of a trace that is being saved has begun: tcpdump has written the header of its capture. */
+function hasBegun(saved: string): boolean {
+  const captures = path.join(`${saved}.trace`, "captures");
+  return (
+    existsSync(captures) &&
+    readdirSync(captures).length > 0 &&
+    readdirSync(captures).every((file) => readFileSync(path.join(captures, file)).length >= 24)
+  );
+}
+
 /** A trace of a pair that listens. */
 async function listening(t: ExecutionContext, lab = pair, ...flags: string[]): Promise<Traced> {
   mark += 1;
   const saved = path.join(place.folder, `saved-${mark}`);
   const ports = ["--port", "9", "--port", String(mark)];
   const running = place.start(["trace", "--lab", lab, ...ports, "--save", saved, "--json", ...flags]);
-  const captures = path.join(`${saved}.trace`, "captures");
-  const begun = (): boolean =>
-    existsSync(captures) &&
-    readdirSync(captures).length > 0 &&
-    readdirSync(captures).every((file) => readFileSync(path.join(captures, file)).length >= 24);
-  t.true(await until(begun), running.output());
+  t.true(await until(() => hasBegun(saved)), running.output());
   return { running, mark, saved: `${saved}.trace` };
 }
 
@@ -381,7 +386,8 @@ test.serial(
     if (!has(t, "tshark")) return;
     const fields = ["frame.interface_name", "frame.packet_id", "frame.packet_flags_direction", "frame.comment"];
     const script = `"$@" | tshark -l -r - -Y tcp -T fields ${fields.map((field) => `-e ${field}`).join(" ")}`;
-    const trace = [executable, "trace", "--lab", bridge, "--port", "80", "-o", "pcapng=-"];
+    const saved = path.join(place.folder, "piped");
+    const trace = [executable, "trace", "--lab", bridge, "--port", "80", "-o", "pcapng=-", "--save", saved];
     const shell = spawn("sh", ["-c", script, "sh", process.execPath, ...trace], {
       env: { ...process.env, XDG_RUNTIME_DIR: place.folder },
       stdio: ["ignore", "pipe", "ignore"],
@@ -394,6 +400,8 @@ test.serial(
     void ended.then(() => (over = true));
     t.teardown(() => over || process.kill(-(shell.pid ?? 0), "SIGKILL"));
     const get = () => place.run("exec", `${bridge}/client`, "--", "curl", "-sm2", "http://203.0.113.1:8080/");
+    // Else the first packet may pass some hops before anyone watches there.
+    t.true(await until(() => hasBegun(saved)), "every tap has begun");
     t.true(
       await until(async () => (await get()).code === 0 && lines.includes("\t2\t")),
       "packets are shown while it runs",
